@@ -1,0 +1,72 @@
+# make help says what there is. Everything goes into .venv, build and the caches that git ignores.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+PYTEST_ARGS ?= -n 2
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+
+DEMO_BUNDLE := build/lenet-int8
+BENCHMARKS := build_time startup session_overhead int8_accuracy
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint format bench clean
+
+help:
+	@echo "make demo     build an INT8 LeNet-5 and read ten pictures of digits with it"
+	@echo "make test     run the tests (PYTEST_ARGS=... replaces '$(PYTEST_ARGS)')"
+	@echo "make lint     ruff, mypy, import-linter and codespell"
+	@echo "make format   let ruff put the code into shape"
+	@echo "make bench    run tests/benchmarks; the figures go to build/benchmarks"
+	@echo "make clean    remove build and the caches; .venv stays"
+	@echo
+	@echo "PYTHON=... chooses the interpreter: 3.11 or newer (now $(PYTHON))"
+
+demo: $(VENV)/.demo
+	$(BIN)/toolkit build lenet --int8 --force -o $(DEMO_BUNDLE)
+	$(BIN)/toolkit classify $(DEMO_BUNDLE) examples/digits/*.png
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.dev
+	@mkdir -p build/benchmarks
+	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python tests/benchmarks/$$name.py; done
+
+clean:
+	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+# An empty file marks each step that is done; a change of the requirements does it again. What the tests need includes
+# what the demo needs.
+
+$(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) here: install Python 3.11, or name one with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) -V 2>&1): constraints.txt needs 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) -V)"
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "python -m venv failed: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing PyTorch, ONNX, ONNX Runtime and OpenVINO into $(VENV): about 1.6 GB on disk with a CPU build of"
+	@echo "PyTorch (README: Installation), a minute or two once they are downloaded"
+	@$(PIP) -e '.[export,cpu]' || { echo "pip failed; what it says stands above. Once that is mended, 'make demo' goes on from here" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing the toolkit with PyTorch, the test and lint tools into $(VENV): about 1.7 GB on disk with a CPU build"
+	@echo "of PyTorch (README: Installation), a minute or two once they are downloaded"
+	@$(PIP) -e '.[export,cpu,train,test,dev]' || { echo "pip failed; what it says stands above. Once that is mended, run make again" >&2; exit 1; }
+	@touch $(VENV)/.demo $@

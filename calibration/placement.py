@@ -1,0 +1,136 @@
+"""Where Q/DQ goes: the inputs of Conv, Gemm and MatMul, moved back before pooling and reshaping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import shape_inference
+
+from export.graph import attribute, consumers, initializers, producers
+
+# Quantizing commutes exactly with these: they select or move values, and compute none.
+PASSES_SCALE = frozenset({"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity"})
+
+
+@dataclass(frozen=True)
+class QuantizedLayer:
+    """A layer that will run in INT8.
+
+    Attributes:
+        name: of its node.
+        tensor: the activation that gets the Q/DQ pair.
+        reader: the node that takes the quantized tensor: the layer, or the first pool or reshape before it.
+        weight: its initializer.
+        channel_axis: the weight's output channels.
+        macs: multiply-accumulates for one image.
+    """
+
+    name: str
+    tensor: str
+    reader: str
+    weight: str
+    channel_axis: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class SkippedLayer:
+    """A layer that stays in float, and why."""
+
+    name: str
+    macs: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be quantized.
+
+    Attributes:
+        layers: those that will, in the order of the graph.
+        skipped: those that have a kernel but cannot be.
+        quantized_already: the graph came with Q/DQ, and stays as it is.
+    """
+
+    layers: tuple[QuantizedLayer, ...]
+    skipped: tuple[SkippedLayer, ...]
+    quantized_already: bool = False
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The activations to calibrate, each once, in the order of the graph."""
+        return tuple(dict.fromkeys(layer.tensor for layer in self.layers))
+
+
+def plan(model: onnx.ModelProto) -> Plan:
+    """Decide for each Conv, Gemm and MatMul whether and where it is quantized."""
+    graph = model.graph
+    shapes = inferred_shapes(model)
+    constants = initializers(graph)
+    made_by, used_by = producers(graph), consumers(graph)
+    layers, skipped = [], []
+    for node in graph.node:
+        if node.op_type not in ("Conv", "Gemm", "MatMul"):
+            continue
+        macs = multiply_accumulates(node, shapes)
+        reason = reason_against(node, constants)
+        if reason:
+            skipped.append(SkippedLayer(node.name, macs, reason))
+            continue
+        tensor, reader = node.input[0], node
+        while (producer := made_by.get(tensor)) is not None and producer.op_type in PASSES_SCALE:
+            if len(used_by[tensor]) > 1:
+                break
+            tensor, reader = producer.input[0], producer
+        layers.append(
+            QuantizedLayer(node.name, tensor, reader.name, node.input[1], channel_axis(node, constants), macs)
+        )
+    return Plan(tuple(layers), tuple(skipped), any(node.op_type == "QuantizeLinear" for node in graph.node))
+
+
+def reason_against(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> str:
+    """Why a layer cannot be quantized; empty where it can."""
+    if node.input[1] not in constants:
+        return "its weight is not constant"
+    if node.input[0] in constants:
+        return "its input is constant"
+    if constants[node.input[1]].data_type != onnx.TensorProto.FLOAT:
+        return "its weight is not float32"
+    if node.op_type == "MatMul" and len(constants[node.input[1]].dims) != 2:
+        return "its weight is not a matrix"
+    if node.op_type == "Gemm" and (
+        attribute(node, "transA", 0) or attribute(node, "alpha", 1.0) != 1 or attribute(node, "beta", 1.0) != 1
+    ):
+        return "its Gemm transposes its input, or scales its output"
+    return ""
+
+
+def channel_axis(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> int:
+    """The axis of the weight's output channels."""
+    if node.op_type == "MatMul":
+        return len(constants[node.input[1]].dims) - 1
+    return 0 if node.op_type == "Conv" or attribute(node, "transB", 0) else 1
+
+
+def multiply_accumulates(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int:
+    """For one image: outputs times the length of the sum that makes each; 0 where shapes are not known."""
+    output, weight = shapes.get(node.output[0]), shapes.get(node.input[1])
+    if not output or not weight:
+        return 0
+    if node.op_type == "Conv":
+        return int(np.prod(output[1:])) * int(np.prod(weight[1:]))
+    inner = (
+        weight[1] if node.op_type == "Gemm" and attribute(node, "transB", 0) else weight[-2 if len(weight) > 1 else 0]
+    )
+    return int(np.prod(output[1:])) * int(inner)
+
+
+def inferred_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Shapes by tensor, an unknown size (the batch) as 1."""
+    graph = shape_inference.infer_shapes(model, data_prop=True).graph
+    shapes = {initializer.name: tuple(initializer.dims) for initializer in graph.initializer}
+    for value in (*graph.value_info, *graph.input, *graph.output):
+        shapes[value.name] = tuple(entry.dim_value or 1 for entry in value.type.tensor_type.shape.dim)
+    return shapes

@@ -1,0 +1,106 @@
+"""Inserting QuantizeLinear and DequantizeLinear. The scales are given; nothing is measured here."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from calibration.calibration import LARGEST, TensorScale
+from calibration.placement import Plan
+from export.graph import initializers
+
+
+def insert_qdq(model: onnx.ModelProto, plan: Plan, scales: dict[str, TensorScale]) -> onnx.ModelProto:
+    """A copy of the graph with Q/DQ on the plan's activations and int8 weights.
+
+    Activations: per tensor, symmetric, zero point 0. Weights: per output channel, symmetric, stored as int8 with a
+    DequantizeLinear. Biases stay float.
+
+    Args:
+        model: the FP32 graph.
+        plan: what to quantize.
+        scales: for each of `plan.tensors`.
+    """
+    quantized = onnx.ModelProto()
+    quantized.CopyFrom(model)
+    graph = quantized.graph
+    before: dict[str, list[onnx.NodeProto]] = {}  # the first node that needs them -> nodes to put before it
+
+    for tensor in plan.tensors:
+        readers = {layer.reader for layer in plan.layers if layer.tensor == tensor}
+        users = [node for node in graph.node if node.name in readers]
+        pair = activation_pair(tensor)
+        for node in users:
+            replace_input(node, tensor, pair[1].output[0])
+        graph.initializer.append(scalar(f"{tensor}/scale", np.float32(scales[tensor].scale)))
+        graph.initializer.append(scalar(f"{tensor}/zero_point", np.int8(0)))
+        before.setdefault(users[0].name, []).extend(pair)
+
+    for weight, axis in dict.fromkeys((layer.weight, layer.channel_axis) for layer in plan.layers):
+        names = (f"{weight}/int8", f"{weight}/scale", f"{weight}/zero_point")
+        values, channel_scales = quantize_weight(numpy_helper.to_array(initializers(graph)[weight]), axis)
+        arrays: tuple[np.ndarray, ...] = (values, channel_scales, np.zeros(len(channel_scales), np.int8))
+        graph.initializer.extend(
+            numpy_helper.from_array(array, name) for array, name in zip(arrays, names, strict=True)
+        )
+        output = f"{weight}/float"
+        dequantize = helper.make_node("DequantizeLinear", names, [output], f"{weight}/dequantize", axis=axis)
+        owners = {layer.name for layer in plan.layers if layer.weight == weight}
+        users = [node for node in graph.node if node.name in owners]
+        for node in users:
+            replace_input(node, weight, output)
+        before.setdefault(users[0].name, []).append(dequantize)
+
+    nodes = [new for node in graph.node for new in (*before.get(node.name, ()), node)]
+    used = {name for node in nodes for name in node.input}
+    kept = [initializer for initializer in graph.initializer if initializer.name in used]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(kept)
+    onnx.checker.check_model(quantized, full_check=True)
+    return quantized
+
+
+def activation_pair(tensor: str) -> tuple[onnx.NodeProto, onnx.NodeProto]:
+    """QuantizeLinear and DequantizeLinear of one activation."""
+    parameters = [f"{tensor}/scale", f"{tensor}/zero_point"]
+    return (
+        helper.make_node("QuantizeLinear", [tensor, *parameters], [f"{tensor}/int8"], f"{tensor}/quantize"),
+        helper.make_node(
+            "DequantizeLinear", [f"{tensor}/int8", *parameters], [f"{tensor}/float"], f"{tensor}/dequantize"
+        ),
+    )
+
+
+def quantize_weight(weight: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Symmetric, per channel, rounded half to even.
+
+    Args:
+        weight: of any shape.
+        axis: of the channels.
+
+    Returns:
+        int8 of the same shape in -127..127, and one float32 scale per channel. A channel of zeros has scale 1.
+    """
+    others = tuple(index for index in range(weight.ndim) if index != axis)
+    largest = np.abs(weight.astype(np.float64)).max(axis=others)
+    scales = np.where(largest > 0, largest / LARGEST, 1.0).astype(np.float32)
+    scales = np.maximum(scales, np.finfo(np.float32).tiny)  # a channel of denormals must not divide by 0
+    shape = [1] * weight.ndim
+    shape[axis] = -1
+    steps = np.rint(weight.astype(np.float64) / scales.astype(np.float64).reshape(shape))
+    return np.clip(steps, -LARGEST, LARGEST).astype(np.int8), scales
+
+
+def scalar(name: str, value: np.generic) -> onnx.TensorProto:
+    """An initializer of no dimensions."""
+    return numpy_helper.from_array(np.array(value), name)
+
+
+def replace_input(node: onnx.NodeProto, old: str, new: str) -> None:
+    """Let a node take another tensor wherever it took `old`."""
+    for index, name in enumerate(node.input):
+        if name == old:
+            node.input[index] = new

@@ -1,0 +1,1 @@
+"""PyTorch to ONNX: export, simplification, graph rules, parity. Knows nothing of the command line."""

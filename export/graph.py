@@ -1,0 +1,44 @@
+"""Small questions about an ONNX graph."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+
+def initializers(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+    """Constants by name."""
+    return {initializer.name: initializer for initializer in graph.initializer}
+
+
+def producers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    """The node that makes each tensor."""
+    return {output: node for node in graph.node for output in node.output if output}
+
+
+def consumers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
+    """The nodes that take each tensor; a graph's output counts as an unnamed one."""
+    used: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+    for node in graph.node:
+        for name in node.input:
+            used[name].append(node)
+    for output in graph.output:
+        used[output.name].append(onnx.NodeProto())
+    return used
+
+
+def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
+    """An attribute's value, or the default where the node does not have it."""
+    for entry in node.attribute:
+        if entry.name == name:
+            return helper.get_attribute_value(entry)
+    return default
+
+
+def replace_initializer(graph: onnx.GraphProto, name: str, array: np.ndarray) -> None:
+    """Give a constant another value, in its place."""
+    initializers(graph)[name].CopyFrom(numpy_helper.from_array(array, name))

@@ -1,0 +1,165 @@
+"""nn.Module to a checked ONNX file that takes uint8 images and gives probabilities, in one straight function."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from export.front import add_front
+from export.head import LOGITS, PROBABILITIES, add_softmax
+from export.names import name_layers, strip_metadata
+from export.parity import ParityRow, measure_parity, normalize
+from export.rules import apply_rules
+from export.simplify import simplify
+from runtime.errors import ExportError
+from runtime.progress import Progress
+from runtime.spec import BatchRange, ModelSpec
+
+OPSET = 20
+IR_VERSION = 10
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What was exported.
+
+    Attributes:
+        path: the ONNX file.
+        parity: against PyTorch, by batch size.
+        rules: each graph rule with how often it was applied, and why not where it did not fit.
+        warnings: for the user.
+    """
+
+    path: Path
+    parity: tuple[ParityRow, ...]
+    rules: tuple[tuple[str, int, str], ...]
+    warnings: tuple[str, ...]
+
+
+def export_module(
+    module: nn.Module,
+    spec: ModelSpec,
+    images: NDArray[np.uint8],
+    out_path: Path,
+    batch: BatchRange,
+    progress: Progress,
+) -> ExportResult:
+    """Export, simplify, rewrite, check, write.
+
+    Args:
+        module: takes float32 (N, C, H, W); left in the mode that it came in.
+        spec: of the model; its mean and std go into the graph.
+        images: real ones, uint8 (N, H, W, C), to check with.
+        out_path: the file to write.
+        batch: its sizes are checked.
+        progress: told of every step.
+
+    Raises:
+        ExportError: PyTorch cannot export the module, or the graph does not answer as it does.
+    """
+    training = module.training
+    module.eval()
+    try:
+        with progress.stage("export", None) as stage:
+            pair = np.resize(images, (2, *spec.image_shape))
+            model = trace(module, spec, normalize(spec, pair))
+            strip_metadata(model)
+        with progress.stage("simplify", None) as stage:
+            model, warning = simplify(model, normalize(spec, pair))
+            if warning:
+                stage.note(f"warning: {warning}")
+            name_layers(model)
+            add_front(model, spec)
+            rules = apply_rules(model)
+            add_softmax(model, spec)
+            strip_metadata(model)
+            model.ir_version = IR_VERSION
+            model.producer_name, model.producer_version = "edge-deployment-toolkit", ""
+            model.graph.name = spec.name
+            onnx.checker.check_model(model, full_check=True)
+        with progress.stage("compare with PyTorch", None) as stage:
+            sizes = sorted({1, 2, batch.largest})
+            parity = measure_parity(module, model, spec, images, sizes)
+            stage.note("logits differ by " + ", ".join(f"{row.max_error:.1e} at batch {row.batch}" for row in parity))
+    finally:
+        module.train(training)
+    temporary = out_path.with_name(f".{out_path.name}.tmp")
+    temporary.write_bytes(model.SerializeToString(deterministic=True))
+    os.replace(temporary, out_path)
+    return ExportResult(out_path, parity, rules, (warning,) if warning else ())
+
+
+def trace(module: nn.Module, spec: ModelSpec, example: NDArray[np.float32]) -> onnx.ModelProto:
+    """The graph as PyTorch's exporter makes it, the batch dynamic.
+
+    Args:
+        module: in evaluation mode.
+        spec: names the output.
+        example: float32 (2, C, H, W); a batch of 1 would be taken for a constant.
+    """
+    output = LOGITS if spec.output_kind == "logits" else PROBABILITIES
+    try:
+        with quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                module,
+                (torch.from_numpy(example),),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["image"],
+                output_names=[output],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                verbose=False,
+            )
+    except Exception as error:  # the exporter wraps whatever the model raises
+        raise ExportError(
+            f"PyTorch cannot export {spec.name}: {innermost(error)}",
+            "run the model on a batch of 2 first; --debug shows the traceback of torch.onnx.export",
+        ) from error
+    if program is None:
+        raise ExportError(f"PyTorch exported nothing for {spec.name}", "report it, with the version of torch")
+    model: onnx.ModelProto = program.model_proto
+    return model
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what the exporter says of its own internals, and keep its cache folder out of the system's temporary one.
+
+    Errors are raised all the same.
+    """
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            tempfile.TemporaryDirectory() as cache,
+            patch.dict(os.environ, {"TORCHINDUCTOR_CACHE_DIR": cache}),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def innermost(error: BaseException) -> str:
+    """The first line of the error that started it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

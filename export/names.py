@@ -1,0 +1,32 @@
+"""Names that people recognize, and nothing of the machine that exported the graph."""
+
+from __future__ import annotations
+
+import onnx
+
+WEIGHTED = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
+
+
+def strip_metadata(model: onnx.ModelProto) -> None:
+    """Remove metadata and documentation everywhere: PyTorch writes paths of local sources into them."""
+    graph = model.graph
+    for holder in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        holder.ClearField("doc_string")
+        holder.ClearField("metadata_props")
+    del graph.value_info[:]
+
+
+def name_layers(model: onnx.ModelProto) -> None:
+    """Call a layer by the module path of its weight (`conv1.weight` makes `conv1`), any other node by its output."""
+    initializers = {initializer.name for initializer in model.graph.initializer}
+    taken: set[str] = set()
+    for node in model.graph.node:
+        position = WEIGHTED.get(node.op_type)
+        weight = node.input[position] if position is not None and len(node.input) > position else ""
+        wanted = weight.removesuffix(".weight") if weight in initializers and "." in weight else node.output[0]
+        name, count = wanted, 1
+        while name in taken:
+            count += 1
+            name = f"{wanted}_{count}"
+        taken.add(name)
+        node.name = name

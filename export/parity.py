@@ -1,0 +1,80 @@
+"""Parity: the ONNX graph on uint8 images against PyTorch on the same images in float, on logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from export.front import IMAGE
+from export.head import LOGITS, PROBABILITIES
+from export.reference import open_reference
+from runtime.errors import ExportError
+from runtime.spec import ModelSpec
+
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class ParityRow:
+    """The comparison at one batch size.
+
+    Attributes:
+        batch: images a call.
+        max_error: largest |difference| over largest |answer|.
+    """
+
+    batch: int
+    max_error: float
+
+
+def normalize(spec: ModelSpec, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the PyTorch model takes: uint8 (N, H, W, C) to float32 (N, C, H, W), (pixel / 255 - mean) / std."""
+    mean, std = (np.array(values, np.float32) for values in (spec.preprocess.mean, spec.preprocess.std))
+    normalized = (images.astype(np.float32) / 255 - mean) / std
+    return np.ascontiguousarray(normalized.transpose(0, 3, 1, 2))
+
+
+def measure_parity(
+    module: nn.Module,
+    model: onnx.ModelProto,
+    spec: ModelSpec,
+    images: NDArray[np.uint8],
+    batches: Sequence[int],
+    tolerance: float = TOLERANCE,
+) -> tuple[ParityRow, ...]:
+    """Compare at each batch size.
+
+    Args:
+        module: in evaluation mode.
+        model: the exported graph.
+        spec: of the model.
+        images: uint8 (N, H, W, C), repeated where a batch is larger than N.
+        batches: sizes.
+        tolerance: above it, or at NaN, the export has failed.
+
+    Raises:
+        ExportError: the answers differ.
+    """
+    output = LOGITS if spec.output_kind == "logits" else PROBABILITIES
+    session = open_reference(model, [output])
+    rows = []
+    for batch in batches:
+        taken = np.resize(images, (batch, *spec.image_shape))
+        with torch.no_grad():
+            expected = module(torch.from_numpy(normalize(spec, taken))).numpy()
+        actual = session.run([output], {IMAGE: taken})[0]
+        error = float(np.abs(actual - expected).max() / max(np.abs(expected).max(), 1e-30))
+        if not error <= tolerance:
+            raise ExportError(
+                f"the exported graph of {spec.name} does not answer as PyTorch does: at batch {batch} {output} differ "
+                f"by {error:.2g} of the largest one, more than {tolerance:g}",
+                "check the model for random or batch-dependent operators; it must be in evaluation mode",
+            )
+        rows.append(ParityRow(batch, error))
+    return tuple(rows)

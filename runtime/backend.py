@@ -1,0 +1,147 @@
+"""What an inference library has to offer: two small contracts, and the table of those that exist.
+
+A backend author writes one file in `runtime/backends/` with a class that meets `Backend` and one that meets `Engine`,
+and adds a line to `BACKENDS`. `runtime.session.Session` does the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import BackendError, BackendUnavailableError
+from runtime.progress import Progress
+from runtime.spec import BatchRange, ModelSpec, Precision
+
+BACKENDS: dict[str, str] = {
+    "openvino": "runtime.backends.openvino:OpenVinoBackend",
+    "onnxruntime": "runtime.backends.onnxruntime:OnnxRuntimeBackend",
+}
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a backend runs here.
+
+    Attributes:
+        ok: it does.
+        version: of the library.
+        device: what it would run on.
+        reason: why it does not.
+        command: the exact next command that would mend that.
+    """
+
+    ok: bool
+    version: str = ""
+    device: str = ""
+    reason: str = ""
+    command: str = ""
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How an engine is made and run.
+
+    Attributes:
+        precision: what the graph holds; everything that it does not quantize runs in float32.
+        batch: the sizes to serve.
+        device: the backend's name of a device; None is its usual one.
+        threads: for a CPU.
+        cache_dir: a folder for what the machine makes for itself; None keeps nothing.
+    """
+
+    precision: Precision = "fp32"
+    batch: BatchRange = field(default_factory=BatchRange)
+    device: str | None = None
+    threads: int = field(default_factory=available_cores)
+    cache_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class EngineFile:
+    """What a backend loads.
+
+    Attributes:
+        path: a plan, or the ONNX model where the backend runs that itself.
+        fingerprint: where it may run; empty for one that runs anywhere.
+        layers: the data type that each layer executes in, by layer name; None where nothing can tell.
+    """
+
+    path: Path
+    fingerprint: Mapping[str, str]
+    layers: Mapping[str, str] | None
+
+
+class Engine(Protocol):
+    """A loaded model."""
+
+    def run(self, batch: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+        """Answer one batch.
+
+        Args:
+            batch: (n, height, width, channels), C contiguous, n within the engine's batch range.
+            out: (n, classes), C contiguous, written in place.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give everything back. Called once."""
+        ...
+
+
+class Backend(Protocol):
+    """An inference library."""
+
+    def available(self) -> Availability: ...
+
+    def compile(
+        self, onnx_path: Path, out_dir: Path, spec: ModelSpec, options: EngineOptions, progress: Progress
+    ) -> EngineFile:
+        """Make what `load` takes, in `out_dir` if it is a file of its own."""
+        ...
+
+    def load(self, engine_file: EngineFile, spec: ModelSpec, options: EngineOptions) -> Engine: ...
+
+
+def get_backend(name: str) -> Backend:
+    """A backend by name, whether it runs here or not.
+
+    Raises:
+        BackendError: there is none of that name.
+    """
+    if name not in BACKENDS:
+        raise BackendError(f"no backend '{name}'", f"there are: {', '.join(BACKENDS)}")
+    module, cls = BACKENDS[name].split(":")
+    backend: Backend = getattr(import_module(module), cls)()
+    return backend
+
+
+def require_backend(name: str) -> Backend:
+    """A backend that runs here.
+
+    Raises:
+        BackendError: there is none of that name.
+        BackendUnavailableError: it does not run here; the hint is the next command.
+    """
+    backend = get_backend(name)
+    availability = backend.available()
+    if not availability.ok:
+        raise BackendUnavailableError(f"{name} does not run here: {availability.reason}", availability.command)
+    return backend
+
+
+def installed_backends() -> list[str]:
+    """The names of those that run here, in the table's order."""
+    return [name for name in BACKENDS if get_backend(name).available().ok]

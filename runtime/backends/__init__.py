@@ -1,0 +1,1 @@
+"""One file per inference library; `runtime.backend` holds the contract and the table."""

@@ -1,0 +1,104 @@
+"""ONNX Runtime on the CPU: the reference that measures accuracy, and the fastest engine for small float models."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.backend import Availability, EngineFile, EngineOptions
+from runtime.errors import BackendError
+from runtime.progress import Progress
+from runtime.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+QUANTIZED_OPERATORS = ("QLinear", "QGemm", "MatMulInteger", "ConvInteger", "DynamicQuantize")
+FUSION_SUFFIX = "_quant"  # ONNX Runtime's name for the node that replaces a Q/DQ group
+
+
+class OnnxRuntimeEngine:
+    """A session with one input and one output; a call binds nothing and copies the answer once."""
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self.session = session
+        self.input = session.get_inputs()[0].name
+        self.outputs = [session.get_outputs()[0].name]
+
+    def run(self, batch: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+        out[...] = self.session.run(self.outputs, {self.input: batch})[0]
+
+    def close(self) -> None:
+        del self.session
+
+
+class OnnxRuntimeBackend:
+    """Runs model.onnx itself; compiling writes nothing."""
+
+    def available(self) -> Availability:
+        if find_spec("onnxruntime") is None:
+            return Availability(
+                False, reason="the package onnxruntime is not installed", command="pip install onnxruntime"
+            )
+        import onnxruntime as ort
+
+        return Availability(True, ort.__version__, "CPU")
+
+    def compile(
+        self, onnx_path: Path, out_dir: Path, spec: ModelSpec, options: EngineOptions, progress: Progress
+    ) -> EngineFile:
+        return EngineFile(onnx_path, {}, self.executed_types(onnx_path, spec, options))
+
+    def load(self, engine_file: EngineFile, spec: ModelSpec, options: EngineOptions) -> OnnxRuntimeEngine:
+        return OnnxRuntimeEngine(open_model(engine_file.path, session_options(options), options.device))
+
+    def executed_types(self, onnx_path: Path, spec: ModelSpec, options: EngineOptions) -> dict[str, str]:
+        """The type of each layer, from a profile of one run: the only place that tells what was really executed."""
+        with tempfile.TemporaryDirectory() as folder:
+            settings = session_options(options)
+            settings.enable_profiling = True
+            settings.profile_file_prefix = str(Path(folder) / "profile")
+            session = open_model(onnx_path, settings, options.device)
+            name = session.get_inputs()[0].name
+            session.run(None, {name: np.zeros((options.batch.smallest, *spec.image_shape), np.uint8)})
+            events = json.loads(Path(session.end_profiling()).read_text())
+        types: dict[str, str] = {}
+        for event in events:
+            arguments = event.get("args", {})
+            if event.get("cat") == "Node" and "op_name" in arguments:
+                layer = event["name"].removesuffix("_kernel_time").removesuffix(FUSION_SUFFIX)
+                types[layer] = "int8" if arguments["op_name"].startswith(QUANTIZED_OPERATORS) else "fp32"
+        return types
+
+
+def session_options(options: EngineOptions) -> ort.SessionOptions:
+    """Threads, and a log that is silent below errors."""
+    import onnxruntime as ort
+
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3
+    return settings
+
+
+def open_model(path: Path, settings: ort.SessionOptions, device: str | None) -> ort.InferenceSession:
+    """Open an ONNX file on the CPU.
+
+    Raises:
+        BackendError: ONNX Runtime refuses it, or another device than the CPU is asked for.
+    """
+    import onnxruntime as ort
+
+    if device not in (None, "CPU"):
+        raise BackendError(f"onnxruntime has no device '{device}' here", "leave --device out, or give CPU")
+    try:
+        return ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common base but Exception
+        raise BackendError(f"ONNX Runtime cannot load {path}: {error}", "build the bundle again") from error

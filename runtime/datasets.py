@@ -1,0 +1,260 @@
+"""Sets of images, labelled or not: MNIST's IDX files, or folders of pictures. Read one image at a time."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import DataError
+from runtime.images import find_images, read_image
+from runtime.preprocess import Image, image_for
+from runtime.spec import ModelSpec
+
+Split = Literal["train", "test"]
+IDX_PREFIX: dict[Split, str] = {"train": "train", "test": "t10k"}
+FOLDER_NAME: dict[Split, str] = {"train": "train", "test": "val"}
+IDX_UINT8 = 0x08
+
+
+class Dataset(Protocol):
+    """Images with or without labels."""
+
+    @property
+    def name(self) -> str:
+        """Where it came from, for people."""
+        ...
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """(N,) class indices, or None where nobody labelled them."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int) -> Image:
+        """uint8, (H, W) grey or (H, W, 3) RGB."""
+        ...
+
+    def digest(self) -> str:
+        """sha256 over every image and label, in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArrayDataset:
+    """Images of one size in memory.
+
+    Attributes:
+        name: for people.
+        images: uint8 (N, H, W) or (N, H, W, 3).
+        labels: int64 (N,), or None.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def image(self, index: int) -> Image:
+        return np.asarray(self.images[index])
+
+    def digest(self) -> str:
+        state = hashlib.sha256(repr(self.images.shape).encode())
+        state.update(np.ascontiguousarray(self.images).data)
+        if self.labels is not None:
+            state.update(np.ascontiguousarray(self.labels).data)
+        return state.hexdigest()
+
+
+@dataclass(frozen=True)
+class FileDataset:
+    """Image files, read when asked for."""
+
+    name: str
+    paths: tuple[Path, ...]
+    classes: tuple[int, ...] | None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64] | None:
+        return None if self.classes is None else np.array(self.classes, np.int64)
+
+    def image(self, index: int) -> Image:
+        return read_image(self.paths[index])
+
+    def digest(self) -> str:
+        state = hashlib.sha256(repr(self.classes).encode())
+        for path in self.paths:
+            state.update(hashlib.sha256(path.read_bytes()).digest())
+        return state.hexdigest()
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some images of another set, in the order given."""
+
+    source: Dataset
+    indices: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64] | None:
+        return None if self.source.labels is None else self.source.labels[list(self.indices)]
+
+    def image(self, index: int) -> Image:
+        return self.source.image(self.indices[index])
+
+    def digest(self) -> str:
+        return hashlib.sha256(f"{self.source.digest()} {self.indices}".encode()).hexdigest()
+
+
+def evenly_spaced(dataset: Dataset, count: int | None) -> Dataset:
+    """`count` images spread evenly over the set; all of them where there are no more, or count is None."""
+    if count is None or count >= len(dataset):
+        return dataset
+    return Subset(dataset, tuple(int(i) for i in np.linspace(0, len(dataset) - 1, count).round()))
+
+
+def batches(dataset: Dataset, spec: ModelSpec, size: int) -> Iterator[NDArray[np.uint8]]:
+    """Preprocessed images in order, uint8 (n, height, width, channels) with n = `size`, the last one smaller."""
+    for start in range(0, len(dataset), size):
+        stop = min(start + size, len(dataset))
+        yield np.stack([image_for(spec, dataset.image(index)) for index in range(start, stop)])
+
+
+def open_dataset(path: Path, split: Split | None, labels: Sequence[str] = ()) -> Dataset:
+    """Open a folder of images.
+
+    Three layouts are read: IDX files (`train-images-idx3-ubyte`, `t10k-...`, plain or .gz), a folder with a subfolder
+    per class, and a folder of unlabelled pictures. A folder that holds `train` and `val` is taken for a split one.
+
+    Args:
+        path: the folder.
+        split: which half to take of a folder that has both; None refuses such a folder.
+        labels: class names of the model; where subfolders carry these names, they say which class each one is.
+
+    Raises:
+        DataError: nothing there that can be read, or the layout is ambiguous.
+    """
+    if not path.is_dir():
+        raise DataError(f"no folder {path}", "give a folder of images, or one with IDX files")
+    idx = [s for s, prefix in IDX_PREFIX.items() if find_idx(path, f"{prefix}-images-idx3-ubyte")]
+    if idx:
+        return read_idx_split(path, pick_split(path, idx, split))
+    halves = [s for s, name in FOLDER_NAME.items() if (path / name).is_dir()]
+    if halves:
+        path = path / FOLDER_NAME[pick_split(path, halves, split)]
+    return open_folder(path, labels)
+
+
+def has_both_splits(path: Path) -> bool:
+    """Whether a folder holds a training and a test half, as IDX files or as folders."""
+    return all(
+        find_idx(path, f"{IDX_PREFIX[split]}-images-idx3-ubyte") or (path / FOLDER_NAME[split]).is_dir()
+        for split in IDX_PREFIX
+    )
+
+
+def pick_split(path: Path, present: list[Split], wanted: Split | None) -> Split:
+    """The half to read of those that a folder has."""
+    if wanted is None and len(present) == 1:
+        return present[0]
+    if wanted is None or wanted not in present:
+        raise DataError(
+            f"{path} holds {' and '.join(present)} images; {wanted or 'one set'} is wanted",
+            "name the folder of one half, or give --calib-data and --eval-data apart",
+        )
+    return wanted
+
+
+def open_folder(path: Path, labels: Sequence[str]) -> FileDataset:
+    """A folder of pictures; each subfolder that holds some is a class."""
+    files = find_images(path)
+    if not files:
+        raise DataError(f"no images in {path}", "it should hold .png, .jpg or other pictures, or IDX files")
+    parts = [file.relative_to(path).parts for file in files]
+    if all(len(part) == 1 for part in parts):
+        return FileDataset(str(path), tuple(files), None)
+    if any(len(part) == 1 for part in parts):
+        raise DataError(
+            f"{path} holds pictures beside subfolders of pictures",
+            "either put every picture into a subfolder named after its class, or none",
+        )
+    names = sorted({part[0] for part in parts})
+    if labels and set(names) <= set(labels):
+        index = {name: labels.index(name) for name in names}
+    elif not labels or len(names) == len(labels):
+        index = {name: position for position, name in enumerate(names)}
+    else:
+        unknown = next(name for name in names if name not in labels)
+        raise DataError(
+            f"{path}: subfolder '{unknown}' is no class of the model, which has {len(labels)}",
+            "name the subfolders after the model's labels",
+        )
+    return FileDataset(str(path), tuple(files), tuple(index[part[0]] for part in parts))
+
+
+def read_idx_split(path: Path, split: Split) -> ArrayDataset:
+    """One half of a folder of IDX files."""
+    prefix = IDX_PREFIX[split]
+    image_file = find_idx(path, f"{prefix}-images-idx3-ubyte")
+    label_file = find_idx(path, f"{prefix}-labels-idx1-ubyte")
+    if image_file is None:
+        raise DataError(f"no {prefix}-images-idx3-ubyte[.gz] in {path}", "give the folder that holds the IDX files")
+    images = read_idx(image_file, 3)
+    labels = None if label_file is None else read_idx(label_file, 1).astype(np.int64)
+    if not len(images):
+        raise DataError(f"{image_file} holds no images", "give a set that is not empty")
+    if labels is not None and len(labels) != len(images):
+        raise DataError(
+            f"{label_file} has {len(labels)} labels for the {len(images)} images of {image_file.name}",
+            "the two files are from different sets, or one is cut off: fetch them again",
+        )
+    return ArrayDataset(f"{path} ({prefix})", images, labels)
+
+
+def find_idx(path: Path, name: str) -> Path | None:
+    """An IDX file, plain or compressed."""
+    return next((path / file for file in (name, f"{name}.gz") if (path / file).is_file()), None)
+
+
+def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes, plain or .gz.
+
+    Source: http://yann.lecun.com/exdb/mnist/, "the IDX file format".
+
+    Raises:
+        DataError: it cannot be read, is not IDX, has another type or number of dimensions, or is cut off.
+    """
+    hint = "fetch the file again"
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read {path}: {error}", hint) from error
+    header = 4 + 4 * dimensions
+    if len(data) < header or data[:4] != bytes((0, 0, IDX_UINT8, dimensions)):
+        raise DataError(f"{path} is not an IDX file of bytes in {dimensions} dimensions", hint)
+    shape = tuple(int(size) for size in np.frombuffer(data, ">u4", dimensions, 4))
+    count = int(np.prod(shape, dtype=object))
+    if len(data) - header != count:
+        raise DataError(f"{path} has {len(data) - header} bytes after its header, which says {count}", hint)
+    return np.frombuffer(data, np.uint8, count, header).reshape(shape)

@@ -1,0 +1,100 @@
+"""Every failure that a user can cause or mend.
+
+    ToolkitError                     message, and a hint that says what to do
+    |-- ModelError                   a model cannot be used
+    |   |-- UnknownModelError        no model of that name
+    |   |-- WeightsError             weights do not fit the model
+    |   `-- ExportError              PyTorch to ONNX failed or changed the answers
+    |-- DataError                    images or labels cannot be used
+    |   `-- ImageError               one image cannot be read
+    |-- InputError                   an array given to a session has a wrong dtype or shape
+    |-- BundleError                  a bundle cannot be written
+    |   |-- BundleExistsError        the output folder is taken, or another build holds it
+    |   |-- BundleCorruptError       what is in the folder is not what was written
+    |   `-- SelfCheckError           the engine does not answer its probe as it should
+    |-- BackendError                 an inference library failed
+    |   `-- BackendUnavailableError  it is not installed or does not run here
+    |-- MissingPackageError          an optional package is not installed
+    `-- Cancelled                    a progress display asked to stop
+
+The command line prints message and hint, and exits with 1.
+"""
+
+from __future__ import annotations
+
+
+class ToolkitError(Exception):
+    """A failure with a remedy.
+
+    Args:
+        message: what is wrong, naming the thing and saying why.
+        hint: what to do about it.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class ModelError(ToolkitError):
+    """A model cannot be used."""
+
+
+class UnknownModelError(ModelError):
+    """No model of that name."""
+
+
+class WeightsError(ModelError):
+    """Weights do not fit the model."""
+
+
+class ExportError(ModelError):
+    """PyTorch to ONNX failed, or changed the model's answers."""
+
+
+class DataError(ToolkitError):
+    """Images or labels cannot be used."""
+
+
+class ImageError(DataError):
+    """One image cannot be read."""
+
+
+class InputError(ToolkitError):
+    """An array given to a session has a wrong dtype or shape."""
+
+
+class BundleError(ToolkitError):
+    """A bundle cannot be written."""
+
+
+class BundleExistsError(BundleError):
+    """The output folder is taken, or another build holds it."""
+
+
+class BundleCorruptError(BundleError):
+    """What is in the bundle's folder is not what was written there."""
+
+
+class SelfCheckError(BundleError):
+    """An engine does not answer its probe as it should."""
+
+
+class BackendError(ToolkitError):
+    """An inference library failed."""
+
+
+class BackendUnavailableError(BackendError):
+    """An inference library is not installed, or does not run on this machine."""
+
+
+class MissingPackageError(ToolkitError):
+    """An optional package is not installed."""
+
+
+class Cancelled(ToolkitError):
+    """A progress display asked to stop."""

@@ -1,0 +1,69 @@
+"""Accuracy and agreement: several sessions over the same images, each image read and preprocessed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.datasets import Dataset, batches
+from runtime.errors import DataError
+from runtime.manifest import Accuracy
+from runtime.progress import Progress, advance_or_stop
+from runtime.session import Session
+
+BATCH = 32
+
+
+def predict(sessions: Mapping[str, Session], dataset: Dataset, progress: Progress) -> dict[str, NDArray[np.int64]]:
+    """The class that each session puts each image into.
+
+    Args:
+        sessions: of models that take the same input.
+        dataset: the images.
+        progress: told of every batch.
+
+    Returns:
+        For each session, (N,) class indices.
+    """
+    spec = next(iter(sessions.values())).spec
+    if (
+        dataset.labels is not None
+        and len(dataset.labels)
+        and not 0 <= dataset.labels.min() <= dataset.labels.max() < spec.classes
+    ):
+        raise DataError(
+            f"{dataset.name} has labels {dataset.labels.min()} to {dataset.labels.max()}, "
+            f"but {spec.name} has {spec.classes} classes",
+            "give images that are labelled with the model's classes",
+        )
+    answers: dict[str, list[NDArray[np.int64]]] = {name: [] for name in sessions}
+    with progress.stage("evaluate", len(dataset)) as stage:
+        for images in batches(dataset, spec, BATCH):
+            for name, session in sessions.items():
+                answers[name].append(session.run(images).argmax(axis=1))
+            advance_or_stop(stage, len(images))
+    return {name: np.concatenate(parts) for name, parts in answers.items()}
+
+
+def percent(hits: NDArray[np.bool_]) -> float:
+    """Hits in percent of all, (N,) -> 0..100."""
+    return float(100 * np.count_nonzero(hits) / len(hits))
+
+
+def accuracy(
+    predicted: NDArray[np.int64],
+    reference: NDArray[np.int64] | None,
+    labels: NDArray[np.int64] | None,
+    measured_with: str,
+) -> Accuracy:
+    """Compare (N,) classes with those of the FP32 reference and with the labels, where there are any."""
+    top1 = top1_fp32 = drop = None
+    if labels is not None:
+        top1 = percent(predicted == labels)
+        if reference is not None:
+            top1_fp32 = percent(reference == labels)
+            drop = round(top1_fp32 - top1, 10)
+    agreement = percent(predicted == reference) if reference is not None else None
+    return Accuracy(top1, top1_fp32, drop, agreement, len(predicted), measured_with)

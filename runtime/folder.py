@@ -1,0 +1,188 @@
+"""Whole folders in one step: a folder is written beside its place, then renamed into it.
+
+The folder under work is a hidden sibling, `.NAME.building`, and is the lock as well: whoever holds it builds NAME. A
+process that is killed leaves it behind unlocked, and the next one clears it. Where an existing folder is replaced, the
+two are exchanged in one rename if the system can do that (Linux); otherwise the old one is moved aside to
+`.NAME.replaced` first, and moved back by the next build if the process died in between.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.errors import BundleError, BundleExistsError
+
+AT_FDCWD = -100
+RENAME_EXCHANGE = 2
+
+
+@dataclass
+class Draft:
+    """A folder that is being written.
+
+    Attributes:
+        path: where to write the files.
+        target: where they will be.
+    """
+
+    path: Path
+    target: Path
+    force: bool
+
+    def publish(self) -> None:
+        """Put the folder in its place.
+
+        Raises:
+            BundleExistsError: something came to be there in the meantime, and `force` was not given.
+        """
+        for file in self.path.iterdir():
+            flush(file)
+        flush(self.path)
+        if not os.path.lexists(self.target):
+            os.rename(self.path, self.target)
+        elif not self.force:
+            raise taken(self.target)
+        elif exchange(self.path, self.target):
+            shutil.rmtree(self.path)
+        else:
+            aside = sibling(self.target, "replaced")
+            os.rename(self.target, aside)
+            os.rename(self.path, self.target)
+            shutil.rmtree(aside)
+        flush(self.target.parent)
+
+
+@contextmanager
+def draft(target: Path, *, force: bool) -> Iterator[Draft]:
+    """Hold the right to build a folder for the length of a `with` block.
+
+    Whatever happens before `publish`, what was at `target` stays there and nothing of the draft is left behind.
+
+    Args:
+        target: the folder to make.
+        force: an existing bundle there is replaced.
+
+    Raises:
+        BundleExistsError: something is there and `force` is not given, or another process is building it.
+        BundleError: the place cannot be written.
+    """
+    target = Path(os.path.abspath(target))
+    if not target.name:
+        raise BundleError(
+            f"cannot write {target}: it is the root of the file system", "give another output folder with -o"
+        )
+    building, aside = sibling(target, "building"), sibling(target, "replaced")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = lock_folder(building, target)
+    except OSError as error:
+        raise BundleError(f"cannot write {target}: {error.strerror}", "give another output folder with -o") from error
+    try:
+        if os.path.lexists(aside):
+            if os.path.lexists(target):
+                shutil.rmtree(aside)
+            else:
+                os.rename(aside, target)
+        if os.path.lexists(target):
+            if not force:
+                raise taken(target)
+            if not (target / "manifest.json").is_file() or target.is_symlink():
+                raise BundleExistsError(
+                    f"{target} is there already, and is not a bundle", "--force replaces bundles alone: give another -o"
+                )
+        clear(building)
+        yield Draft(building, target, force)
+    finally:
+        # After `publish` the lock's folder is the target itself, and this name is free or somebody else's.
+        if same_file(building, lock):
+            shutil.rmtree(building)
+        os.close(lock)
+
+
+def taken(target: Path) -> BundleExistsError:
+    """The error for an output folder that exists."""
+    return BundleExistsError(f"{target} is there already", "give --force to replace it, or another folder with -o")
+
+
+def sibling(target: Path, role: str) -> Path:
+    """A hidden name beside the target."""
+    return target.with_name(f".{target.name}.{role}")
+
+
+def lock_folder(building: Path, target: Path) -> int:
+    """Make and lock the draft's folder; its open descriptor is the lock."""
+    while True:
+        building.mkdir(exist_ok=True)
+        descriptor = os.open(building, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise BundleExistsError(
+                f"another build into {target} is running", "wait for it, or give another folder with -o"
+            ) from None
+        if same_file(building, descriptor):
+            return descriptor
+        os.close(descriptor)  # the other build renamed its folder between our two calls
+
+
+def same_file(path: Path, descriptor: int) -> bool:
+    """Whether a path still names the folder that a descriptor was opened on."""
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def clear(folder: Path) -> None:
+    """Empty a folder that a killed build left behind."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def flush(path: Path) -> None:
+    """Make a file's or a folder's content survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step. False where the system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    if rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS):
+        return False
+    raise OSError(code, os.strerror(code), str(other))
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write one file under a temporary name beside it, then rename it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        flush(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,119 @@
+"""The probe: a few inputs with the answers that every engine made from this graph should give. An engine proves itself.
+
+The distance between two answers: log-probabilities floored at 1e-6, less their mean; the norm of the difference over
+the norm of the expected one; the largest over the images. Top-1 counts only where the first two differ by more than the
+limit.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import BundleCorruptError, SelfCheckError
+from runtime.spec import ModelSpec, Precision
+
+if TYPE_CHECKING:
+    from runtime.session import Session
+
+FLOOR = 1e-6
+PROBE_IMAGES = 8
+# Measured over both CPU backends with lenet; see docs/measurements.md.
+LIMITS: dict[Precision, float] = {"fp32": 0.01, "int8": 0.1}
+MEMBERS = ("images", "expected", "fp32")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A few inputs with their answers, from ONNX Runtime with one thread.
+
+    Attributes:
+        images: uint8 (n, height, width, channels).
+        expected: float32 (n, classes), what this bundle's graph gives.
+        fp32: float32 (n, classes), what the FP32 graph gives.
+    """
+
+    images: NDArray[np.uint8]
+    expected: NDArray[np.float32]
+    fp32: NDArray[np.float32]
+
+    def write(self, path: Path) -> None:
+        """Write probe.npz: equal probes give equal bytes."""
+        np.savez(path, images=self.images, expected=self.expected, fp32=self.fp32)
+
+    @classmethod
+    def read(cls, path: Path, spec: ModelSpec) -> Probe:
+        """Read probe.npz; it may hold no pickles.
+
+        Raises:
+            BundleCorruptError: it is not a probe of this model.
+        """
+        try:
+            archive = np.load(path, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it is one array, not an archive of arrays")
+            with archive:
+                members = [archive[name] for name in MEMBERS]
+        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+            raise BundleCorruptError(f"{path} is not a probe: {error}", "build the bundle again") from error
+        probe = cls(*members)
+        count = len(probe.images) if probe.images.ndim else 0
+        wanted = ((np.uint8, (count, *spec.image_shape)), *[(np.float32, (count, spec.classes))] * 2)
+        if not count or any(
+            array.dtype != dtype or array.shape != shape for array, (dtype, shape) in zip(members, wanted, strict=True)
+        ):
+            raise BundleCorruptError(f"{path} does not fit the model {spec.name}", "build the bundle again")
+        return probe
+
+
+@dataclass(frozen=True)
+class ProbeCheck:
+    """How a session answered a probe.
+
+    Attributes:
+        distance: the largest over the images.
+        limit: the largest that is accepted.
+        wrong: images whose class changed although it was not close.
+    """
+
+    distance: float
+    limit: float
+    wrong: int
+
+    @property
+    def ok(self) -> bool:
+        return self.distance <= self.limit and self.wrong == 0
+
+    def require(self, what: str) -> None:
+        """Raise `SelfCheckError` unless the answers are right."""
+        if not self.ok:
+            raise SelfCheckError(
+                f"{what} does not answer its probe as it should: distance {self.distance:.4f}, limit {self.limit:g}, "
+                f"{self.wrong} images in another class",
+                "do not use this engine; build it again on this machine, and report it if that does not help",
+            )
+
+
+def check_probe(session: Session, probe: Probe, limit: float) -> ProbeCheck:
+    """Run a probe through a session."""
+    answer = session.run(probe.images)
+    actual, expected = centred_logs(answer), centred_logs(probe.expected)
+    difference = np.linalg.norm(actual - expected, axis=1)
+    distance = float(np.max(difference / np.maximum(np.linalg.norm(expected, axis=1), FLOOR)))
+    ordered = np.sort(expected, axis=1)
+    clear = np.ptp(ordered[:, -2:], axis=1) > limit
+    wrong = int(np.sum(clear & (actual.argmax(1) != expected.argmax(1))))
+    return ProbeCheck(distance if np.isfinite(answer).all() else float("inf"), limit, wrong)
+
+
+def centred_logs(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(n, classes) probabilities to log-probabilities, floored, less their mean over the classes."""
+    logs = np.log(np.maximum(probabilities.astype(np.float64), FLOOR))
+    with np.errstate(invalid="ignore"):  # an engine may answer infinity
+        return np.asarray(logs - logs.mean(axis=1, keepdims=True))

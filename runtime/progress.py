@@ -1,0 +1,53 @@
+"""How long work tells what it is doing. The display itself is the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+from runtime.errors import Cancelled
+
+
+class Stage(Protocol):
+    """One stage of a longer work."""
+
+    def advance(self, n: int = 1) -> bool:
+        """Count n more units as done. False means: stop, the user asked for it."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say one thing that the user should read."""
+        ...
+
+
+class Progress(Protocol):
+    """A display of stages."""
+
+    def stage(self, name: str, total: int | None = None) -> AbstractContextManager[Stage]:
+        """Open a stage of `total` units (None: unknown) for the length of a `with` block."""
+        ...
+
+
+class SilentStage:
+    """A `Stage` that shows nothing."""
+
+    def advance(self, n: int = 1) -> bool:
+        return True
+
+    def note(self, text: str) -> None:
+        return None
+
+
+class SilentProgress:
+    """A `Progress` that shows nothing."""
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None) -> Iterator[SilentStage]:
+        yield SilentStage()
+
+
+def advance_or_stop(stage: Stage, n: int = 1) -> None:
+    """`stage.advance(n)`, with the request to stop turned into `Cancelled`."""
+    if not stage.advance(n):
+        raise Cancelled("stopped on request", "run the command again to start over")

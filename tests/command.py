@@ -1,0 +1,52 @@
+"""Runs the `toolkit` command as a user does: in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOLKIT = [sys.executable, "-m", "toolkit"]
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """This process's environment, with the repository importable from any folder."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **extra}
+
+
+def toolkit(*arguments: object, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run `toolkit ARGUMENTS` in a folder and wait for it."""
+    return subprocess.run(
+        [*TOOLKIT, *map(str, arguments)],
+        cwd=cwd,
+        env=environment(**extra),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def assert_clean_failure(done: subprocess.CompletedProcess[str], *words: str, code: int = 1) -> None:
+    """A message that holds `words`, with a hint, the right exit code, no traceback, nothing on standard output."""
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hint:" in done.stderr
+    assert done.stdout == ""
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+def without_packages(folder: Path, *names: str) -> str:
+    """A PYTHONPATH under which importing any of `names` fails as if it were not installed."""
+    (folder / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Blocker:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.split('.')[0] in {names!r}:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Blocker())\n"
+    )
+    return f"{folder}{os.pathsep}{ROOT}"

@@ -1,0 +1,78 @@
+"""Fixtures that are expensive: one real build of lenet serves every test that needs a bundle."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.spec import ModelSpec
+from tests.command import toolkit
+
+
+@pytest.fixture(scope="session")
+def lenet_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder with what one `toolkit build lenet --int8 --json` printed, and the bundle that it wrote."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base if worker_id == "master" else base.parent) / "lenet-build"
+    root.mkdir(exist_ok=True)
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the workers of pytest-xdist share it
+        if not (root / "out").exists():
+            (root / "bundles").mkdir(exist_ok=True)
+            done = toolkit("build", "lenet", "--int8", "--json", cwd=root / "bundles")
+            assert done.returncode == 0, done.stderr
+            (root / "err").write_text(done.stderr)
+            (root / "out").write_text(done.stdout)
+    return root
+
+
+@pytest.fixture(scope="session")
+def lenet_output(lenet_folder: Path) -> tuple[str, str]:
+    """Standard output and standard error of the build."""
+    return (lenet_folder / "out").read_text(), (lenet_folder / "err").read_text()
+
+
+@pytest.fixture(scope="session")
+def lenet_build(lenet_output: tuple[str, str]) -> dict[str, Any]:
+    """The JSON of the build."""
+    result: dict[str, Any] = json.loads(lenet_output[0])
+    return result
+
+
+@pytest.fixture(scope="session")
+def lenet_bundle(lenet_folder: Path) -> Path:
+    """The bundle: not to be changed."""
+    return lenet_folder / "bundles" / "lenet-int8"
+
+
+@pytest.fixture
+def lenet_bundle_copy(lenet_bundle: Path, tmp_path: Path) -> Path:
+    """A bundle to damage."""
+    return Path(shutil.copytree(lenet_bundle, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def tiny_spec() -> ModelSpec:
+    """The spec of a classifier of 8x8 pixels."""
+    from tests.tiny import make_spec
+
+    return make_spec()
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small bundle that is built without PyTorch in no time: not to be changed."""
+    from tests.tiny import write_tiny_bundle
+
+    return write_tiny_bundle(tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+@pytest.fixture
+def tiny_bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A small bundle to damage."""
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))

@@ -1,0 +1,280 @@
+"""The race: the fastest that keeps its word wins, and everyone else has a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtime import race as module
+from runtime.backend import BACKENDS, Availability, EngineFile, EngineOptions
+from runtime.datasets import ArrayDataset
+from runtime.errors import BackendError, BackendUnavailableError
+from runtime.latency import measure
+from runtime.manifest import Latency, LayerEntry
+from runtime.progress import SilentProgress
+from runtime.race import Candidate, coverage, enter, enter_all, pick_winner, reach, resolve_targets, run_race
+from runtime.session import Session
+from runtime.spec import BatchRange, ModelSpec, Precision
+from tests.fakes import FakeEngine, RecordingProgress, fake_session, first_pixel_class
+from tests.tiny import CLASSES, SIDE, make_images, make_spec
+
+CONV = LayerEntry("conv", 300, "int8", "int8")
+FC = LayerEntry("fc", 100, "int8", "int8")
+FLOAT_CONV = LayerEntry("conv", 300, "int8", "fp32", "it runs it in fp32")
+FLOAT_FC = LayerEntry("fc", 100, "int8", "fp32", "it runs it in fp32")
+
+
+def candidate(
+    target: str,
+    precision: Precision = "int8",
+    layers: tuple[LayerEntry, ...] = (CONV, FC),
+    *,
+    shift: int = 0,
+    path: Path = Path(__file__),
+) -> Candidate:
+    session, _ = fake_session(make_spec(), first_pixel_class(CLASSES, shift))
+    return Candidate(precision, target, "1.0", EngineFile(path, {}, None), session, layers)
+
+
+def times(**p50: float) -> dict[str, Latency]:
+    """Latencies by key, with an underscore for the space."""
+    return {name.replace("_", " "): Latency(value, value * 2, value * 3) for name, value in p50.items()}
+
+
+class FakeBackend:
+    """A backend whose engines are fakes, and which executes what it is told to."""
+
+    def __init__(self, executed: Mapping[str, str] | None) -> None:
+        self.executed = executed
+        self.engines: list[FakeEngine] = []
+        self.seen: list[EngineOptions] = []
+
+    def available(self) -> Availability:
+        return Availability(True, "9.1", "fake")
+
+    def compile(self, onnx_path: Path, out_dir: Path, spec: ModelSpec, options: EngineOptions, progress: Any) -> Any:
+        self.seen.append(options)
+        return EngineFile(onnx_path, {}, self.executed)
+
+    def load(self, engine_file: EngineFile, spec: ModelSpec, options: EngineOptions) -> FakeEngine:
+        self.engines.append(FakeEngine(first_pixel_class(CLASSES)))
+        return self.engines[-1]
+
+
+@pytest.fixture
+def fake_backends(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeBackend]:
+    backends = {"quick": FakeBackend({"conv": "int8", "fc": "fp32"}), "silent": FakeBackend(None)}
+    monkeypatch.setattr(module, "require_backend", lambda name: backends[name])
+    return backends
+
+
+def test_coverage_sums_up_what_is_executed() -> None:
+    whole = coverage((CONV, FC))
+    assert (whole.quantized, whole.quantizable, whole.macs_share, whole.skipped) == (2, 2, 1.0, ())
+    part = coverage((CONV, FLOAT_FC))
+    assert (part.quantized, part.quantizable, part.macs_share) == (1, 2, 0.75)
+    assert part.skipped == ({"layer": "fc", "reason": "it runs it in fp32"},)
+    none = coverage(())
+    assert (none.quantized, none.quantizable, none.macs_share) == (0, 0, 0.0)
+    unknown = coverage((LayerEntry("fc", 100, "int8", "unknown", "it does not tell"),))
+    assert (unknown.quantized, unknown.macs_share, len(unknown.skipped)) == (0, 0.0, 1)
+
+
+@pytest.mark.parametrize(
+    "asked, reason, executed, reached, reason_then",
+    [
+        ("int8", "", {"fc": "int8"}, "int8", ""),
+        ("int8", "", {"fc": "fp32"}, "fp32", "it runs it in fp32"),
+        ("int8", "", {"other": "int8"}, "unknown", "it does not tell"),
+        ("int8", "", None, "unknown", "it does not tell"),
+        ("fp32", "left in float by --skip", {"fc": "fp32"}, "fp32", "left in float by --skip"),
+        ("fp32", "", {"fc": "fp32"}, "fp32", ""),
+    ],
+)
+def test_a_layer_says_what_it_is_executed_in_and_why_that_is_not_what_was_asked(
+    asked: str, reason: str, executed: Mapping[str, str] | None, reached: str, reason_then: str
+) -> None:
+    layer = reach(LayerEntry("fc", 100, asked, "", reason), executed, "it")
+    assert (layer.asked, layer.reached, layer.reason) == (asked, reached, reason_then)
+
+
+def test_the_fastest_wins_by_its_median() -> None:
+    slow, fast = candidate("slow"), candidate("fast")
+    assert pick_winner([slow, fast], times(int8_slow=2, int8_fast=1)) is fast
+    assert pick_winner([fast, slow], times(int8_slow=2, int8_fast=1)) is fast
+
+
+def test_one_that_runs_no_layer_in_int8_cannot_win_however_fast() -> None:
+    honest, empty = candidate("honest", layers=(CONV, FLOAT_FC)), candidate("empty", layers=(FLOAT_CONV, FLOAT_FC))
+    assert empty.reason_against == "empty runs no layer of this graph in INT8"
+    assert honest.reason_against == ""
+    assert pick_winner([empty, honest], times(int8_empty=1, int8_honest=50)) is honest
+
+
+def test_where_none_keeps_its_word_the_fastest_is_taken_since_it_was_asked_for() -> None:
+    one, two = (candidate(name, layers=(FLOAT_CONV,)) for name in ("one", "two"))
+    assert pick_winner([one, two], times(int8_one=2, int8_two=1)) is two
+
+
+def test_float_candidates_have_nothing_against_them() -> None:
+    assert candidate("x", "fp32", (FLOAT_CONV,)).reason_against == ""
+    assert candidate("x", "int8", ()).reason_against == ""
+
+
+def test_a_race_without_candidates_is_an_error_with_a_hint() -> None:
+    with pytest.raises(BackendError) as caught:
+        pick_winner([], {})
+    assert "pip install" in caught.value.hint
+
+
+def racers(tmp_path: Path) -> list[Candidate]:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"x" * 1234)
+    return [
+        candidate("one", "fp32", (FLOAT_CONV,), path=model),
+        candidate("two", "fp32", (FLOAT_CONV,), path=model),
+        candidate("one", "int8", (FLOAT_CONV, FLOAT_FC), path=model),
+        candidate("two", "int8", (CONV, FLOAT_FC), shift=1, path=model),
+    ]
+
+
+def labelled(count: int = 8) -> ArrayDataset:
+    classes = np.arange(count) % CLASSES
+    images = np.repeat(classes.astype(np.uint8), SIDE * SIDE).reshape(count, SIDE, SIDE)
+    return ArrayDataset("set", images, classes.astype(np.int64))
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fixed latencies in place of measured ones; the references and the one that cannot win are the fastest."""
+    values = times(fp32_one=0.5, fp32_two=0.6, int8_one=1, int8_two=2)
+    monkeypatch.setattr(module, "measure", lambda sessions, images, progress: {key: values[key] for key in sessions})
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_race_has_a_row_for_everyone_and_one_winner_at_the_precision_asked_for(tmp_path: Path) -> None:
+    candidates = racers(tmp_path)
+    result = run_race(candidates, "int8", make_images(1), labelled(), RecordingProgress())
+    assert result.winner is candidates[3]
+    assert [(row.precision, row.target, row.chosen) for row in result.rows] == [
+        ("fp32", "one", False),
+        ("fp32", "two", False),
+        ("int8", "one", False),
+        ("int8", "two", True),
+    ]
+    assert result.rows[2].reason_against == "one runs no layer of this graph in INT8"
+    assert [row.p50_ms for row in result.rows] == [0.5, 0.6, 1, 2]
+    assert [(row.quantized, row.quantizable) for row in result.rows] == [(0, 1), (0, 1), (0, 2), (1, 2)]
+    assert {row.size_bytes for row in result.rows} == {1234}
+    assert result.latency == Latency(2, 4, 6)
+    # The winner's fake engine puts every image into the class after the right one.
+    assert result.accuracy is not None
+    assert (result.accuracy.top1, result.accuracy.top1_fp32, result.accuracy.agreement) == (0, 100, 0)
+    assert (result.accuracy.drop_points, result.accuracy.measured_with) == (100, "two")
+    assert [row.top1 for row in result.rows] == [100, 100, 100, 0]
+
+
+@pytest.mark.usefixtures("measured")
+def test_the_reference_of_a_candidate_is_the_float_graph_on_the_same_target(tmp_path: Path) -> None:
+    candidates = racers(tmp_path)
+    for index, shift in ((0, 2), (1, 1)):
+        candidates[index].session._engine.answer = first_pixel_class(CLASSES, shift)  # type: ignore[union-attr]
+    rows = run_race(candidates, "int8", make_images(1), labelled(), RecordingProgress()).rows
+    assert [row.agreement for row in rows] == [100, 100, 0, 100]
+
+
+@pytest.mark.usefixtures("measured")
+def test_without_images_nothing_is_said_of_accuracy(tmp_path: Path) -> None:
+    result = run_race(racers(tmp_path), "int8", make_images(1), None, RecordingProgress())
+    assert result.accuracy is None
+    assert {(row.top1, row.drop_points, row.agreement) for row in result.rows} == {(None, None, None)}
+
+
+def test_a_race_measures_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "measure", partial(measure, seconds=1e-3))
+    result = run_race(racers(tmp_path), "fp32", make_images(1), labelled(), SilentProgress())
+    assert result.winner.precision == "fp32"
+    assert sum(row.chosen for row in result.rows) == 1
+    for row in result.rows:
+        assert 0 < row.p50_ms <= row.p90_ms <= row.p99_ms
+
+
+def test_entering_compiles_loads_and_fills_in_what_was_reached(
+    tmp_path: Path, fake_backends: dict[str, FakeBackend]
+) -> None:
+    layers = (LayerEntry("conv", 300, "int8", ""), LayerEntry("fc", 100, "int8", ""))
+    options = EngineOptions(precision="int8", batch=BatchRange(2, 2, 4))
+    entered = enter("quick", "int8", tmp_path / "m.onnx", tmp_path, make_spec(), layers, options, SilentProgress())
+    assert (entered.key, entered.backend_version) == ("int8 quick", "9.1")
+    assert entered.session.batch == BatchRange(2, 2, 4)
+    assert [(layer.reached, layer.reason) for layer in entered.layers] == [
+        ("int8", ""),
+        ("fp32", "quick runs it in fp32"),
+    ]
+    silent = enter("silent", "int8", tmp_path / "m.onnx", tmp_path, make_spec(), layers, options, SilentProgress())
+    assert {(layer.reached, layer.reason) for layer in silent.layers} == {("unknown", "silent does not tell")}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_every_graph_enters_on_every_target_and_all_sessions_are_closed(
+    tmp_path: Path, fake_backends: dict[str, FakeBackend], fails: bool
+) -> None:
+    graphs: dict[Precision, tuple[Path, tuple[LayerEntry, ...]]] = {
+        "fp32": (tmp_path / "a.onnx", ()),
+        "int8": (tmp_path / "b.onnx", (CONV,)),
+    }
+    progress = RecordingProgress()
+    spec = make_spec()
+    try:
+        with enter_all(["quick", "silent"], graphs, tmp_path, spec, EngineOptions(), progress) as entered:
+            keys = [one.key for one in entered]
+            assert keys == ["fp32 quick", "fp32 silent", "int8 quick", "int8 silent"]
+            assert all(isinstance(one.session, Session) for one in entered)
+            if fails:
+                raise ZeroDivisionError
+    except ZeroDivisionError:
+        assert fails
+    for backend in fake_backends.values():
+        assert [options.precision for options in backend.seen] == ["fp32", "int8"]
+        assert [engine.closed for engine in backend.engines] == [1, 1]
+    assert (progress.stages["compile"].total, progress.stages["compile"].done) == (4, 4)
+
+
+def test_a_target_that_fails_to_enter_closes_those_before_it(
+    tmp_path: Path, fake_backends: dict[str, FakeBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> EngineFile:
+        raise BackendError("no", "hint")
+
+    monkeypatch.setattr(fake_backends["silent"], "compile", broken)
+    graphs: dict[Precision, tuple[Path, tuple[LayerEntry, ...]]] = {"fp32": (tmp_path / "a.onnx", ())}
+    with (
+        pytest.raises(BackendError),
+        enter_all(["quick", "silent"], graphs, tmp_path, make_spec(), EngineOptions(), SilentProgress()),
+    ):
+        pass
+    assert [engine.closed for engine in fake_backends["quick"].engines] == [1]
+
+
+def test_auto_stands_for_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "installed_backends", lambda: ["b", "a"])
+    assert resolve_targets("auto") == ["b", "a"]
+    monkeypatch.setattr(module, "installed_backends", list)
+    with pytest.raises(BackendUnavailableError) as caught:
+        resolve_targets("auto")
+    assert "pip install" in caught.value.hint
+
+
+def test_a_target_by_name_must_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BackendError, match="nonsense"):
+        resolve_targets("nonsense")
+    for name in BACKENDS:
+        with monkeypatch.context() as patch:
+            patch.setattr(f"runtime.backends.{name}.find_spec", lambda package: None)
+            with pytest.raises(BackendUnavailableError):
+                resolve_targets(name)

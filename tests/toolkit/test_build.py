@@ -1,0 +1,260 @@
+"""`toolkit build`: the real pipeline on the real digits, and everything that a user can get wrong."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+
+from runtime import open_session
+from runtime.bundle import Bundle
+from tests.command import ROOT, TOOLKIT, assert_clean_failure, environment, toolkit, without_packages
+
+
+def test_int8_lenet_keeps_its_accuracy_with_every_layer_in_int8(lenet_build: dict, lenet_bundle: Path) -> None:
+    accuracy, coverage = lenet_build["accuracy"], lenet_build["coverage"]
+    assert accuracy["images"] == 10_000
+    assert accuracy["top1_fp32"] >= 99.1
+    assert accuracy["drop_points"] <= 0.05
+    assert accuracy["agreement"] >= 99.9
+    assert accuracy["top1"] == pytest.approx(accuracy["top1_fp32"] - accuracy["drop_points"])
+    assert (coverage["quantized"], coverage["quantizable"], coverage["macs_share"]) == (5, 5, 1.0)
+    assert coverage["skipped"] == []
+    assert lenet_build["target"] == "openvino"
+    assert lenet_build["size_bytes"] == (lenet_bundle / "model.onnx").stat().st_size
+
+
+def test_the_race_shows_every_target_and_why_one_cannot_win(lenet_build: dict) -> None:
+    rows = {(row["precision"], row["target"]): row for row in lenet_build["race"]}
+    assert set(rows) == {(p, t) for p in ("fp32", "int8") for t in ("openvino", "onnxruntime")}
+    assert "no layer" in rows["int8", "onnxruntime"]["reason_against"]
+    assert rows["int8", "onnxruntime"]["quantized"] == 0
+    assert [row["target"] for row in lenet_build["race"] if row["chosen"]] == ["openvino"]
+    # The same graph on two libraries: the answers differ in the last bits, not in the class.
+    assert abs(rows["int8", "onnxruntime"]["top1"] - rows["int8", "openvino"]["top1"]) <= 0.05
+
+
+def test_json_goes_to_standard_output_and_progress_to_standard_error(lenet_output: tuple[str, str]) -> None:
+    out, err = lenet_output
+    assert json.loads(out)["model"] == "lenet"
+    assert "calibrate" in err
+    assert "{" not in err
+
+
+def test_the_manifest_says_what_the_build_said(lenet_build: dict, lenet_bundle: Path) -> None:
+    manifest = Bundle.open(lenet_bundle).manifest
+    assert msgspec.to_builtins(manifest.accuracy) == lenet_build["accuracy"]
+    assert msgspec.to_builtins(manifest.latency_ms) == lenet_build["latency_ms"]
+    assert [layer.name for layer in manifest.layers] == ["conv1", "conv2", "fc1", "fc2", "fc3"]
+    assert {(layer.asked, layer.reached) for layer in manifest.layers} == {("int8", "int8")}
+    assert manifest.calibration_digest == manifest.files["calibration.json"].sha256
+    assert sorted(manifest.files) == ["calibration.json", "labels.txt", "model.onnx", "probe.npz"]
+
+
+def test_no_path_of_this_machine_is_in_the_bundle(lenet_bundle: Path) -> None:
+    for file in lenet_bundle.iterdir():
+        data = file.read_bytes()
+        assert str(ROOT).encode() not in data
+        assert str(lenet_bundle.parent).encode() not in data
+        assert b"site-packages" not in data
+
+
+def test_only_the_bundle_is_left_behind(lenet_bundle: Path) -> None:
+    assert [path.name for path in lenet_bundle.parent.iterdir()] == [lenet_bundle.name]
+
+
+@pytest.mark.parametrize("target", ["openvino", "onnxruntime"])
+def test_fp32_for_a_named_target(tmp_path: Path, target: str) -> None:
+    done = toolkit("build", "lenet", "--fp32", "--target", target, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["precision"], result["target"]) == ("fp32", target)
+    assert (result["accuracy"]["drop_points"], result["accuracy"]["agreement"]) == (0.0, 100.0)
+    assert result["bundle"] == f"lenet-fp32-{target}"
+    assert not (tmp_path / result["bundle"] / "calibration.json").exists()
+    with open_session(tmp_path / result["bundle"], self_check=True) as session:
+        assert session.run(np.zeros((3, 32, 32, 1), np.uint8)).shape == (3, 10)
+
+
+def test_int8_for_a_target_that_runs_none_of_it_is_built_with_a_warning(tmp_path: Path) -> None:
+    done = toolkit("build", "lenet", "--int8", "--target", "onnxruntime", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "warning: onnxruntime cannot use this graph: it runs no layer" in done.stdout
+    assert Bundle.open(tmp_path / "lenet-int8-onnxruntime").manifest.coverage.quantized == 0
+
+
+def test_own_images_without_labels_give_agreement_alone(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(3):
+        cv2.imwrite(str(pictures / f"{index}.png"), rng.integers(0, 256, (40, 30, 3), np.uint8))
+    done = toolkit(
+        *("build", "lenet", "--int8", "--target", "openvino", "--json"),
+        *("--calib-data", pictures, "--eval-data", pictures, "--calib-images", 2, "--batch", "1:2:4", "-o", "out"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    accuracy = json.loads(done.stdout)["accuracy"]
+    assert (accuracy["top1"], accuracy["top1_fp32"], accuracy["images"]) == (None, None, 3)
+    manifest = Bundle.open(tmp_path / "out").manifest
+    assert (manifest.batch.smallest, manifest.batch.best, manifest.batch.largest) == (1, 2, 4)
+
+
+class TestRebuild:
+    """`toolkit build BUNDLE`."""
+
+    def test_without_torch_onnx_and_friends(self, lenet_bundle: Path, tmp_path: Path) -> None:
+        path = without_packages(tmp_path, "torch", "onnx", "onnxscript", "onnxsim", "safetensors")
+        done = toolkit(
+            *("build", lenet_bundle, "--target", "onnxruntime", "-o", "again", "--json"), cwd=tmp_path, PYTHONPATH=path
+        )
+        assert done.returncode == 0, done.stderr
+        again, source = Bundle.open(tmp_path / "again"), Bundle.open(lenet_bundle)
+        for name in ("model.onnx", "probe.npz", "calibration.json", "labels.txt"):
+            assert again.manifest.files[name] == source.manifest.files[name]
+        assert again.manifest.target == "onnxruntime"
+        assert again.manifest.accuracy == source.manifest.accuracy
+        assert again.manifest.coverage.quantized == 0
+        assert again.spec == source.spec
+
+    def test_goes_back_to_full_coverage(self, lenet_bundle: Path, tmp_path: Path) -> None:
+        assert toolkit("build", lenet_bundle, "--target", "onnxruntime", "-o", "a", cwd=tmp_path).returncode == 0
+        assert toolkit("build", "a", "--target", "openvino", "-o", "b", cwd=tmp_path).returncode == 0
+        layers = Bundle.open(tmp_path / "b").manifest.layers
+        assert {(layer.reached, layer.reason) for layer in layers} == {("int8", "")}
+
+    @pytest.mark.parametrize("option", [["--fp32"], ["--weights", "w.safetensors"], ["--calib-data", "d"]])
+    def test_refuses_what_a_finished_graph_cannot_take(
+        self, lenet_bundle: Path, tmp_path: Path, option: list[str]
+    ) -> None:
+        done = toolkit("build", lenet_bundle, *option, "-o", "out", cwd=tmp_path)
+        assert done.returncode == 2
+        assert not (tmp_path / "out").exists()
+
+    def test_of_a_changed_bundle_is_refused(self, lenet_bundle_copy: Path, tmp_path: Path) -> None:
+        model = lenet_bundle_copy / "model.onnx"
+        data = bytearray(model.read_bytes())
+        data[len(data) // 2] ^= 1
+        model.write_bytes(data)
+        done = toolkit("build", lenet_bundle_copy, "-o", "out", cwd=tmp_path)
+        assert_clean_failure(done, "model.onnx", "sha256")
+        assert not (tmp_path / "out").exists()
+
+
+class TestBadInput:
+    """A message with a hint, exit 1, nothing half-written."""
+
+    def test_unknown_model_suggests_the_nearest(self, tmp_path: Path) -> None:
+        assert_clean_failure(toolkit("build", "lenett", "--int8", cwd=tmp_path), "lenett", "lenet")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_no_precision_is_a_usage_error(self, tmp_path: Path) -> None:
+        done = toolkit("build", "lenet", cwd=tmp_path)
+        assert done.returncode == 2
+        assert "--int8 or --fp32" in done.stderr
+
+    @pytest.mark.parametrize("value", ["0:1:2", "3:2:1", "1:2", "x", "1:1:70000"])
+    def test_batch_that_is_none_is_a_usage_error(self, tmp_path: Path, value: str) -> None:
+        done = toolkit("build", "lenet", "--int8", "--batch", value, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "MIN:OPT:MAX" in done.stderr
+
+    def test_weights_of_another_model_name_the_first_key(self, tmp_path: Path) -> None:
+        from safetensors.numpy import save_file
+
+        save_file({"features.0.weight": np.zeros((4, 4), np.float32)}, tmp_path / "other.safetensors")
+        done = toolkit("build", "lenet", "--int8", "--weights", "other.safetensors", cwd=tmp_path)
+        assert_clean_failure(done, "other.safetensors", "conv1")
+        assert [path.name for path in tmp_path.iterdir()] == ["other.safetensors"]
+
+    @pytest.mark.parametrize("option", ["--calib-data", "--eval-data", "--data"])
+    def test_folder_without_images(self, tmp_path: Path, option: str) -> None:
+        (tmp_path / "empty").mkdir()
+        done = toolkit("build", "lenet", "--int8", option, "empty", cwd=tmp_path)
+        assert_clean_failure(done, "empty")
+        assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+    def test_missing_folder(self, tmp_path: Path) -> None:
+        assert_clean_failure(toolkit("build", "lenet", "--int8", "--calib-data", "gone", cwd=tmp_path), "gone")
+
+    @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n cut off"])
+    def test_image_that_cannot_be_read(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "pictures").mkdir()
+        (tmp_path / "pictures" / "bad.png").write_bytes(content)
+        done = toolkit("build", "lenet", "--int8", "--calib-data", "pictures", cwd=tmp_path)
+        assert_clean_failure(done, "bad.png")
+        assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+
+    def test_existing_output_is_refused_before_the_work(self, tmp_path: Path) -> None:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "thesis.txt").write_text("mine")
+        start = time.monotonic()
+        assert_clean_failure(toolkit("build", "lenet", "--int8", "-o", "out", cwd=tmp_path), "out", "--force")
+        assert time.monotonic() - start < 60  # no measure of speed: an export would have started by then
+        assert_clean_failure(toolkit("build", "lenet", "--int8", "-o", "out", "--force", cwd=tmp_path), "not a bundle")
+        assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
+
+    @pytest.mark.parametrize(
+        ("package", "extra"), [("torch", "[export]"), ("onnx", "[export]"), ("onnxruntime", "[cpu]")]
+    )
+    def test_missing_extra_gets_its_pip_command(self, tmp_path: Path, package: str, extra: str) -> None:
+        work = tmp_path / "work"
+        work.mkdir()
+        path = without_packages(tmp_path, package)
+        done = toolkit("build", "lenet", "--int8", "-o", "out", cwd=work, PYTHONPATH=path)
+        assert_clean_failure(done, package, extra)
+        assert list(work.iterdir()) == []
+
+
+class TestInterrupted:
+    """Ctrl-C and two builds at once."""
+
+    def start(self, folder: Path) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*TOOLKIT, "build", "lenet", "--int8", "-o", "out"],
+            cwd=folder,
+            env=environment(TMPDIR=str(folder / "tmp")),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @pytest.mark.parametrize(
+        ("stop", "code", "delay"),
+        [(signal.SIGINT, 130, 0.0), (signal.SIGINT, 130, 3.0), (signal.SIGTERM, 143, 1.0)],
+    )
+    def test_leaves_nothing_behind(self, tmp_path: Path, stop: signal.Signals, code: int, delay: float) -> None:
+        (tmp_path / "tmp").mkdir()
+        process = self.start(tmp_path)
+        building = tmp_path / ".out.building"
+        while not building.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(delay)
+        process.send_signal(stop)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == code, err
+        assert "Traceback" not in err
+        assert not (tmp_path / "out").exists()
+        assert not building.exists()
+        assert [path.name for path in (tmp_path / "tmp").iterdir() if path.is_dir()] == []
+
+    def test_second_build_into_one_folder_fails_at_once_and_the_first_goes_on(self, tmp_path: Path) -> None:
+        (tmp_path / "tmp").mkdir()
+        first = self.start(tmp_path)
+        while not (tmp_path / ".out.building").exists():
+            assert first.poll() is None
+            time.sleep(0.01)
+        second = toolkit("build", "lenet", "--int8", "-o", "out", cwd=tmp_path)
+        assert_clean_failure(second, "another build", "out")
+        first.communicate(timeout=120)
+        assert first.returncode == 0
+        assert Bundle.open(tmp_path / "out").manifest.precision == "int8"

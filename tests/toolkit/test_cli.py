@@ -1,0 +1,85 @@
+"""The command line as a whole: help, the table of commands, missing packages, start-up."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tests.command import assert_clean_failure, environment, toolkit, without_packages
+from toolkit.cli import COMMANDS, EXTRAS
+from toolkit.options import BACKEND_NAMES
+
+HEAVY = ("torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "openvino", "safetensors")
+
+
+@pytest.mark.parametrize("arguments", [[], *[[name] for name in COMMANDS]], ids=lambda a: " ".join(a) or "toolkit")
+def test_help_works_with_the_base_install_alone(tmp_path: Path, arguments: list[str]) -> None:
+    done = toolkit(*arguments, "--help", cwd=tmp_path, PYTHONPATH=without_packages(tmp_path, *HEAVY))
+    assert done.returncode == 0, done.stderr
+    assert "Usage: toolkit" in done.stdout
+    assert done.stderr == ""
+
+
+def test_every_option_has_a_help_text() -> None:
+    for name in COMMANDS:
+        for parameter in import_module(f"toolkit.commands.{name}").command.params:
+            if parameter.param_type_name == "option":
+                assert parameter.help, f"{name} {parameter.opts}"
+
+
+def test_a_wrong_command_gets_the_nearest_one(tmp_path: Path) -> None:
+    done = toolkit("biuld", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Did you mean 'build'?" in done.stderr
+
+
+def test_version(tmp_path: Path) -> None:
+    assert toolkit("--version", cwd=tmp_path).stdout == f"toolkit {version('edge-deployment-toolkit')}\n"
+
+
+def test_backend_names_are_those_of_the_runtime() -> None:
+    from runtime.backend import BACKENDS
+
+    assert list(BACKENDS) == list(BACKEND_NAMES)
+
+
+def test_every_extra_that_a_message_names_exists() -> None:
+    tomllib = pytest.importorskip("tomllib")
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert set(EXTRAS.values()) <= set(project["optional-dependencies"])
+
+
+@pytest.mark.parametrize("name", ["classify", "bench", "verify"])
+def test_opening_a_bundle_needs_neither_torch_nor_onnx(lenet_bundle: Path, tmp_path: Path, name: str) -> None:
+    path = without_packages(tmp_path, "torch", "onnx", "onnxscript", "onnxsim", "safetensors")
+    picture = [Path(__file__).parents[2] / "examples/digits/3-dark-on-light.png"] if name == "classify" else []
+    extra = ["--seconds", "0.1"] if name == "bench" else []
+    done = toolkit(name, lenet_bundle, *picture, *extra, "--json", cwd=tmp_path, PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_engine_of_a_bundle_that_is_not_installed_is_never_replaced(lenet_bundle: Path, tmp_path: Path) -> None:
+    path = without_packages(tmp_path, "openvino")
+    done = toolkit("verify", lenet_bundle, cwd=tmp_path, PYTHONPATH=path)
+    assert_clean_failure(done, "openvino", "pip install")
+    other = toolkit("verify", lenet_bundle, "--backend", "onnxruntime", cwd=tmp_path, PYTHONPATH=path)
+    assert other.returncode == 0, other.stderr
+
+
+def test_help_imports_nothing_but_click() -> None:
+    script = "import sys; from toolkit.cli import run; run(['--help']); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True)
+    loaded = set(re.findall(r"'(\w+)'", done.stdout.splitlines()[-1]))
+    assert not loaded & {*HEAVY, "numpy", "cv2", "rich", "msgspec"}
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = toolkit("verify", "nowhere", "--debug", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr

@@ -1,0 +1,1 @@
+"""The `toolkit` command, the build pipeline, and the model zoo."""

@@ -1,0 +1,139 @@
+"""The `toolkit` command: commands that load when they run, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from types import FrameType
+
+import click
+
+DISTRIBUTION = "edge-deployment-toolkit"
+
+COMMANDS: dict[str, str] = {
+    "build": "Turn a model into a checked, calibrated bundle.",
+    "classify": "Say what is in pictures.",
+    "bench": "Measure the latency of bundles side by side.",
+    "verify": "Check that a bundle is whole and answers as it was built.",
+    "inspect": "Show what a bundle says of itself.",
+    "train": "Train a model of the zoo.",
+}
+
+# The extra that brings a package, for the one sentence that a missing one gets.
+EXTRAS: dict[str, str] = {
+    "torch": "export",
+    "onnx": "export",
+    "onnx_ir": "export",
+    "onnxscript": "export",
+    "onnxsim": "export",
+    "safetensors": "export",
+    "onnxruntime": "cpu",
+    "openvino": "cpu",
+}
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and summaries, and imports a command's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"toolkit.commands.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            ctx.fail(f"No such command '{args[0]}'." + (f" Did you mean '{near[0]}'?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+
+def show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print the version that is installed, and leave."""
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"toolkit {version(DISTRIBUTION)}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show it.")
+def cli() -> None:
+    """Build checked INT8 engines from trained models, and run them on small machines.
+
+    Start with: toolkit build lenet --int8
+    """
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 an error with a remedy, 2 wrong usage, 130 interrupted."""
+    signal.signal(signal.SIGTERM, terminate)
+    sys.exit(run(sys.argv[1:]))
+
+
+def terminate(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM unwinds like any error, so that nothing half-written stays behind."""
+    sys.exit(TERMINATED)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line.
+
+    Returns:
+        The exit code.
+    """
+    from runtime.errors import MissingPackageError, ToolkitError
+
+    debug = "--debug" in arguments
+    try:
+        return cli.main(arguments, prog_name="toolkit", standalone_mode=False) or 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted: nothing was written", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has left, as `head` does
+        return 1
+    except ToolkitError as error:
+        if debug:
+            raise
+        report(error)
+        return 1
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None or debug:
+            raise
+        report(
+            MissingPackageError(
+                f"this needs the package {error.name}, which is not installed",
+                f"pip install '.[{extra}]' in a clone of {DISTRIBUTION}",
+            )
+        )
+        return 1
+
+
+def report(error: Exception) -> None:
+    """Print an error and its remedy to standard error."""
+    message, hint = getattr(error, "message", str(error)), getattr(error, "hint", "")
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    if hint:
+        click.echo(f"{click.style('hint:', fg='cyan', bold=True)}  {hint}", err=True)

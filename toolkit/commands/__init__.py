@@ -1,0 +1,1 @@
+"""One file per command, each with its click command as `command`; `toolkit.cli` holds the table."""

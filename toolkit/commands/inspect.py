@@ -1,0 +1,72 @@
+"""`toolkit inspect`: what a bundle says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from msgspec import structs
+
+from toolkit.console import milliseconds, points, print_json, print_table, say, size
+from toolkit.options import bundle_argument, output_options
+
+if TYPE_CHECKING:
+    from runtime.bundle import Bundle
+
+
+@click.command()
+@bundle_argument
+@output_options
+def command(bundle: Path, as_json: bool) -> None:
+    """Show what BUNDLE says of itself: model, precision layer by layer, accuracy, latency, files.
+
+    Every file is verified first. With --json the manifest is printed, with the labels in its spec.
+    """
+    from runtime.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    if as_json:
+        print_json(structs.replace(opened.manifest, spec=opened.spec))
+    else:
+        show(opened)
+
+
+def show(bundle: Bundle) -> None:
+    """Three tables: facts, layers, files."""
+    manifest, spec = bundle.manifest, bundle.spec
+    height, width, channels = spec.image_shape
+    steps = ", ".join(type(step).__name__ for step in spec.preprocess.steps) or "none"
+    accuracy, latency = manifest.accuracy, manifest.latency_ms
+    facts = [
+        ["model", f"{spec.name}: {height}x{width}x{channels} {spec.preprocess.color} in, {spec.classes} classes out"],
+        ["preprocessing", f"{steps}; mean {list(spec.preprocess.mean)}, std {list(spec.preprocess.std)}"],
+        ["graph", f"{manifest.precision}, batch {manifest.batch}"],
+        ["target", f"{manifest.target} {manifest.backend_version}, {manifest.threads} threads"],
+        ["written by", f"toolkit {manifest.toolkit_version}"],
+        ["probe", f"distance {manifest.probe.distance}, limit {manifest.probe.limit:g}"],
+    ]
+    if accuracy:
+        facts.append(
+            [
+                "accuracy",
+                f"top-1 {points(accuracy.top1)} %, FP32 {points(accuracy.top1_fp32)} %, agreement "
+                f"{points(accuracy.agreement)} % on {accuracy.images:,} images, measured with {accuracy.measured_with}",
+            ]
+        )
+    else:
+        facts.append(["accuracy", f"not measured: {manifest.accuracy_reason}"])
+    if latency:
+        values = ", ".join(
+            f"{name} {milliseconds(value)} ms"
+            for name, value in (("p50", latency.p50), ("p90", latency.p90), ("p99", latency.p99))
+        )
+        facts.append(["latency", f"{values} at batch 1, when it was built"])
+    else:
+        facts.append(["latency", f"not measured: {manifest.latency_reason}"])
+    print_table(str(bundle.path), ["", ""], facts)
+    layers = [[layer.name, f"{layer.macs:,}", layer.asked, layer.reached, layer.reason] for layer in manifest.layers]
+    print_table("layers", ["layer", ">multiply-adds", "asked", "executed", "why not"], layers)
+    files = [[name, size(entry.size), entry.sha256[:16]] for name, entry in sorted(manifest.files.items())]
+    print_table("files", ["file", ">size", "sha256"], files)
+    say("every file is as it was built")

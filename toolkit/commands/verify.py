@@ -1,0 +1,55 @@
+"""`toolkit verify`: the engine answers its probe as it did when it was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from toolkit.console import print_json, say
+from toolkit.options import bundle_argument, engine_options, output_options
+
+
+@click.command()
+@bundle_argument
+@engine_options
+@output_options
+def command(
+    bundle: Path,
+    backend: str | None,
+    device: str | None,
+    threads: int | None,
+    cache_dir: Path | None,
+    as_json: bool,
+) -> int:
+    """Check that BUNDLE is whole and that its engine, on this machine, answers as it was built.
+
+    The exit code is 1 if it does not.
+    """
+    from runtime import open_session
+    from runtime.bundle import Bundle
+    from runtime.probe import check_probe
+
+    opened = Bundle.open(bundle)
+    name = backend or opened.manifest.target
+    with open_session(opened, backend=backend, device=device, threads=threads, cache_dir=cache_dir) as session:
+        check = check_probe(session, opened.probe, opened.manifest.probe.limit)
+    count = len(opened.probe.images)
+    if as_json:
+        print_json(
+            {
+                "bundle": str(bundle),
+                "backend": name,
+                "files": len(opened.manifest.files),
+                "images": count,
+                "distance": check.distance,
+                "limit": check.limit,
+                "wrong": check.wrong,
+                "ok": check.ok,
+            }
+        )
+        return 0 if check.ok else 1
+    check.require(f"{bundle} on {name}")
+    say(f"{bundle}: {len(opened.manifest.files)} files are as they were built")
+    say(f"{name} answers {count} probe images rightly: distance {check.distance:.5f}, limit {check.limit:g}")
+    return 0

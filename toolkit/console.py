@@ -1,0 +1,171 @@
+"""What people see: tables on standard output, progress on standard error, JSON alone where it is asked for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runtime.progress import Progress, Stage
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+PIPE_WIDTH = 110  # a table that goes to a file is not squeezed into a terminal's 80 columns
+
+
+def say(text: str = "") -> None:
+    """A line for people, to standard output."""
+    click.echo(text)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value to standard output."""
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def print_json_line(value: Any) -> None:
+    """One JSON value on a line of its own, at once."""
+    import msgspec
+
+    click.echo(msgspec.json.encode(value).decode())
+    sys.stdout.flush()
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, bold: int | None = None) -> None:
+    """A table to standard output.
+
+    Args:
+        title: over it.
+        columns: headings; one that begins with `>` is right-aligned.
+        rows: as many cells each as there are columns.
+        bold: the row to point out.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_header=any(columns),
+    )
+    for column in columns:
+        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+    for index, row in enumerate(rows):
+        table.add_row(*(Text(cell) for cell in row), style="bold green" if index == bold else "")
+    console(stderr=False).print(table)
+
+
+def console(*, stderr: bool) -> Console:
+    """Rich's console, as wide as the terminal, or wide enough for our tables where there is none."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False)
+    if not made.is_terminal:
+        made.width = max(made.width, PIPE_WIDTH)
+    return made
+
+
+def make_progress() -> Progress:
+    """Bars on a terminal, plain lines elsewhere, both on standard error."""
+    return BarProgress() if sys.stderr.isatty() else LineProgress()
+
+
+class LineProgress:
+    """A line when a stage ends, with its seconds; notes as they come."""
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
+        start = time.perf_counter()
+        yield LineStage()
+        click.echo(f"{name}: {time.perf_counter() - start:.1f} s", err=True)
+
+
+class LineStage:
+    """A stage of `LineProgress`."""
+
+    def advance(self, n: int = 1) -> bool:
+        return True
+
+    def note(self, text: str) -> None:
+        click.echo(f"  {text}", err=True)
+
+
+class BarProgress:
+    """A bar for each stage that is open, and a line for each that is done."""
+
+    def __init__(self) -> None:
+        self.bars: Bars | None = None
+        self.depth = 0
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
+        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        if self.bars is None:
+            self.bars = Bars(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=30),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=console(stderr=True),
+                transient=True,
+            )
+            self.bars.start()
+        bars, start = self.bars, time.perf_counter()
+        self.depth += 1
+        task = bars.add_task(name, total=total)
+        try:
+            yield BarStage(bars, task)
+            bars.console.print(f"[green]done[/green] {name} [dim]{time.perf_counter() - start:.1f} s[/dim]")
+        finally:
+            bars.remove_task(task)
+            self.depth -= 1
+            if self.depth == 0:
+                bars.stop()
+                self.bars = None
+
+
+class BarStage:
+    """A stage of `BarProgress`."""
+
+    def __init__(self, bars: Bars, task: TaskID) -> None:
+        self.bars, self.task = bars, task
+
+    def advance(self, n: int = 1) -> bool:
+        self.bars.advance(self.task, n)
+        return True
+
+    def note(self, text: str) -> None:
+        self.bars.console.print(f"  {text}", markup=False, highlight=False)
+
+
+def milliseconds(value: float | None) -> str:
+    """A latency with three significant digits or so, in ms."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if value < 0.1 else f"{value:.3f}" if value < 10 else f"{value:.1f}"
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB" if count >= 1e3 else f"{count} B"
+
+
+def points(value: float | None, digits: int = 2) -> str:
+    """A percentage or a difference of two; `-` where it was not measured."""
+    return "-" if value is None else f"{value:.{digits}f}"
