@@ -71,7 +71,7 @@ def export_module(
     Raises:
         ExportError: PyTorch cannot export the module, or the graph does not answer as it does.
     """
-    training = module.training
+    modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
         with progress.stage("export", None) as stage:
@@ -96,7 +96,8 @@ def export_module(
             parity = measure_parity(module, model, spec, images, sizes)
             stage.note("logits differ by " + ", ".join(f"{row.max_error:.1e} at batch {row.batch}" for row in parity))
     finally:
-        module.train(training)
+        for part, training in modes:
+            part.training = training
     temporary = out_path.with_name(f".{out_path.name}.tmp")
     temporary.write_bytes(model.SerializeToString(deterministic=True))
     os.replace(temporary, out_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 
 WEIGHTED = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
@@ -9,11 +11,25 @@ WEIGHTED = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
 
 def strip_metadata(model: onnx.ModelProto) -> None:
     """Remove metadata and documentation everywhere: PyTorch writes paths of local sources into them."""
-    graph = model.graph
-    for holder in (model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+    strip(model)
+    strip_graph(model.graph)
+
+
+def strip_graph(graph: onnx.GraphProto) -> None:
+    """The same for a graph and for the branches of its nodes."""
+    strip(graph, *graph.node, *graph.initializer, *graph.input, *graph.output)
+    del graph.value_info[:]
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                strip_graph(attribute.g)
+
+
+def strip(*holders: Any) -> None:
+    """Clear the two fields that hold text for people."""
+    for holder in holders:
         holder.ClearField("doc_string")
         holder.ClearField("metadata_props")
-    del graph.value_info[:]
 
 
 def name_layers(model: onnx.ModelProto) -> None:

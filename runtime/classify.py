@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from msgspec import Struct
 
-from runtime.errors import ImageError
+from runtime.errors import ImageError, InputError
 from runtime.images import MAX_MEGAPIXELS, read_image
 from runtime.session import Session
 
@@ -66,7 +66,7 @@ def classify(
             try:
                 images.append(session.preprocess(read_image(path, max_megapixels)))
                 results.append(None)
-            except ImageError as error:
+            except (ImageError, InputError) as error:
                 results.append(Unreadable(str(path), error.message, error.hint))
         answers = iter(session.run(np.stack(images)) if images else ())
         for path, result in zip(paths[start : start + BATCH], results, strict=True):

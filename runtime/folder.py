@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,14 +51,27 @@ class Draft:
             os.rename(self.path, self.target)
         elif not self.force:
             raise taken(self.target)
-        elif exchange(self.path, self.target):
-            shutil.rmtree(self.path)
         else:
-            aside = sibling(self.target, "replaced")
-            os.rename(self.target, aside)
-            os.rename(self.path, self.target)
-            shutil.rmtree(aside)
+            self.replace()
         flush(self.target.parent)
+
+    def replace(self) -> None:
+        """Put the folder in the place of the old one, and remove that."""
+        old = os.open(self.target, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # The exchange gives the old folder the draft's name: locked, nobody takes it for one that was left behind.
+            # Where its own builder still holds it, that serves as well.
+            with suppress(BlockingIOError):
+                fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if exchange(self.path, self.target):
+                shutil.rmtree(self.path)
+            else:
+                aside = sibling(self.target, "replaced")
+                os.rename(self.target, aside)
+                os.rename(self.path, self.target)
+                shutil.rmtree(aside)
+        finally:
+            os.close(old)
 
 
 @contextmanager

@@ -45,10 +45,13 @@ def read_image(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> NDAr
         )
     pixels = None
     if width > 0 and height > 0:
+        level = cv2.utils.logging.setLogLevel(0)  # what OpenCV prints of a damaged file, our error says better
         try:
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         except cv2.error:
             pixels = None
+        finally:
+            cv2.utils.logging.setLogLevel(level)
     if pixels is None:
         raise ImageError(f"{path} is damaged, or not an image", "open it in an image viewer; save it as PNG or JPEG")
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)

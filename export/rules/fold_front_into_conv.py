@@ -62,6 +62,8 @@ class FoldFrontIntoConv:
         constants = initializers(graph)
         if any(name not in constants for name in match.conv.input[1:]):
             return f"the weight of {match.conv.name} is not constant"
+        if any(len(used_by[name]) > 1 for name in match.conv.input[1:]):
+            return f"the weight of {match.conv.name} is used elsewhere too"
         return ""
 
     def rewrite(self, graph: onnx.GraphProto, match: Match) -> None:

@@ -46,8 +46,11 @@ class OnnxRuntimeBackend:
             return Availability(
                 False, reason="the package onnxruntime is not installed", command="pip install onnxruntime"
             )
-        import onnxruntime as ort
-
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            reason = f"the package onnxruntime is installed but cannot be imported: {error}"
+            return Availability(False, reason=reason, command="pip install --force-reinstall onnxruntime")
         return Availability(True, ort.__version__, "CPU")
 
     def compile(

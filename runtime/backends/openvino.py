@@ -85,7 +85,11 @@ class OpenVinoBackend:
     def available(self) -> Availability:
         if find_spec("openvino") is None:
             return Availability(False, reason="the package openvino is not installed", command="pip install openvino")
-        module = openvino()
+        try:
+            module = openvino()
+        except ImportError as error:
+            reason = f"the package openvino is installed but cannot be imported: {error}"
+            return Availability(False, reason=reason, command="pip install --force-reinstall openvino")
         return Availability(
             True, module.__version__.split("-")[0], str(module.Core().get_property("CPU", "FULL_DEVICE_NAME"))
         )

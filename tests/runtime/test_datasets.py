@@ -111,8 +111,9 @@ def test_a_half_that_is_not_there_is_refused(tmp_path: Path) -> None:
         idx(LABELS),
         bytes((0, 0, 8, 3)) + b"\xff" * 12,
         bytes((0, 0, 8, 3)) + b"\xff" * 12 + bytes(1000),
+        bytes((0, 0, 8, 3)) + np.array([1 << 31, 1 << 31, 4], ">u4").tobytes(),  # 2 ** 64 pixels are 0 in 64 bits
     ],
-    ids=range(11),
+    ids=range(12),
 )
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_damaged_idx_images_are_refused(tmp_path: Path, data: bytes, suffix: str) -> None:

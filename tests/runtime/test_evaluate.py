@@ -7,7 +7,7 @@ import pytest
 
 from runtime.datasets import ArrayDataset
 from runtime.errors import Cancelled, DataError
-from runtime.evaluate import accuracy, percent, predict
+from runtime.evaluate import BATCH, accuracy, percent, predict
 from tests.fakes import RecordingProgress, fake_session, first_pixel_class
 from tests.tiny import CLASSES, SIDE, make_spec
 
@@ -52,8 +52,8 @@ def test_labels_that_are_no_class_of_the_model_are_refused_before_the_work(label
 def test_a_request_to_stop_is_heard() -> None:
     session, engine = fake_session(make_spec(), first_pixel_class(CLASSES))
     with pytest.raises(Cancelled):
-        predict({"a": session}, dataset(100), RecordingProgress(stop_after=32))
-    assert sum(engine.batches) == 32
+        predict({"a": session}, dataset(3 * BATCH), RecordingProgress(stop_after=BATCH))
+    assert sum(engine.batches) == BATCH
 
 
 PREDICTED, REFERENCE, TRUTH = np.array([0, 1, 2, 3]), np.array([0, 1, 2, 2]), np.array([0, 1, 0, 2])

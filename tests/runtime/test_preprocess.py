@@ -146,25 +146,62 @@ def test_a_line_is_refused_where_a_step_would_make_gigabytes_of_it(shape: tuple[
     assert caught.value.hint
 
 
-def test_polarity_turns_ink_on_paper_and_leaves_light_on_dark() -> None:
-    paper = np.full((9, 9), 240, np.uint8)
-    paper[3:6, 3:6] = 20
-    np.testing.assert_array_equal(apply(description("gray", Polarity()), paper)[..., 0], 255 - paper)
-    np.testing.assert_array_equal(apply(description("gray", Polarity()), 255 - paper)[..., 0], 255 - paper)
-    np.testing.assert_array_equal(apply(description("gray", Polarity("keep")), paper)[..., 0], paper)
+def polarity(image: Image, mode: Any = "auto") -> Image:
+    return apply(description("gray", Polarity(mode)), image)[..., 0]
+
+
+def drawing(background: int, ink: int) -> Image:
+    image = np.full((9, 9), background, np.uint8)
+    image[3:6, 3:6] = ink
+    return image
+
+
+@pytest.mark.parametrize("background, ink", [(255, 0), (240, 20), (200, 90), (0, 255), (0, 40), (30, 230)])
+def test_polarity_makes_any_drawing_light_on_black(background: int, ink: int) -> None:
+    turned = polarity(drawing(background, ink))
+    contrast = abs(background - ink)
+    room = 255 - min(background, 255 - background) if background else 255
+    assert (turned[0] == 0).all() and (turned[:3] == 0).all()
+    assert turned[4, 4] == pytest.approx(contrast * 255 / room, abs=1)
+    assert set(np.unique(turned)) == {0, turned[4, 4]}
+
+
+def test_polarity_leaves_light_on_black_and_keep_leaves_everything() -> None:
+    digit = drawing(0, 255)
+    digit[4, 3:6] = (60, 130, 200)
+    np.testing.assert_array_equal(polarity(digit), digit)
+    np.testing.assert_array_equal(polarity(255 - digit), digit)
+    for image in (255 - digit, drawing(240, 20), drawing(30, 230)):
+        np.testing.assert_array_equal(polarity(image, "keep"), image)
+
+
+def test_polarity_goes_by_most_of_the_border() -> None:
+    paper = drawing(250, 10)
+    paper[0, :3] = 10  # a stroke that runs out of the picture
+    assert polarity(paper)[0].tolist() == [polarity(paper)[4, 4]] * 3 + [0] * 6
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 255))
-def test_polarity_keeps_an_image_of_one_value(height: int, width: int, value: int) -> None:
-    image = np.full((height, width), value, np.uint8)
-    np.testing.assert_array_equal(apply(description("gray", Polarity()), image)[..., 0], image)
+def test_polarity_takes_an_image_of_one_value_for_background(height: int, width: int, value: int) -> None:
+    assert not polarity(np.full((height, width), value, np.uint8)).any()
 
 
-@given(st.integers(1, 5), st.integers(1, 5), st.binary(min_size=25, max_size=25))
-def test_polarity_takes_images_of_any_size(height: int, width: int, data: bytes) -> None:
+@given(st.integers(2, 5), st.integers(2, 5), st.binary(min_size=25, max_size=25))
+def test_polarity_makes_half_of_the_border_black_and_keeps_or_turns_the_order(
+    height: int, width: int, data: bytes
+) -> None:
     image = np.frombuffer(data, np.uint8)[: height * width].reshape(height, width)
-    out = apply(description("gray", Polarity()), image)[..., 0]
-    assert np.array_equal(out, image) or np.array_equal(out, 255 - image)
+    out = polarity(image)
+    inside = np.zeros(out.shape, bool)
+    inside[1:-1, 1:-1] = True
+    assert 2 * np.count_nonzero(out[~inside] == 0) >= np.count_nonzero(~inside)
+    steps = np.diff(out.flat[np.argsort(image, axis=None)].astype(int))
+    assert (steps >= 0).all() or (steps <= 0).all()
+
+
+@given(st.integers(1, 5), st.integers(1, 5))
+def test_polarity_takes_images_of_any_size(height: int, width: int) -> None:
+    assert polarity(random_image(height, width)).shape == (height, width)
 
 
 def test_steps_run_in_their_order() -> None:

@@ -111,7 +111,7 @@ def test_the_fastest_wins_by_its_median() -> None:
 
 def test_one_that_runs_no_layer_in_int8_cannot_win_however_fast() -> None:
     honest, empty = candidate("honest", layers=(CONV, FLOAT_FC)), candidate("empty", layers=(FLOAT_CONV, FLOAT_FC))
-    assert empty.reason_against == "empty runs no layer of this graph in INT8"
+    assert empty.reason_against == "it runs no layer of this graph in INT8"
     assert honest.reason_against == ""
     assert pick_winner([empty, honest], times(int8_empty=1, int8_honest=50)) is honest
 
@@ -167,7 +167,7 @@ def test_a_race_has_a_row_for_everyone_and_one_winner_at_the_precision_asked_for
         ("int8", "one", False),
         ("int8", "two", True),
     ]
-    assert result.rows[2].reason_against == "one runs no layer of this graph in INT8"
+    assert result.rows[2].reason_against == "it runs no layer of this graph in INT8"
     assert [row.p50_ms for row in result.rows] == [0.5, 0.6, 1, 2]
     assert [(row.quantized, row.quantizable) for row in result.rows] == [(0, 1), (0, 1), (0, 2), (1, 2)]
     assert {row.size_bytes for row in result.rows} == {1234}

@@ -1,0 +1,46 @@
+"""One real export: the LeNet that ships, on digits that ship. Run as a program it does so in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import runtime
+from export.module import ExportResult, export_module
+from runtime.datasets import Dataset, batches, evenly_spaced, open_dataset
+from runtime.progress import Progress, SilentProgress
+from runtime.spec import BatchRange
+from toolkit.zoo import LENET, ZOO
+from toolkit.zoo.lenet import LeNet
+from toolkit.zoo.weights import load_weights
+
+COUNT = 32
+
+
+def dataset() -> Dataset:
+    """32 of the test digits."""
+    return evenly_spaced(open_dataset(Path(runtime.__file__).parent / "data" / "mnist", "test"), COUNT)
+
+
+def digits() -> NDArray[np.uint8]:
+    """Their pixels, uint8 (32, 32, 32, 1)."""
+    return next(batches(dataset(), LENET, COUNT))
+
+
+def trained_lenet() -> LeNet:
+    """With its weights, in training mode, as `nn.Module` starts."""
+    module = LeNet()
+    load_weights(module, ZOO["lenet"].weights)
+    return module
+
+
+def export_lenet(module: LeNet, path: Path, progress: Progress) -> ExportResult:
+    """Export it for batches of 1 to 32."""
+    return export_module(module, LENET, digits(), path, BatchRange(1, 1, COUNT), progress)
+
+
+if __name__ == "__main__":
+    export_lenet(trained_lenet(), Path(sys.argv[1]), SilentProgress())

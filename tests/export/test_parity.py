@@ -1,0 +1,114 @@
+"""Parity: the graph answers as PyTorch does, or there is no export."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from export.front import add_front
+from export.head import add_softmax
+from export.parity import measure_parity, normalize
+from runtime.errors import ExportError
+from runtime.spec import ModelSpec
+from tests.export.graphs import CHANNELS, HEIGHT, WIDTH, color_images, color_spec, normal, parse
+
+PIXELS = HEIGHT * WIDTH * CHANNELS
+WEIGHT, BIAS = normal(4, PIXELS), normal(4, seed=1)
+
+
+class Linear(nn.Module):
+    """One matrix, and perhaps a softmax."""
+
+    def __init__(self, softmax: bool = False) -> None:
+        super().__init__()
+        self.fc = nn.Linear(PIXELS, 4)
+        self.fc.load_state_dict({"weight": torch.from_numpy(WEIGHT.copy()), "bias": torch.from_numpy(BIAS.copy())})
+        self.softmax = softmax
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.fc(images.flatten(1))
+        return logits.softmax(1) if self.softmax else logits
+
+
+def linear_graph(spec: ModelSpec, weight: np.ndarray = WEIGHT) -> onnx.ModelProto:
+    """The same, as an exported graph."""
+    body = "flat = Flatten (image) logits = Gemm <transB=1> (flat, w, b)"
+    if spec.output_kind == "probabilities":
+        body += " probabilities = Softmax (logits)"
+    model = parse(body, f"float[batch,4] {spec.output_kind}", w=weight, b=BIAS)
+    add_front(model, spec)
+    add_softmax(model, spec)
+    return model
+
+
+def damaged(amount: float) -> np.ndarray:
+    weight = WEIGHT.copy()
+    weight[2, 7] += amount
+    return weight
+
+
+def test_an_equal_graph_has_a_row_for_each_batch_also_of_more_images_than_there_are() -> None:
+    spec = color_spec()
+    rows = measure_parity(Linear(), linear_graph(spec), spec, color_images(3), [1, 2, 7])
+    assert [row.batch for row in rows] == [1, 2, 7]
+    assert all(0 <= row.max_error < 1e-5 for row in rows)
+
+
+def test_a_changed_weight_is_an_error_that_names_the_batch_and_the_tensor() -> None:
+    spec = color_spec()
+    with pytest.raises(ExportError) as caught:
+        measure_parity(Linear(), linear_graph(spec, damaged(3)), spec, color_images(5), [5, 1])
+    assert "at batch 5 logits differ" in caught.value.message
+    assert "more than 0.0001" in caught.value.message
+    assert caught.value.hint
+
+
+def test_what_differs_within_the_tolerance_is_reported_by_its_size() -> None:
+    spec, images = color_spec(), color_images(4)
+    (row,) = measure_parity(Linear(), linear_graph(spec, damaged(0.01)), spec, images, [4], tolerance=1.0)
+    flat = normalize(spec, images).reshape(4, -1).astype(np.float64)
+    expected = np.abs(0.01 * flat[:, 7]).max() / np.abs(flat @ WEIGHT.T + BIAS).max()
+    assert row.max_error == pytest.approx(expected, rel=1e-2)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+@pytest.mark.parametrize("also_in_pytorch", [False, True])
+def test_answers_that_are_no_numbers_are_never_equal(broken: float, also_in_pytorch: bool) -> None:
+    spec, module = color_spec(), Linear()
+    if also_in_pytorch:
+        with torch.no_grad():
+            module.fc.weight[2, 7] = broken
+    with pytest.raises(ExportError, match="at batch 1"), np.errstate(invalid="ignore"):
+        measure_parity(module, linear_graph(spec, damaged(broken)), spec, color_images(2), [1], tolerance=1.0)
+
+
+def test_a_model_of_probabilities_is_compared_by_them() -> None:
+    spec = color_spec(output_kind="probabilities")
+    module = Linear(softmax=True)
+    (row,) = measure_parity(module, linear_graph(spec), spec, color_images(3), [3])
+    assert row.max_error < 1e-5
+    with pytest.raises(ExportError, match="probabilities differ"):
+        measure_parity(Linear(), linear_graph(spec), spec, color_images(3), [3])
+
+
+def test_the_mean_that_the_graph_subtracts_must_be_the_specs() -> None:
+    spec = color_spec()
+    model = linear_graph(spec)
+    (mean,) = (entry for entry in model.graph.initializer if entry.name == "front/mean")
+    mean.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(mean) + 1, "front/mean"))
+    with pytest.raises(ExportError, match="at batch 2"):
+        measure_parity(Linear(), model, spec, color_images(2), [2])
+
+
+def test_pytorch_takes_channels_first_in_units_of_the_standard_deviation() -> None:
+    spec = color_spec()
+    images = color_images(2)
+    normalized = normalize(spec, images)
+    assert normalized.shape == (2, CHANNELS, HEIGHT, WIDTH)
+    assert normalized.dtype == np.float32 and normalized.flags.c_contiguous
+    for channel, (mean, std) in enumerate(zip(spec.preprocess.mean, spec.preprocess.std, strict=True)):
+        expected = (images[..., channel] / 255 - mean) / std
+        np.testing.assert_allclose(normalized[:, channel], expected, rtol=1e-5, atol=1e-6)
