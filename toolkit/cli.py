@@ -5,12 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from types import FrameType
 
 import click
 
-DISTRIBUTION = "edge-deployment-toolkit"
+from toolkit import DISTRIBUTION, toolkit_version
 
 COMMANDS: dict[str, str] = {
     "build": "Turn a model into a checked, calibrated bundle.",
@@ -67,7 +66,7 @@ class LazyGroup(click.Group):
 def show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     """Print the version that is installed, and leave."""
     if wanted and not ctx.resilient_parsing:
-        click.echo(f"toolkit {version(DISTRIBUTION)}")
+        click.echo(f"toolkit {toolkit_version()}")
         ctx.exit()
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+REDRAW_S = 0.1
 PIPE_WIDTH = 110  # a table that goes to a file is not squeezed into a terminal's 80 columns
 
 
@@ -104,38 +105,34 @@ class LineStage:
 
 
 class BarProgress:
-    """A bar for each stage that is open, and a line for each that is done."""
+    """A bar for each stage that is open, and a line for each that is done.
+
+    The bars are drawn when a stage begins or advances, never by a thread of their own: that would show up in the
+    latencies that are being measured.
+    """
 
     def __init__(self) -> None:
         self.bars: Bars | None = None
-        self.depth = 0
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
-        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn
         from rich.progress import Progress as Bars
 
+        outermost = self.bars is None
         if self.bars is None:
-            self.bars = Bars(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=30),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                console=console(stderr=True),
-                transient=True,
-            )
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn())
+            self.bars = Bars(*columns, console=console(stderr=True), transient=True, auto_refresh=False)
             self.bars.start()
         bars, start = self.bars, time.perf_counter()
-        self.depth += 1
         task = bars.add_task(name, total=total)
+        bars.refresh()
         try:
             yield BarStage(bars, task)
             bars.console.print(f"[green]done[/green] {name} [dim]{time.perf_counter() - start:.1f} s[/dim]")
         finally:
             bars.remove_task(task)
-            self.depth -= 1
-            if self.depth == 0:
+            if outermost:
                 bars.stop()
                 self.bars = None
 
@@ -145,9 +142,13 @@ class BarStage:
 
     def __init__(self, bars: Bars, task: TaskID) -> None:
         self.bars, self.task = bars, task
+        self.drawn = time.perf_counter()
 
     def advance(self, n: int = 1) -> bool:
         self.bars.advance(self.task, n)
+        if time.perf_counter() - self.drawn > REDRAW_S:
+            self.bars.refresh()
+            self.drawn = time.perf_counter()
         return True
 
     def note(self, text: str) -> None:

@@ -6,7 +6,6 @@ import tempfile
 import time
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from torch import nn
 
-from calibration.placement import plan
+from calibration.placement import Plan, plan
 from calibration.quantize import quantize
 from export.module import export_module
 from export.reference import open_reference
@@ -28,11 +27,10 @@ from runtime.probe import LIMITS, PROBE_IMAGES, Probe, check_probe
 from runtime.progress import Progress
 from runtime.race import Race, coverage, enter_all, resolve_targets, run_race
 from runtime.spec import BatchRange, Precision
+from toolkit import toolkit_version
 from toolkit.outcome import BuildResult, make_result
 from toolkit.zoo import ZooModel
 from toolkit.zoo.weights import load_weights
-
-DISTRIBUTION = "edge-deployment-toolkit"
 
 
 @dataclass(frozen=True)
@@ -85,15 +83,16 @@ def build(request: BuildRequest, progress: Progress) -> BuildResult:
         # Export
         module = load_module(request.model, request.weights)
         exported = export_module(module, spec, samples, work / "fp32.onnx", request.batch, progress)
+        planned = plan(onnx.load(exported.path))
         graphs: dict[Precision, tuple[Path, tuple[LayerEntry, ...]]] = {
-            "fp32": (exported.path, layer_entries(exported.path, "fp32"))
+            "fp32": (exported.path, layer_entries(planned, "fp32"))
         }
 
         # Calibrate
         model_path, calibration_path = bundle.path / "model.onnx", bundle.path / "calibration.json"
         if precision == "int8":
             quantize(exported.path, calib_data, spec, model_path, calibration_path, progress=progress)
-            graphs["int8"] = (model_path, layer_entries(exported.path, "int8"))
+            graphs["int8"] = (model_path, layer_entries(planned, "int8"))
         else:
             model_path.write_bytes(exported.path.read_bytes())
 
@@ -132,9 +131,8 @@ def load_module(model: ZooModel, weights: Path | None) -> nn.Module:
     return module.eval()
 
 
-def layer_entries(fp32_path: Path, precision: Precision) -> tuple[LayerEntry, ...]:
+def layer_entries(planned: Plan, precision: Precision) -> tuple[LayerEntry, ...]:
     """What the graph of that precision asks of each layer that could be quantized."""
-    planned = plan(onnx.load(fp32_path))
     taken = tuple(LayerEntry(layer.name, layer.macs, precision, "unknown") for layer in planned.layers)
     left = tuple(LayerEntry(layer.name, layer.macs, "fp32", "unknown", layer.reason) for layer in planned.skipped)
     return taken + left
@@ -161,7 +159,7 @@ def make_manifest(
     winner = race.winner
     return Manifest(
         schema_version=SCHEMA_VERSION,
-        toolkit_version=version(DISTRIBUTION),
+        toolkit_version=toolkit_version(),
         spec=request.model.spec,
         files={},
         precision=winner.precision,

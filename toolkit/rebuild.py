@@ -17,6 +17,7 @@ from runtime.manifest import LayerEntry, ProbeResult
 from runtime.probe import check_probe
 from runtime.progress import Progress
 from runtime.race import coverage, enter_all, resolve_targets, run_race
+from toolkit import toolkit_version
 from toolkit.outcome import BuildResult, make_result
 
 KEPT_FILES = ("model.onnx", "calibration.json", "probe.npz")
@@ -67,6 +68,7 @@ def rebuild(request: RebuildRequest, progress: Progress) -> BuildResult:
         accuracy, reason = (race.accuracy, "") if race.accuracy else (old.accuracy, old.accuracy_reason)
         manifest = structs.replace(
             old,
+            toolkit_version=toolkit_version(),
             spec=source.spec,
             target=winner.target,
             backend_version=winner.backend_version,

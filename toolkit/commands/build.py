@@ -68,8 +68,11 @@ def command(as_json: bool, **values: Any) -> None:
     arguments = Arguments(**values)
     if arguments.data and (arguments.calib_data or arguments.eval_data):
         raise click.UsageError("--data names both sets: give it alone, or --calib-data and --eval-data")
-    build = build_from_bundle if is_bundle(Path(arguments.model)) else build_from_model
-    result = build(arguments)
+    if is_bundle(Path(arguments.model)):
+        click.echo(f"building from the bundle {arguments.model}", err=True)
+        result = build_from_bundle(arguments)
+    else:
+        result = build_from_model(arguments)
     if as_json:
         print_json(result)
     else:
@@ -116,6 +119,7 @@ def build_from_model(arguments: Arguments) -> BuildResult:
     model = get_zoo_model(arguments.model)
     if arguments.precision is None:
         raise click.UsageError("say which graph to build: --int8 or --fp32")
+    click.echo(f"building {model.name} of the zoo", err=True)
     output = arguments.output_for(model.name, arguments.precision)
     refuse_existing(output, arguments.force)
     batch = arguments.batch or BatchRange()
@@ -125,7 +129,10 @@ def build_from_model(arguments: Arguments) -> BuildResult:
         raise click.UsageError(f"{model.name} brings no images: give --calib-data FOLDER")
 
     from runtime.datasets import open_dataset
-    from toolkit.pipeline import BuildRequest, build
+
+    progress = make_progress()
+    with progress.stage("load PyTorch"):
+        from toolkit.pipeline import BuildRequest, build
 
     labels = model.spec.labels
     request = BuildRequest(
@@ -141,7 +148,7 @@ def build_from_model(arguments: Arguments) -> BuildResult:
         batch=batch,
         options=arguments.engine_options(arguments.precision, batch),
     )
-    return build(request, make_progress())
+    return build(request, progress)
 
 
 def build_from_bundle(arguments: Arguments) -> BuildResult:

@@ -38,13 +38,15 @@ def show(bundle: Bundle) -> None:
     height, width, channels = spec.image_shape
     steps = ", ".join(type(step).__name__ for step in spec.preprocess.steps) or "none"
     accuracy, latency = manifest.accuracy, manifest.latency_ms
+    distance = manifest.probe.distance
+    probe = manifest.probe.reason if distance is None else f"distance {distance:.2g}, limit {manifest.probe.limit:g}"
     facts = [
         ["model", f"{spec.name}: {height}x{width}x{channels} {spec.preprocess.color} in, {spec.classes} classes out"],
         ["preprocessing", f"{steps}; mean {list(spec.preprocess.mean)}, std {list(spec.preprocess.std)}"],
         ["graph", f"{manifest.precision}, batch {manifest.batch}"],
         ["target", f"{manifest.target} {manifest.backend_version}, {manifest.threads} threads"],
         ["written by", f"toolkit {manifest.toolkit_version}"],
-        ["probe", f"distance {manifest.probe.distance}, limit {manifest.probe.limit:g}"],
+        ["probe", probe],
     ]
     if accuracy:
         facts.append(

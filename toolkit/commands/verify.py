@@ -51,5 +51,5 @@ def command(
         return 0 if check.ok else 1
     check.require(f"{bundle} on {name}")
     say(f"{bundle}: {len(opened.manifest.files)} files are as they were built")
-    say(f"{name} answers {count} probe images rightly: distance {check.distance:.5f}, limit {check.limit:g}")
+    say(f"{name} answers {count} probe images rightly: distance {check.distance:.2g}, limit {check.limit:g}")
     return 0
