@@ -26,6 +26,7 @@ from export.parity import ParityRow, measure_parity, normalize
 from export.rules import apply_rules
 from export.simplify import simplify
 from runtime.errors import ExportError
+from runtime.folder import write_atomically
 from runtime.progress import Progress
 from runtime.spec import BatchRange, ModelSpec
 
@@ -90,7 +91,7 @@ def export_module(
             model.ir_version = IR_VERSION
             model.producer_name, model.producer_version = "edge-deployment-toolkit", ""
             model.graph.name = spec.name
-            onnx.checker.check_model(model, full_check=True)
+            check(model, spec)
         with progress.stage("compare with PyTorch", None) as stage:
             sizes = sorted({1, 2, batch.largest})
             parity = measure_parity(module, model, spec, images, sizes)
@@ -98,10 +99,19 @@ def export_module(
     finally:
         for part, training in modes:
             part.training = training
-    temporary = out_path.with_name(f".{out_path.name}.tmp")
-    temporary.write_bytes(model.SerializeToString(deterministic=True))
-    os.replace(temporary, out_path)
+    write_atomically(out_path, model.SerializeToString(deterministic=True))
     return ExportResult(out_path, parity, rules, (warning,) if warning else ())
+
+
+def check(model: onnx.ModelProto, spec: ModelSpec) -> None:
+    """Hold the graph to ONNX's own rules, shapes included."""
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(
+            f"the exported graph of {spec.name} is not valid: {innermost(error)}",
+            f"check that the model gives {spec.classes} classes as the spec says",
+        ) from error
 
 
 def trace(module: nn.Module, spec: ModelSpec, example: NDArray[np.float32]) -> onnx.ModelProto:
@@ -139,6 +149,8 @@ def trace(module: nn.Module, spec: ModelSpec, example: NDArray[np.float32]) -> o
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Silence what the exporter says of its own internals, and keep its cache folder out of the system's temporary one.
+
+    What a model prints must not get between the JSON on standard output.
 
     Errors are raised all the same.
     """

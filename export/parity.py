@@ -40,6 +40,23 @@ def normalize(spec: ModelSpec, images: NDArray[np.uint8]) -> NDArray[np.float32]
     return np.ascontiguousarray(normalized.transpose(0, 3, 1, 2))
 
 
+def answer(module: nn.Module, spec: ModelSpec, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The module's output, float32 (N, classes)."""
+    try:
+        with torch.no_grad():
+            output = module(torch.from_numpy(images))
+    except Exception as error:  # whatever the model raises
+        raise ExportError(
+            f"{spec.name} fails on a batch of {len(images)}: {error}", "the model must take any batch size"
+        ) from error
+    if not isinstance(output, torch.Tensor) or output.shape != (len(images), spec.classes):
+        got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise ExportError(
+            f"{spec.name} gives {got}, not {(len(images), spec.classes)}", "the model must return one tensor of answers"
+        )
+    return np.asarray(output.numpy())
+
+
 def measure_parity(
     module: nn.Module,
     model: onnx.ModelProto,
@@ -66,8 +83,7 @@ def measure_parity(
     rows = []
     for batch in batches:
         taken = np.resize(images, (batch, *spec.image_shape))
-        with torch.no_grad():
-            expected = module(torch.from_numpy(normalize(spec, taken))).numpy()
+        expected = answer(module, spec, normalize(spec, taken))
         actual = session.run([output], {IMAGE: taken})[0]
         error = float(np.abs(actual - expected).max() / max(np.abs(expected).max(), 1e-30))
         if not error <= tolerance:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx
-import onnxruntime as ort
+
+from runtime.backends.onnxruntime import onnxruntime
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 
 def open_reference(
@@ -29,8 +34,8 @@ def open_reference(
             onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in outputs
         )
         model = exposed
-    options = ort.SessionOptions()
+    options = onnxruntime().SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime().InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
 
 QUANTIZED_OPERATORS = ("QLinear", "QGemm", "MatMulInteger", "ConvInteger", "DynamicQuantize")
 FUSION_SUFFIX = "_quant"  # ONNX Runtime's name for the node that replaces a Q/DQ group
+
+
+@cache
+def onnxruntime() -> Any:
+    """The package, imported without its telemetry, which leaves a file in the temporary folder and may call home."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime as module
+
+    return module
 
 
 class OnnxRuntimeEngine:
@@ -47,11 +58,11 @@ class OnnxRuntimeBackend:
                 False, reason="the package onnxruntime is not installed", command="pip install onnxruntime"
             )
         try:
-            import onnxruntime as ort
+            module = onnxruntime()
         except ImportError as error:
             reason = f"the package onnxruntime is installed but cannot be imported: {error}"
             return Availability(False, reason=reason, command="pip install --force-reinstall onnxruntime")
-        return Availability(True, ort.__version__, "CPU")
+        return Availability(True, module.__version__, "CPU")
 
     def compile(
         self, onnx_path: Path, out_dir: Path, spec: ModelSpec, options: EngineOptions, progress: Progress
@@ -82,9 +93,7 @@ class OnnxRuntimeBackend:
 
 def session_options(options: EngineOptions) -> ort.SessionOptions:
     """Threads, and a log that is silent below errors."""
-    import onnxruntime as ort
-
-    settings = ort.SessionOptions()
+    settings = onnxruntime().SessionOptions()
     settings.intra_op_num_threads = options.threads
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
@@ -97,11 +106,9 @@ def open_model(path: Path, settings: ort.SessionOptions, device: str | None) -> 
     Raises:
         BackendError: ONNX Runtime refuses it, or another device than the CPU is asked for.
     """
-    import onnxruntime as ort
-
     if device not in (None, "CPU"):
         raise BackendError(f"onnxruntime has no device '{device}' here", "leave --device out, or give CPU")
     try:
-        return ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        return onnxruntime().InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common base but Exception
         raise BackendError(f"ONNX Runtime cannot load {path}: {error}", "build the bundle again") from error

@@ -91,7 +91,7 @@ def test_the_front_is_folded_and_the_export_has_nothing_to_warn_of(lenet: Export
 
 
 def test_nothing_of_this_machine_is_in_the_file(lenet: Exported) -> None:
-    for path in (ROOT, sys.prefix, Path.home() / "x", lenet.result.path.parent, "/site-packages"):
+    for path in (ROOT, sys.prefix, lenet.result.path.parent, "/site-packages"):
         assert str(path).encode() not in lenet.content
     graph = lenet.model.graph
     for holder in (lenet.model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):

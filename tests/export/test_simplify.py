@@ -118,7 +118,7 @@ def test_the_difference_is_the_worst_of_one_and_of_two_images() -> None:
     assert largest_difference(same, same, IMAGES) == 0
     # Twice as much where there are two images.
     assert largest_difference(same, scaled("Mul (image, n)"), IMAGES) == 1
-    # Half as much where there is one.
+    # Nothing where there is one.
     body = "count = Shape <start=0, end=1> (image) n = Cast <to=1> (count) m = Div (n, n) k = Sub (n, m) "
     other = parse(body + "out = Mul (image, k)", "float[batch,3,6,5] out")
     assert largest_difference(same, other, IMAGES) == 1
