@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import openvino as ov
 
 INTEGER_TYPES = ("i8", "u8")
+# OpenVINO's name for the scaling that it moves behind a matrix product once that takes integers.
+SCALED_AFTERWARDS = ("/DequantizationMultiply", "/WithoutBiases/DequantizationMultiply")
 
 
 @cache
@@ -130,17 +132,32 @@ def compile_model(path: Path, spec: ModelSpec, options: EngineOptions, batch: in
 
 
 def executed_types(compiled: ov.CompiledModel) -> dict[str, str]:
-    """The type of each layer, from the runtime model. A node made of several layers speaks for all of them."""
+    """The type of each layer, from the runtime model. A node made of several layers speaks for all of them.
+
+    A `Subgraph` does not: it is code generated for a chain of layers (lenet's last ones, on one thread), and its type is
+    that of its float ends, while the matrix products inside may take integers. A layer in there is INT8 where its scaling
+    was moved behind it; where that does not show and integers come in, the type is unknown.
+    """
     types: dict[str, str] = {}
     for node in compiled.get_runtime_model().get_ops():
-        info = node.get_rt_info()
-        if "originalLayersNames" not in info:
-            continue
-        precision = info["runtimePrecision"].astype(str) if "runtimePrecision" in info else ""
+        layers = runtime_info(node, "originalLayersNames").split(",")
+        precision = runtime_info(node, "runtimePrecision")
         executed = "int8" if precision in INTEGER_TYPES else {"f32": "fp32", "f16": "fp16"}.get(precision, precision)
-        for layer in info["originalLayersNames"].astype(str).split(","):
-            types[layer] = executed
+        chain = runtime_info(node, "layerType") == "Subgraph" and any(
+            runtime_info(value.get_node(), "runtimePrecision") in INTEGER_TYPES for value in node.input_values()
+        )
+        for layer in filter(None, layers):
+            if not chain:
+                types[layer] = executed
+            else:
+                types[layer] = "int8" if any(layer + suffix in layers for suffix in SCALED_AFTERWARDS) else "unknown"
     return types
+
+
+def runtime_info(node: ov.Node, key: str) -> str:
+    """What the runtime model notes about a node; empty where it notes nothing."""
+    info = node.get_rt_info()
+    return str(info[key].astype(str)) if key in info else ""
 
 
 def first_line(error: BaseException) -> str:

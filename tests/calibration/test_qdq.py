@@ -1,0 +1,120 @@
+"""Q/DQ arithmetic and insertion."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from onnx import numpy_helper
+
+from calibration.calibration import TensorScale
+from calibration.placement import plan
+from calibration.qdq import insert_qdq, quantize_weight
+
+weights = hnp.arrays(
+    np.float32, hnp.array_shapes(min_dims=2, max_dims=4, max_side=4), elements=st.floats(-1e4, 1e4, width=32)
+)
+
+
+@given(weights, st.data())
+def test_a_weight_is_off_by_half_a_step_at_most(weight: np.ndarray, data: st.DataObject) -> None:
+    axis = data.draw(st.integers(0, weight.ndim - 1))
+    values, scales = quantize_weight(weight, axis)
+    assert values.dtype == np.int8
+    assert (scales > 0).all()
+    assert np.abs(values.astype(int)).max() <= 127
+    shape = [1] * weight.ndim
+    shape[axis] = -1
+    step = scales.astype(np.float64).reshape(shape)
+    error = np.abs(values * step - weight.astype(np.float64))
+    assert (error <= step / 2 * (1 + 1e-4) + 1e-30).all()
+
+
+def test_rounds_half_to_even() -> None:
+    values, scales = quantize_weight(np.array([[127.0, 0.5, 1.5, -0.5]], np.float32), 0)
+    assert scales.tolist() == [1.0]
+    assert values.tolist() == [[127, 0, 2, 0]]
+
+
+def test_zero_and_denormal_channels_stay_finite() -> None:
+    values, scales = quantize_weight(np.array([[0, 0], [1e-44, 0]], np.float32), 0)
+    assert np.isfinite(scales).all()
+    assert values[0].tolist() == [0, 0]
+
+
+RESIDUAL = """<ir_version: 10, opset_import: ["" : 20]>
+g (float[N,3] x) => (float[N,2] y)
+<float[2,3] w = {0.5,-1,2,0.25,1,-0.75}, float[2] b = {0.1,0.2}, float[3,2] v = {1,2,3,4,5,6}, float[3] one = {1,1,1}> {
+  t = Tanh(x)
+  fc1 = Gemm<transB = 1>(t, w, b)
+  kept = Mul(t, one)
+  fc2 = MatMul(kept, v)
+  y = Add(fc1, fc2)
+}"""
+
+
+@pytest.fixture
+def model() -> onnx.ModelProto:
+    parsed = onnx.parser.parse_model(RESIDUAL)
+    for node in parsed.graph.node:
+        node.name = node.output[0]
+    return parsed
+
+
+@pytest.fixture
+def scales() -> dict[str, TensorScale]:
+    return {name: TensorScale(-1, 1, 1.0, float(np.float32(1 / 127)), "minmax") for name in ("t", "kept")}
+
+
+def test_insertion(model: onnx.ModelProto, scales: dict[str, TensorScale]) -> None:
+    before = model.SerializeToString(deterministic=True)
+    quantized = insert_qdq(model, plan(model), scales)
+    nodes = {node.name: node for node in quantized.graph.node}
+    constants = {entry.name: numpy_helper.to_array(entry) for entry in quantized.graph.initializer}
+    assert model.SerializeToString(deterministic=True) == before
+    assert Counter(node.op_type for node in quantized.graph.node) == {
+        "QuantizeLinear": 2, "DequantizeLinear": 4, "Tanh": 1, "Gemm": 1, "Mul": 1, "MatMul": 1, "Add": 1
+    }  # fmt: skip
+    assert nodes["kept"].input[0] == "t"  # not a layer: it reads the float tensor
+    assert nodes["fc1"].input[0] == "t/float"
+    assert nodes["fc1"].input[2] == "b"
+    assert "w" not in constants and "v" not in constants
+    assert (constants["w/int8"].dtype, constants["w/scale"].shape, constants["v/scale"].shape) == (np.int8, (2,), (2,))
+    assert all((constants[name] == 0).all() for name in constants if name.endswith("zero_point"))
+    assert [nodes[f"{name}/dequantize"].attribute[0].i for name in ("w", "v")] == [0, 1]
+
+
+def test_quantized_graph_answers_nearly_as_the_float_one(
+    model: onnx.ModelProto, scales: dict[str, TensorScale]
+) -> None:
+    quantized = insert_qdq(model, plan(model), scales)
+    x = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    one, other = (
+        ort.InferenceSession(graph.SerializeToString()).run(None, {"x": x})[0] for graph in (model, quantized)
+    )
+    difference = np.abs(one - other).max()
+    assert 0 < difference < 0.01 * np.abs(one).max()
+
+
+def test_equal_input_gives_equal_bytes(model: onnx.ModelProto, scales: dict[str, TensorScale]) -> None:
+    first, second = (insert_qdq(model, plan(model), scales).SerializeToString(deterministic=True) for _ in range(2))
+    assert first == second
+
+
+def test_a_shared_weight_is_stored_once() -> None:
+    shared = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["" : 20]>
+        g (float[N,2] x) => (float[N,2] y)
+        <float[2,2] w = {1,2,3,4}> { a = MatMul(x, w) t = Tanh(a) y = MatMul(t, w) }"""
+    )
+    for node in shared.graph.node:
+        node.name = node.output[0]
+    scale = TensorScale(-1, 1, 1.0, 0.01, "minmax")
+    quantized = insert_qdq(shared, plan(shared), {"x": scale, "t": scale})
+    assert [entry.name for entry in quantized.graph.initializer].count("w/int8") == 1
