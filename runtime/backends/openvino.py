@@ -134,9 +134,9 @@ def compile_model(path: Path, spec: ModelSpec, options: EngineOptions, batch: in
 def executed_types(compiled: ov.CompiledModel) -> dict[str, str]:
     """The type of each layer, from the runtime model. A node made of several layers speaks for all of them.
 
-    A `Subgraph` does not: it is code generated for a chain of layers (lenet's last ones, on one thread), and its type is
-    that of its float ends, while the matrix products inside may take integers. A layer in there is INT8 where its scaling
-    was moved behind it; where that does not show and integers come in, the type is unknown.
+    A `Subgraph` does not: it is code generated for a chain of layers (lenet's last ones, on one thread), and its type
+    is that of its float ends, while the matrix products inside may take integers. A layer in there is INT8 where its
+    scaling was moved behind it; where that does not show and integers come in, the type is unknown.
     """
     types: dict[str, str] = {}
     for node in compiled.get_runtime_model().get_ops():
