@@ -41,6 +41,10 @@ class TensorScale(Struct, frozen=True, forbid_unknown_fields=True):
     scale: Annotated[float, Meta(gt=0)]
     source: Literal["minmax", "exact"]
 
+    def __post_init__(self) -> None:
+        if self.minimum > self.maximum:
+            raise ValueError(f"the minimum {self.minimum} is larger than the maximum {self.maximum}")
+
 
 class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
     """calibration.json.
@@ -75,14 +79,18 @@ def observe(
         stage: advanced by the number of images.
 
     Raises:
-        DataError: a tensor holds NaN or infinity.
+        DataError: there are no images, or a tensor holds NaN or infinity.
     """
+    seen = 0
     observers: dict[str, Observer] = {name: METHODS[method](name) for name in plan.tensors}
     session = open_reference(model, list(observers))
     for batch in images:
         for observer, values in zip(observers.values(), session.run(None, {IMAGE: batch}), strict=True):
             observer.update(values)
+        seen += len(batch)
         advance_or_stop(stage, len(batch))
+    if not seen:
+        raise DataError("there are no images to calibrate with", "give a set with at least one image")
     return {name: scale_of(name, observer, method) for name, observer in observers.items()}
 
 
@@ -91,8 +99,9 @@ def scale_of(name: str, observer: Observer, method: Method) -> TensorScale:
     if name == FRONT_OFFSET_OUTPUT:
         return TensorScale(observer.minimum, observer.maximum, float(LARGEST + 1), 1.0, "exact")
     threshold = observer.threshold()
-    # Rounded to float32 as the graph holds it, so that file and graph agree to the last bit.
-    return TensorScale(observer.minimum, observer.maximum, threshold, float(np.float32(threshold / LARGEST)), method)
+    # Rounded to float32 as the graph holds it, so that file and graph agree to the last bit; a denormal is no 0.
+    scale = float(max(np.float32(threshold / LARGEST), np.finfo(np.float32).tiny))
+    return TensorScale(observer.minimum, observer.maximum, threshold, scale, method)
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:

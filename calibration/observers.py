@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -46,4 +47,4 @@ class MinMaxObserver:
         return max(abs(self.minimum), abs(self.maximum)) or 1.0
 
 
-METHODS: dict[str, type[MinMaxObserver]] = {"minmax": MinMaxObserver}
+METHODS: dict[str, Callable[[str], Observer]] = {"minmax": MinMaxObserver}

@@ -68,7 +68,8 @@ def plan(model: onnx.ModelProto) -> Plan:
     """Decide for each Conv, Gemm and MatMul whether and where it is quantized."""
     graph = model.graph
     shapes = inferred_shapes(model)
-    constants = initializers(graph)
+    given = {entry.name for entry in graph.input}  # an initializer that a caller may replace is no constant
+    constants = {name: tensor for name, tensor in initializers(graph).items() if name not in given}
     made_by, used_by = producers(graph), consumers(graph)
     layers, skipped = [], []
     for node in graph.node:
@@ -100,8 +101,11 @@ def reason_against(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto])
         return "its weight is not float32"
     if node.op_type == "MatMul" and len(constants[node.input[1]].dims) != 2:
         return "its weight is not a matrix"
+    has_bias = len(node.input) > 2 and node.input[2]
     if node.op_type == "Gemm" and (
-        attribute(node, "transA", 0) or attribute(node, "alpha", 1.0) != 1 or attribute(node, "beta", 1.0) != 1
+        attribute(node, "transA", 0)
+        or attribute(node, "alpha", 1.0) != 1
+        or (has_bias and attribute(node, "beta", 1.0) != 1)
     ):
         return "its Gemm transposes its input, or scales its output"
     return ""

@@ -38,24 +38,29 @@ def insert_qdq(model: onnx.ModelProto, plan: Plan, scales: dict[str, TensorScale
         graph.initializer.append(scalar(f"{tensor}/zero_point", np.int8(0)))
         before.setdefault(users[0].name, []).extend(pair)
 
+    stored: set[str] = set()
     for weight, axis in dict.fromkeys((layer.weight, layer.channel_axis) for layer in plan.layers):
-        names = (f"{weight}/int8", f"{weight}/scale", f"{weight}/zero_point")
+        # A tied weight that two layers read along different axes has channels, and so scales, of its own for each.
+        prefix = f"{weight}/axis{axis}" if weight in stored else weight
+        stored.add(weight)
+        names = (f"{prefix}/int8", f"{prefix}/scale", f"{prefix}/zero_point")
         values, channel_scales = quantize_weight(numpy_helper.to_array(initializers(graph)[weight]), axis)
         arrays: tuple[np.ndarray, ...] = (values, channel_scales, np.zeros(len(channel_scales), np.int8))
         graph.initializer.extend(
             numpy_helper.from_array(array, name) for array, name in zip(arrays, names, strict=True)
         )
-        output = f"{weight}/float"
-        dequantize = helper.make_node("DequantizeLinear", names, [output], f"{weight}/dequantize", axis=axis)
-        owners = {layer.name for layer in plan.layers if layer.weight == weight}
+        output = f"{prefix}/float"
+        dequantize = helper.make_node("DequantizeLinear", names, [output], f"{prefix}/dequantize", axis=axis)
+        owners = {layer.name for layer in plan.layers if (layer.weight, layer.channel_axis) == (weight, axis)}
         users = [node for node in graph.node if node.name in owners]
         for node in users:
             replace_input(node, weight, output)
         before.setdefault(users[0].name, []).append(dequantize)
 
     nodes = [new for node in graph.node for new in (*before.get(node.name, ()), node)]
-    used = {name for node in nodes for name in node.input}
-    kept = [initializer for initializer in graph.initializer if initializer.name in used]
+    # Only weights go: another constant may be read by the branches of a node.
+    used = {name for node in nodes for name in node.input} | {output.name for output in graph.output}
+    kept = [entry for entry in graph.initializer if entry.name in used or entry.name not in stored]
     del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)
     graph.initializer.extend(kept)

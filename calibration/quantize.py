@@ -11,6 +11,7 @@ from calibration.placement import plan
 from calibration.qdq import insert_qdq
 from runtime import canonical
 from runtime.datasets import Dataset, batches
+from runtime.errors import ModelError
 from runtime.folder import write_atomically
 from runtime.progress import Progress
 from runtime.spec import ModelSpec
@@ -43,13 +44,20 @@ def quantize(
         The calibration; None for a graph that holds Q/DQ already, which is copied as it is.
 
     Raises:
-        DataError: an image cannot be read, or a tensor holds NaN or infinity.
+        DataError: an image cannot be read, there is none, or a tensor holds NaN or infinity.
+        ModelError: there is no layer that can be quantized.
     """
     model = onnx.load(fp32_path)
     planned = plan(model)
     if planned.quantized_already:
         write_atomically(out_path, fp32_path.read_bytes())
         return None
+    if not planned.layers:
+        reasons = "; ".join(f"{layer.name}: {layer.reason}" for layer in planned.skipped)
+        raise ModelError(
+            f"no layer of {spec.name} can be quantized ({reasons or 'it has no Conv, Gemm or MatMul'})",
+            "build it with --fp32",
+        )
     with progress.stage("calibrate", len(dataset)) as stage:
         scales = observe(model, planned, batches(dataset, spec, BATCH), method, stage)
     calibration = Calibration(

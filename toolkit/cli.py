@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from importlib import import_module
-from types import FrameType
 
 import click
 
-from toolkit import DISTRIBUTION, toolkit_version
+from toolkit import DISTRIBUTION, stopping, toolkit_version
 
 COMMANDS: dict[str, str] = {
     "build": "Turn a model into a checked, calibrated bundle.",
@@ -33,7 +31,6 @@ EXTRAS: dict[str, str] = {
 }
 
 INTERRUPTED = 130
-TERMINATED = 143
 
 
 class LazyGroup(click.Group):
@@ -81,13 +78,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 an error with a remedy, 2 wrong usage, 130 interrupted."""
-    signal.signal(signal.SIGTERM, terminate)
-    sys.exit(run(sys.argv[1:]))
-
-
-def terminate(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM unwinds like any error, so that nothing half-written stays behind."""
-    sys.exit(TERMINATED)
+    stopping.install()
+    code = run(sys.argv[1:])
+    sys.exit(code and (stopping.exit_code() or code))
 
 
 def run(arguments: list[str]) -> int:
@@ -113,6 +106,9 @@ def run(arguments: list[str]) -> int:
         sys.stderr.close()  # whoever read our output has left, as `head` does
         return 1
     except ToolkitError as error:
+        if stopping.exit_code():
+            click.echo("interrupted", err=True)
+            return INTERRUPTED
         if debug:
             raise
         report(error)
@@ -128,6 +124,11 @@ def run(arguments: list[str]) -> int:
             )
         )
         return 1
+    except Exception:
+        if not stopping.exit_code():
+            raise
+        click.echo("interrupted", err=True)  # whatever a library made of it
+        return INTERRUPTED
 
 
 def report(error: Exception) -> None:

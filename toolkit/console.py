@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime.progress import Progress, Stage
+from toolkit import stopping
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -89,6 +90,7 @@ class LineProgress:
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
+        stopping.check()
         start = time.perf_counter()
         yield LineStage()
         click.echo(f"{name}: {time.perf_counter() - start:.1f} s", err=True)
@@ -119,6 +121,7 @@ class BarProgress:
         from rich.progress import BarColumn, TaskProgressColumn, TextColumn
         from rich.progress import Progress as Bars
 
+        stopping.check()
         outermost = self.bars is None
         if self.bars is None:
             columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn())

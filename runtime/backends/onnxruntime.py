@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 QUANTIZED_OPERATORS = ("QLinear", "QGemm", "MatMulInteger", "ConvInteger", "DynamicQuantize")
-FUSION_SUFFIX = "_quant"  # ONNX Runtime's name for the node that replaces a Q/DQ group
+# What ONNX Runtime adds to a layer's name: fused with its activation, with the Add behind it, with the Q/DQ around it.
+FUSION_PREFIX = "fused "
+FUSION_SUFFIXES = ("_kernel_time", "_quant", "/MatMulAddFusion")
 
 
 @cache
@@ -73,9 +75,13 @@ class OnnxRuntimeBackend:
         return OnnxRuntimeEngine(open_model(engine_file.path, session_options(options), options.device))
 
     def executed_types(self, onnx_path: Path, spec: ModelSpec, options: EngineOptions) -> dict[str, str]:
-        """The type of each layer, from a profile of one run: the only place that tells what was really executed."""
+        """The type of each layer, from a profile of one run: the only place that tells what was really executed.
+
+        Without the last optimizations, those of layout: they change no type, but call a convolution by its activation.
+        """
         with tempfile.TemporaryDirectory() as folder:
             settings = session_options(options)
+            settings.graph_optimization_level = onnxruntime().GraphOptimizationLevel.ORT_ENABLE_EXTENDED
             settings.enable_profiling = True
             settings.profile_file_prefix = str(Path(folder) / "profile")
             session = open_model(onnx_path, settings, options.device)
@@ -86,7 +92,9 @@ class OnnxRuntimeBackend:
         for event in events:
             arguments = event.get("args", {})
             if event.get("cat") == "Node" and "op_name" in arguments:
-                layer = event["name"].removesuffix("_kernel_time").removesuffix(FUSION_SUFFIX)
+                layer = event["name"].removeprefix(FUSION_PREFIX)
+                for suffix in FUSION_SUFFIXES:
+                    layer = layer.removesuffix(suffix)
                 types[layer] = "int8" if arguments["op_name"].startswith(QUANTIZED_OPERATORS) else "fp32"
         return types
 

@@ -1,0 +1,47 @@
+"""An interrupt that a library swallows still stops the command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.command import environment
+
+SCRIPT = """
+import os, signal
+from contextlib import suppress
+from runtime.errors import ExportError
+from toolkit import cli, stopping
+from toolkit.console import make_progress
+
+def swallow():
+    with suppress(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.{name})
+
+def fails_otherwise(arguments):
+    try:
+        swallow()
+        raise ExportError("a module has no attribute 'exc'", "none")
+    except ExportError as error:
+        raise error
+
+def goes_on(*arguments, **settings):
+    swallow()
+    with make_progress().stage("next"):
+        print("went on")
+
+cli.cli.main = {function}
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize("function", ["goes_on", "lambda *a, **k: fails_otherwise(a)"])
+def test_exit_code_is_that_of_the_signal(name: str, code: int, function: str) -> None:
+    script = SCRIPT.format(name=name, function=function)
+    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert "interrupted" in done.stderr
+    assert "Traceback" not in done.stderr
