@@ -10,6 +10,7 @@ from onnx import helper, numpy_helper
 from calibration.calibration import LARGEST, TensorScale
 from calibration.placement import Plan
 from export.graph import initializers
+from runtime.errors import WeightsError
 
 
 def insert_qdq(model: onnx.ModelProto, plan: Plan, scales: dict[str, TensorScale]) -> onnx.ModelProto:
@@ -22,6 +23,9 @@ def insert_qdq(model: onnx.ModelProto, plan: Plan, scales: dict[str, TensorScale
         model: the FP32 graph.
         plan: what to quantize.
         scales: for each of `plan.tensors`.
+
+    Raises:
+        WeightsError: a weight holds NaN or infinity.
     """
     quantized = onnx.ModelProto()
     quantized.CopyFrom(model)
@@ -44,11 +48,12 @@ def insert_qdq(model: onnx.ModelProto, plan: Plan, scales: dict[str, TensorScale
         prefix = f"{weight}/axis{axis}" if weight in stored else weight
         stored.add(weight)
         names = (f"{prefix}/int8", f"{prefix}/scale", f"{prefix}/zero_point")
-        values, channel_scales = quantize_weight(numpy_helper.to_array(initializers(graph)[weight]), axis)
+        array = numpy_helper.to_array(initializers(graph)[weight])
+        if not np.isfinite(array).all():
+            raise WeightsError(f"the weight {weight} holds NaN or infinity", "train the model again, or give others")
+        values, channel_scales = quantize_weight(array, axis)
         arrays: tuple[np.ndarray, ...] = (values, channel_scales, np.zeros(len(channel_scales), np.int8))
-        graph.initializer.extend(
-            numpy_helper.from_array(array, name) for array, name in zip(arrays, names, strict=True)
-        )
+        graph.initializer.extend(numpy_helper.from_array(part, name) for part, name in zip(arrays, names, strict=True))
         output = f"{prefix}/float"
         dequantize = helper.make_node("DequantizeLinear", names, [output], f"{prefix}/dequantize", axis=axis)
         owners = {layer.name for layer in plan.layers if (layer.weight, layer.channel_axis) == (weight, axis)}
