@@ -70,8 +70,9 @@ def export_module(
         progress: told of every step.
 
     Raises:
-        ExportError: PyTorch cannot export the module, or the graph does not answer as it does.
+        ExportError: PyTorch cannot export the module, the graph does not answer as it does, or the images do not fit.
     """
+    check_images(images, spec)
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
@@ -103,6 +104,16 @@ def export_module(
     return ExportResult(out_path, parity, rules, (warning,) if warning else ())
 
 
+def check_images(images: NDArray[np.uint8], spec: ModelSpec) -> None:
+    """Refuse images that prove nothing: `np.resize` would make up zeros for none, and recut those of another size."""
+    if images.dtype != np.uint8 or images.shape[1:] != spec.image_shape or not len(images):
+        raise ExportError(
+            f"{spec.name} is checked with uint8 images (N, {', '.join(map(str, spec.image_shape))}), "
+            f"not {images.dtype} {images.shape}",
+            "give at least one image, preprocessed to the model's size",
+        )
+
+
 def check(model: onnx.ModelProto, spec: ModelSpec) -> None:
     """Hold the graph to ONNX's own rules, shapes included."""
     try:
@@ -110,7 +121,7 @@ def check(model: onnx.ModelProto, spec: ModelSpec) -> None:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(
             f"the exported graph of {spec.name} is not valid: {innermost(error)}",
-            f"check that the model gives {spec.classes} classes as the spec says",
+            f"check that the model is float32 and gives {spec.classes} classes as the spec says",
         ) from error
 
 

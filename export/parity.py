@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,10 +29,12 @@ class ParityRow:
     Attributes:
         batch: images a call.
         max_error: largest |difference| over largest |answer|.
+        tolerance: what it was held to.
     """
 
     batch: int
     max_error: float
+    tolerance: float
 
 
 def normalize(spec: ModelSpec, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -41,9 +45,9 @@ def normalize(spec: ModelSpec, images: NDArray[np.uint8]) -> NDArray[np.float32]
 
 
 def answer(module: nn.Module, spec: ModelSpec, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The module's output, float32 (N, classes)."""
+    """The module's output, float32 (N, classes). What it prints is dropped: standard output is for JSON."""
     try:
-        with torch.no_grad():
+        with torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):
             output = module(torch.from_numpy(images))
     except Exception as error:  # whatever the model raises
         raise ExportError(
@@ -92,5 +96,5 @@ def measure_parity(
                 f"by {error:.2g} of the largest one, more than {tolerance:g}",
                 "check the model for random or batch-dependent operators; it must be in evaluation mode",
             )
-        rows.append(ParityRow(batch, error))
+        rows.append(ParityRow(batch, error, tolerance))
     return tuple(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from msgspec import Struct
@@ -99,7 +100,8 @@ def show(result: BuildResult) -> None:
         say(line)
     say()
     say(f"wrote {result.bundle} ({size(result.size_bytes)} model) in {result.seconds:.1f} s")
-    say(f"next:  toolkit classify {result.bundle} IMAGE...    toolkit verify {result.bundle}")
+    folder = shlex.quote(result.bundle)
+    say(f"next:  toolkit classify {folder} IMAGE...    toolkit verify {folder}")
 
 
 def explain(result: BuildResult) -> list[str]:

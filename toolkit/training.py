@@ -67,13 +67,19 @@ def train(
         minimum: fewer training digits than this are refused.
 
     Raises:
-        DataError: too few digits, or none with labels.
+        DataError: too few digits, none with labels, or labels that are no class of the model.
     """
     digits = open_dataset(folder, "train", model.spec.labels)
     if digits.labels is None or len(digits) < minimum + held_out:
         raise DataError(
             f"{folder} has {len(digits)} labelled training images; at least {minimum + held_out:,} are needed",
             "give the folder with the complete train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz",
+        )
+    if not 0 <= digits.labels.min() <= digits.labels.max() < model.spec.classes:
+        raise DataError(
+            f"{folder} has labels {digits.labels.min()} to {digits.labels.max()}, "
+            f"but {model.name} has {model.spec.classes} classes",
+            "give images that are labelled with the model's classes",
         )
     images, labels = as_tensors(digits, model.spec)
     split = len(images) - held_out
@@ -109,10 +115,12 @@ def train(
 
 
 def test_accuracy(module: nn.Module, folder: Path, spec: ModelSpec) -> float | None:
-    """Top-1 on the test half of the folder, in percent; None where it has none."""
+    """Top-1 on the test half of the folder, in percent; None where it has none, or none with labels."""
     try:
         dataset = open_dataset(folder, "test", spec.labels)
     except DataError:
+        return None
+    if dataset.labels is None:
         return None
     return accuracy(module, *as_tensors(dataset, spec))
 

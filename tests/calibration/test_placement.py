@@ -46,6 +46,43 @@ def test_moves_back_before_pool_and_reshape() -> None:
     assert (layer.tensor, layer.reader, layer.channel_axis, layer.macs) == ("t", "p", 0, 8)
 
 
+def test_moves_back_through_flatten_and_pool_before_a_matrix() -> None:
+    model = parse(
+        """g (float[N,1,4,4] x) => (float[N,3] y)
+        <float[4,3] w = {1,2,3,4,5,6,7,8,9,10,11,12}> {
+          t = Tanh(x)
+          p = MaxPool<kernel_shape = [2,2], strides = [2,2]>(t)
+          f = Flatten<axis = 1>(p)
+          y = MatMul(f, w)
+        }"""
+    )
+    (layer,) = plan(model).layers
+    assert (layer.tensor, layer.reader, layer.channel_axis, layer.macs) == ("t", "p", 1, 12)
+
+
+@pytest.mark.parametrize("between", ["AveragePool<kernel_shape = [2,2], strides = [2,2]>(t)", "Tanh(t)", "Relu(t)"])
+def test_does_not_move_back_before_what_computes_values(between: str) -> None:
+    model = parse(
+        f"""g (float[N,1,4,4] x) => (float[N,1,M,M] y)
+        <float[1,1,1,1] w = {{2}}> {{ t = Tanh(x) p = {between} y = Conv(p, w) }}"""
+    )
+    (layer,) = plan(model).layers
+    assert (layer.tensor, layer.reader) == ("p", "y")
+
+
+def test_stops_at_a_tensor_that_the_graph_gives_out() -> None:
+    model = parse(
+        """g (float[N,1,4,4] x) => (float[N,1,2,2] y, float[N,1,2,2] p)
+        <float[1,1,1,1] w = {2}> {
+          t = Tanh(x)
+          p = MaxPool<kernel_shape = [2,2], strides = [2,2]>(t)
+          y = Conv(p, w)
+        }"""
+    )
+    (layer,) = plan(model).layers
+    assert (layer.tensor, layer.reader) == ("p", "y")
+
+
 def test_stops_where_a_tensor_has_another_consumer() -> None:
     model = parse(
         """g (float[N,1,4,4] x) => (float[N,1,2,2] y, float[N,1,2,2] z)

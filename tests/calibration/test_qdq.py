@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from onnx import numpy_helper
@@ -22,6 +22,7 @@ weights = hnp.arrays(
 )
 
 
+@settings(deadline=None)
 @given(weights, st.data())
 def test_a_weight_is_off_by_half_a_step_at_most(weight: np.ndarray, data: st.DataObject) -> None:
     axis = data.draw(st.integers(0, weight.ndim - 1))
@@ -42,10 +43,19 @@ def test_rounds_half_to_even() -> None:
     assert values.tolist() == [[127, 0, 2, 0]]
 
 
-def test_zero_and_denormal_channels_stay_finite() -> None:
-    values, scales = quantize_weight(np.array([[0, 0], [1e-44, 0]], np.float32), 0)
-    assert np.isfinite(scales).all()
-    assert values[0].tolist() == [0, 0]
+def test_a_channel_of_zeros_has_scale_1_and_spoils_no_other() -> None:
+    values, scales = quantize_weight(np.array([[0, 0], [254, -127]], np.float32), 0)
+    assert scales.tolist() == [1, 2]
+    assert values.tolist() == [[0, 0], [127, -64]]
+
+
+@pytest.mark.parametrize("largest", [1e-45, 1e-44, 1e-40, 1.2e-38])
+def test_a_channel_of_denormals_is_not_divided_by_zero(largest: float) -> None:
+    weight = np.array([[largest, -largest], [1, 0]], np.float32)
+    values, scales = quantize_weight(weight, 0)
+    assert (scales >= np.finfo(np.float32).tiny).all()
+    assert values[1].tolist() == [127, 0]
+    assert np.abs(values[0] * scales[0].astype(np.float64) - weight[0]).max() <= scales[0] / 2
 
 
 RESIDUAL = """<ir_version: 10, opset_import: ["" : 20]>
@@ -90,6 +100,49 @@ def test_insertion(model: onnx.ModelProto, scales: dict[str, TensorScale]) -> No
     assert [nodes[f"{name}/dequantize"].attribute[0].i for name in ("w", "v")] == [0, 1]
 
 
+def test_layers_keep_their_names_and_order(model: onnx.ModelProto, scales: dict[str, TensorScale]) -> None:
+    quantized = insert_qdq(model, plan(model), scales)
+    onnx.checker.check_model(quantized, full_check=True)
+    kept = [node.name for node in quantized.graph.node if not node.op_type.endswith("Linear")]
+    assert kept == [node.name for node in model.graph.node]
+    assert len({node.name for node in quantized.graph.node}) == len(quantized.graph.node)
+    assert (quantized.graph.input, quantized.graph.output) == (model.graph.input, model.graph.output)
+
+
+def test_biases_stay_float_to_the_bit(model: onnx.ModelProto, scales: dict[str, TensorScale]) -> None:
+    (before,), (after,) = (
+        [entry for entry in graph.graph.initializer if entry.name == "b"]
+        for graph in (model, insert_qdq(model, plan(model), scales))
+    )
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    ("body", "axis", "channels"),
+    [
+        ("g (float[N,1,2,2] x) => (float[N,3,2,2] y) <float[3,1,1,1] w = {1,2,4}> { y = Conv(x, w) }", 0, [1, 2, 4]),
+        (
+            "g (float[N,2] x) => (float[N,3] y) <float[3,2] w = {1,0,2,0,4,0}> { y = Gemm<transB=1>(x, w) }",
+            0,
+            [1, 2, 4],
+        ),
+        ("g (float[N,2] x) => (float[N,3] y) <float[2,3] w = {1,2,4,0,0,0}> { y = Gemm(x, w) }", 1, [1, 2, 4]),
+        ("g (float[N,2] x) => (float[N,3] y) <float[2,3] w = {1,2,4,0,0,0}> { y = MatMul(x, w) }", 1, [1, 2, 4]),
+    ],
+    ids=["Conv", "Gemm-transB", "Gemm", "MatMul"],
+)
+def test_each_output_channel_has_its_own_scale(body: str, axis: int, channels: list[float]) -> None:
+    graph = onnx.parser.parse_model('<ir_version: 10, opset_import: ["" : 20]>\n' + body)
+    graph.graph.node[0].name = "y"
+    scale = TensorScale(-1, 1, 1.0, 0.01, "minmax")
+    quantized = insert_qdq(graph, plan(graph), {"x": scale})
+    constants = {entry.name: numpy_helper.to_array(entry) for entry in quantized.graph.initializer}
+    (dequantize,) = (node for node in quantized.graph.node if node.input[0] == "w/int8")
+    assert [(entry.name, entry.i) for entry in dequantize.attribute] == [("axis", axis)]
+    assert constants["w/scale"].tolist() == pytest.approx([value / 127 for value in channels])
+    assert np.sort(constants["w/int8"].ravel())[-3:].tolist() == [127, 127, 127]
+
+
 def test_quantized_graph_answers_nearly_as_the_float_one(
     model: onnx.ModelProto, scales: dict[str, TensorScale]
 ) -> None:
@@ -118,3 +171,5 @@ def test_a_shared_weight_is_stored_once() -> None:
     scale = TensorScale(-1, 1, 1.0, 0.01, "minmax")
     quantized = insert_qdq(shared, plan(shared), {"x": scale, "t": scale})
     assert [entry.name for entry in quantized.graph.initializer].count("w/int8") == 1
+    assert [node.input[0] for node in quantized.graph.node].count("w/int8") == 1
+    assert [node.input[1] for node in quantized.graph.node if node.op_type == "MatMul"] == ["w/float", "w/float"]

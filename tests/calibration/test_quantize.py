@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import onnx
 
 import runtime
+from calibration.calibration import read_calibration
 from calibration.quantize import quantize
 from runtime import open_session
 from runtime.backend import EngineOptions
@@ -36,6 +38,24 @@ def test_openvino_executes_every_layer_in_int8(lenet_bundle: Path, tmp_path: Pat
     assert compiled.layers is not None
     assert {compiled.layers[name] for name in ("conv1", "conv2", "fc1", "fc2", "fc3")} == {"int8"}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_table_names_tensors_of_the_graph_and_what_it_was_taken_from(lenet_bundle: Path) -> None:
+    table = read_calibration(lenet_bundle / "calibration.json")
+    quantizers = [n for n in onnx.load(lenet_bundle / "model.onnx").graph.node if n.op_type == "QuantizeLinear"]
+    assert sorted(table.tensors) == sorted(node.input[0] for node in quantizers)
+    assert len(quantizers) == 5
+    assert re.fullmatch("[0-9a-f]{64}", table.model_digest)
+    assert table.images_digest == open_dataset(DIGITS, "train").digest()
+
+
+def test_the_build_is_repeated_byte_for_byte(lenet_bundle: Path, lenet_fp32: Path, tmp_path: Path) -> None:
+    model, table = tmp_path / "model.onnx", tmp_path / "calibration.json"
+    digits = open_dataset(DIGITS, "train")
+    quantize(lenet_fp32, digits, ZOO["lenet"].spec, model, table, progress=SilentProgress())
+    assert model.read_bytes() == (lenet_bundle / "model.onnx").read_bytes()
+    assert table.read_bytes() == (lenet_bundle / "calibration.json").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["calibration.json", "model.onnx"]
 
 
 def test_quantizes_and_says_what_from(lenet_fp32: Path, tmp_path: Path) -> None:

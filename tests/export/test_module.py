@@ -253,6 +253,27 @@ def test_a_failed_export_has_a_hint_and_leaves_what_was_there(tmp_path: Path, mo
     assert module.training
 
 
+@pytest.mark.parametrize(
+    "images", [color_images(0), color_images(2).transpose(0, 2, 1, 3), color_images(2).astype(np.float32)]
+)
+def test_images_that_prove_nothing_are_refused_before_the_work(tmp_path: Path, images: np.ndarray) -> None:
+    progress = RecordingProgress()
+    with pytest.raises(ExportError, match="net is checked with uint8 images") as caught:
+        export_module(Small(), color_spec(), images, tmp_path / "a.onnx", BatchRange(1, 1, 1), progress)
+    assert caught.value.hint
+    assert not progress.stages and not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("unsimplified")
+@pytest.mark.parametrize(("classes", "dtype"), [(4, torch.float64), (5, torch.float32)])
+def test_a_graph_that_is_not_valid_is_refused(tmp_path: Path, classes: int, dtype: torch.dtype) -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(90, classes, dtype=dtype))
+    with pytest.raises(ExportError, match="graph of net is not valid") as caught:
+        export(module, tmp_path / "a.onnx")
+    assert "float32 and gives 4 classes" in caught.value.hint
+    assert not list(tmp_path.iterdir())
+
+
 @contextmanager
 def remembered(module: nn.Module) -> Iterator[None]:
     """Assert that every part is afterwards in the mode that it was in."""

@@ -72,6 +72,7 @@ def test_what_differs_within_the_tolerance_is_reported_by_its_size() -> None:
     flat = normalize(spec, images).reshape(4, -1).astype(np.float64)
     expected = np.abs(0.01 * flat[:, 7]).max() / np.abs(flat @ WEIGHT.T + BIAS).max()
     assert row.max_error == pytest.approx(expected, rel=1e-2)
+    assert row.tolerance == 1.0
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
@@ -92,6 +93,17 @@ def test_a_model_of_probabilities_is_compared_by_them() -> None:
     assert row.max_error < 1e-5
     with pytest.raises(ExportError, match="probabilities differ"):
         measure_parity(Linear(), linear_graph(spec), spec, color_images(3), [3])
+
+
+def test_what_a_model_prints_does_not_reach_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    class Chatty(Linear):
+        def forward(self, images: Tensor) -> Tensor:
+            print("hello")
+            return super().forward(images)
+
+    spec = color_spec()
+    measure_parity(Chatty(), linear_graph(spec), spec, color_images(1), [1])
+    assert capsys.readouterr().out == ""
 
 
 def test_the_mean_that_the_graph_subtracts_must_be_the_specs() -> None:

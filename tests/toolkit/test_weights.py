@@ -61,23 +61,52 @@ class Trap:
 
 def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     torch.save({"conv1.weight": Trap(tmp_path / "ran")}, tmp_path / "w.pt")
+    torch.load(tmp_path / "w.pt", weights_only=False)
+    assert (tmp_path / "ran").exists()  # the trap is set
+    (tmp_path / "ran").unlink()
     with pytest.raises(WeightsError, match=r"w\.pt") as caught:
         load_weights(LeNet(), tmp_path / "w.pt")
     assert "safetensors" in caught.value.hint
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("keep", [0, 4, 100, 10_000])
-def test_half_a_file_is_refused(tmp_path: Path, keep: int) -> None:
+@pytest.mark.parametrize("keep", [0, 4, 100, 10_000, -1])
+def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, keep: int) -> None:
     save_weights(LeNet(), tmp_path / "whole.safetensors")
     (tmp_path / "half.safetensors").write_bytes((tmp_path / "whole.safetensors").read_bytes()[:keep])
-    with pytest.raises(WeightsError, match="half"):
-        load_weights(LeNet(), tmp_path / "half.safetensors")
+    module = LeNet()
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    with pytest.raises(WeightsError, match="half") as caught:
+        load_weights(module, tmp_path / "half.safetensors")
+    assert "safetensors" in caught.value.hint
+    assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="gone"):
+    with pytest.raises(WeightsError, match="gone") as caught:
         load_weights(LeNet(), tmp_path / "gone.safetensors")
+    assert caught.value.hint
+
+
+def test_infinity_is_refused_as_nan_is(tmp_path: Path) -> None:
+    save_file({**LeNet().state_dict(), "fc3.bias": torch.full((10,), -torch.inf)}, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"fc3\.bias.*infinity"):
+        load_weights(LeNet(), tmp_path / "w.safetensors")
+
+
+def test_a_save_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(LeNet(), path)
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("runtime.folder.flush", full)
+    with pytest.raises(OSError, match="no space left"):
+        save_weights(LeNet(), path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["w.safetensors"]
 
 
 def test_round_trip_leaves_one_file(tmp_path: Path) -> None:
