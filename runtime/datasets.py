@@ -202,7 +202,7 @@ def open_folder(path: Path, labels: Sequence[str]) -> FileDataset:
     names = sorted({part[0] for part in parts})
     if labels and set(names) <= set(labels):
         index = {name: labels.index(name) for name in names}
-    elif not labels or len(names) == len(labels):
+    elif not labels:
         index = {name: position for position, name in enumerate(names)}
     else:
         unknown = next(name for name in names if name not in labels)

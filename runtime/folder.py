@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import json
 import os
 import shutil
 import sys
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from runtime.errors import BundleError, BundleExistsError
 
+MANIFEST = "manifest.json"
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
 
@@ -108,7 +110,13 @@ def draft(target: Path, *, force: bool) -> Iterator[Draft]:
         if os.path.lexists(target):
             if not force:
                 raise taken(target)
-            if not (target / "manifest.json").is_file() or target.is_symlink():
+            strange = "" if target.is_symlink() else foreign_entry(target)
+            if strange and strange != MANIFEST:
+                raise BundleExistsError(
+                    f"{target} holds '{strange}', which is not part of the bundle, and would be lost",
+                    "move it elsewhere, or give another output folder with -o",
+                )
+            if strange or target.is_symlink():
                 raise BundleExistsError(
                     f"{target} is there already, and is not a bundle", "--force replaces bundles alone: give another -o"
                 )
@@ -124,6 +132,15 @@ def draft(target: Path, *, force: bool) -> Iterator[Draft]:
 def taken(target: Path) -> BundleExistsError:
     """The error for an output folder that exists."""
     return BundleExistsError(f"{target} is there already", "give --force to replace it, or another folder with -o")
+
+
+def foreign_entry(folder: Path) -> str:
+    """The first entry that the manifest does not name, the manifest where it is no bundle's; empty if all fit."""
+    try:
+        names = {MANIFEST, *json.loads((folder / MANIFEST).read_bytes())["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return MANIFEST
+    return next((entry.name for entry in sorted(folder.iterdir()) if entry.name not in names), "")
 
 
 def sibling(target: Path, role: str) -> Path:

@@ -60,7 +60,9 @@ def make_result(
         race.rows,
         probe_distance,
         warnings
-        + ((f"{winner.target} cannot use this graph: {winner.reason_against}",) if winner.reason_against else ()),
+        + (
+            (f"{winner.target} runs this INT8 graph in float: it is no faster for it",) if winner.reason_against else ()
+        ),
         round(seconds, 2),
     )
 

@@ -1,17 +1,17 @@
-"""Ctrl-C and SIGTERM: remembered, since a library may catch the KeyboardInterrupt and raise, or do, something else."""
+"""Ctrl-C, SIGTERM, a closed terminal: remembered, since a library may swallow the KeyboardInterrupt."""
 
 from __future__ import annotations
 
 import signal
 from types import FrameType
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+EXIT_CODES = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
 
 _asked: list[int] = []
 
 
 def install() -> None:
-    """Let both signals unwind the program like an error, so that nothing half-written stays behind."""
+    """Let these signals unwind the program like an error, so that nothing half-written stays behind."""
     for number in EXIT_CODES:
         signal.signal(number, _remember)
 

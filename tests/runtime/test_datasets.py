@@ -172,10 +172,10 @@ def test_subfolders_that_carry_the_models_labels_say_the_class(tmp_path: Path) -
 def test_subfolders_count_as_classes_by_name_where_the_model_has_no_labels(tmp_path: Path) -> None:
     for position, name in enumerate(("n01", "n02", "n10")):
         picture(tmp_path / name / "x.png", position)
-    for labels in ((), ("ant", "bee", "cow")):
-        dataset = open_dataset(tmp_path, None, labels)
-        assert dataset.labels is not None
-        assert dataset.labels.tolist() == values(dataset) == [0, 1, 2]
+    dataset = open_dataset(tmp_path, None)
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == values(dataset) == [0, 1, 2]
+    refused(tmp_path, "'n01'", labels=("ant", "bee", "cow"))  # their order would be a guess
 
 
 def test_subfolders_that_fit_no_label_are_refused(tmp_path: Path) -> None:

@@ -31,8 +31,11 @@ with draft(Path(sys.argv[1]), force="--force" in sys.argv) as folder:
 """
 
 
+MANIFEST = '{"files": {"model.onnx": {}, "calibration.json": {}}}'
+
+
 def fill(folder: Draft, content: str) -> None:
-    (folder.path / "manifest.json").write_text(content)
+    (folder.path / "manifest.json").write_text(MANIFEST)
     (folder.path / "model.onnx").write_text(content)
 
 
@@ -47,7 +50,7 @@ def contents(target: Path) -> dict[str, str]:
 
 
 def whole(content: str) -> dict[str, str]:
-    return {"manifest.json": content, "model.onnx": content}
+    return {"manifest.json": MANIFEST, "model.onnx": content}
 
 
 @contextmanager
@@ -327,3 +330,26 @@ def test_a_file_is_replaced_in_one_step_or_kept(tmp_path: Path, monkeypatch: pyt
         write_atomically(path, b"newer")
     assert path.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["report.json"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "inner"])
+def test_force_never_removes_what_is_not_part_of_the_bundle(tmp_path: Path, name: str) -> None:
+    make(tmp_path / "b", "old")
+    if name == "inner":
+        (tmp_path / "b" / name).mkdir()
+    else:
+        (tmp_path / "b" / name).write_text("mine")
+    with pytest.raises(BundleExistsError, match=name) as caught:
+        make(tmp_path / "b", "new", force=True)
+    assert caught.value.hint
+    assert (tmp_path / "b" / name).exists()
+    assert (tmp_path / "b" / "model.onnx").read_text() == "old"
+
+
+@pytest.mark.parametrize("content", ["{}", "not json", "[]", '{"files": 3}'])
+def test_force_never_replaces_a_folder_with_a_manifest_of_something_else(tmp_path: Path, content: str) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "manifest.json").write_text(content)
+    with pytest.raises(BundleExistsError, match="not a bundle"):
+        make(tmp_path / "b", "new", force=True)
+    assert (tmp_path / "b" / "manifest.json").read_text() == content

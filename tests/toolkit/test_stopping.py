@@ -37,7 +37,7 @@ cli.main()
 """
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("name", "code"), [("SIGHUP", 129), ("SIGINT", 130), ("SIGTERM", 143)])
 @pytest.mark.parametrize("function", ["goes_on", "lambda *a, **k: fails_otherwise(a)"])
 def test_exit_code_is_that_of_the_signal(name: str, code: int, function: str) -> None:
     script = SCRIPT.format(name=name, function=function)
