@@ -65,7 +65,7 @@ class Bundle:
 
 def is_bundle(path: Path) -> bool:
     """Whether a folder claims to be a bundle."""
-    return (path / MANIFEST).is_file()
+    return os.path.isfile(path / MANIFEST)  # False too where the folder may not be read
 
 
 def write_bundle(draft: Draft, manifest: Manifest) -> None:

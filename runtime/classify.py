@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -67,10 +68,15 @@ def classify(
                 images.append(session.preprocess(read_image(path, max_megapixels)))
                 results.append(None)
             except (ImageError, InputError) as error:
-                results.append(Unreadable(str(path), error.message, error.hint))
+                results.append(Unreadable(shown(path), error.message.replace(str(path), shown(path)), error.hint))
         answers = iter(session.run(np.stack(images)) if images else ())
         for path, result in zip(paths[start : start + BATCH], results, strict=True):
-            yield result or best_classes(str(path), next(answers), session, top)
+            yield result or best_classes(shown(path), next(answers), session, top)
+
+
+def shown(path: Path) -> str:
+    """A path as text that can be encoded, whatever bytes a file name holds."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def best_classes(image: str, probabilities: np.ndarray, session: Session, top: int) -> Classified:

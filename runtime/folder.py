@@ -96,6 +96,7 @@ def draft(target: Path, *, force: bool) -> Iterator[Draft]:
             f"cannot write {target}: it is the root of the file system", "give another output folder with -o"
         )
     building, aside = sibling(target, "building"), sibling(target, "replaced")
+    made = [parent for parent in target.parents if not parent.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = lock_folder(building, target)
@@ -127,6 +128,9 @@ def draft(target: Path, *, force: bool) -> Iterator[Draft]:
         if same_file(building, lock):
             shutil.rmtree(building)
         os.close(lock)
+        for parent in made:
+            with suppress(OSError):  # it holds the target, or something of somebody else's
+                parent.rmdir()
 
 
 def taken(target: Path) -> BundleExistsError:

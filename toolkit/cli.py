@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
 from toolkit import DISTRIBUTION, stopping, toolkit_version
+
+if TYPE_CHECKING:
+    from runtime.errors import ToolkitError
 
 COMMANDS: dict[str, str] = {
     "build": "Turn a model into a checked, calibrated bundle.",
@@ -89,51 +93,57 @@ def run(arguments: list[str]) -> int:
     Returns:
         The exit code.
     """
-    from runtime.errors import MissingPackageError, ToolkitError
-
     debug = "--debug" in arguments
     try:
         return cli.main(arguments, prog_name="toolkit", standalone_mode=False) or 0
     except click.exceptions.Exit as done:
         return done.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return INTERRUPTED
+        return interrupted()
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has left, as `head` does
         return 1
-    except ToolkitError as error:
+    except Exception as error:
         if stopping.exit_code():
-            click.echo("interrupted", err=True)
-            return INTERRUPTED
-        if debug:
+            return interrupted()  # whatever a library made of it
+        remedied = with_remedy(error)
+        if remedied is None or debug:
             raise
-        report(error)
+        report(remedied)
         return 1
-    except ModuleNotFoundError as error:
+
+
+def interrupted() -> int:
+    """Say so, and give the exit code."""
+    click.echo("interrupted", err=True)
+    return INTERRUPTED
+
+
+def with_remedy(error: Exception) -> ToolkitError | None:
+    """An error with what to do about it; None for one that only a developer can mend."""
+    from runtime.errors import MissingPackageError, ToolkitError
+
+    if isinstance(error, ToolkitError):
+        return error
+    if isinstance(error, ModuleNotFoundError):
         extra = EXTRAS.get((error.name or "").split(".")[0])
-        if extra is None or debug:
-            raise
-        report(
-            MissingPackageError(
-                f"this needs the package {error.name}, which is not installed",
-                f"pip install '.[{extra}]' in a clone of {DISTRIBUTION}",
-            )
+        if extra is None:
+            return None
+        return MissingPackageError(
+            f"this needs the package {error.name}, which is not installed",
+            f"pip install '.[{extra}]' in a clone of {DISTRIBUTION}",
         )
-        return 1
-    except Exception:
-        if not stopping.exit_code():
-            raise
-        click.echo("interrupted", err=True)  # whatever a library made of it
-        return INTERRUPTED
+    if isinstance(error, OSError):
+        what = f"{error.filename}: " if error.filename else ""
+        return ToolkitError(f"{what}{error.strerror or error}", "look at the path, its permissions and the free space")
+    return None
 
 
-def report(error: Exception) -> None:
+def report(error: ToolkitError) -> None:
     """Print an error and its remedy to standard error."""
-    message, hint = getattr(error, "message", str(error)), getattr(error, "hint", "")
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
-    if hint:
-        click.echo(f"{click.style('hint:', fg='cyan', bold=True)}  {hint}", err=True)
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
+    if error.hint:
+        click.echo(f"{click.style('hint:', fg='cyan', bold=True)}  {error.hint}", err=True)

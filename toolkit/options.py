@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -47,6 +48,16 @@ engine_options = combine(
 )
 
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
+
+
+class FiniteRange(click.FloatRange):
+    """A `FloatRange` without NaN and infinity, which no comparison would refuse."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
 
 
 class BatchRangeType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on

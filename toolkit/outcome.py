@@ -106,6 +106,16 @@ def show(result: BuildResult) -> None:
     say(f"next:  toolkit classify {folder} IMAGE...    toolkit verify {folder}")
 
 
+def accuracy_line(accuracy: Accuracy) -> str:
+    """What was measured, on what, by what; of a rebuilt bundle that is its source."""
+    measured = [
+        f"{name} {points(value)} %"
+        for name, value in (("top-1", accuracy.top1), ("agreement with FP32", accuracy.agreement))
+        if value is not None
+    ]
+    return f"accuracy: {', '.join(measured)} on {accuracy.images:,} images, measured with {accuracy.measured_with}"
+
+
 def explain(result: BuildResult) -> list[str]:
     """Why this target, what it costs, and what was left in float."""
     chosen = next(row for row in result.race if row.chosen)
@@ -137,7 +147,7 @@ def explain(result: BuildResult) -> list[str]:
     if result.accuracy is None:
         lines.append(f"accuracy: not measured: {result.accuracy_reason}")
     else:
-        lines.append(f"accuracy: on {result.accuracy.images:,} images, measured with {result.accuracy.measured_with}")
+        lines.append(accuracy_line(result.accuracy))
     if chosen.precision == "int8":
         lines += [f"left in float: {entry['layer']}: {entry['reason']}" for entry in result.coverage.skipped]
         lines.append(f"INT8 layers do {100 * result.coverage.macs_share:.1f} % of the multiply-accumulates")

@@ -78,7 +78,8 @@ def build(request: BuildRequest, progress: Progress) -> BuildResult:
     with draft(request.output, force=request.force) as bundle, tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         calib_data = evenly_spaced(request.calib_data, request.calib_images)
-        samples = next(batches(evenly_spaced(calib_data, request.batch.largest), spec, request.batch.largest))
+        count = max(request.batch.largest, PROBE_IMAGES)
+        samples = next(batches(evenly_spaced(request.calib_data, count), spec, count))
 
         # Export
         module = load_module(request.model, request.weights)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from runtime.datasets import Dataset, batches, open_dataset
+from runtime.datasets import Dataset, batches, has_both_splits, open_dataset
 from runtime.errors import DataError
 from runtime.progress import Progress, advance_or_stop
 from runtime.spec import ModelSpec
@@ -81,6 +81,7 @@ def train(
             f"but {model.name} has {model.spec.classes} classes",
             "give images that are labelled with the model's classes",
         )
+    test = test_digits(folder, model.spec)  # opened before the work; read once, after it
     images, labels = as_tensors(digits, model.spec)
     split = len(images) - held_out
 
@@ -111,18 +112,16 @@ def train(
     module.load_state_dict(best)
     module.eval()
     parameters = sum(parameter.numel() for parameter in module.parameters())
-    return TrainResult(module, best_epoch, best_top1, test_accuracy(module, folder, model.spec), parameters)
+    test_top1 = None if test is None else accuracy(module, *as_tensors(test, model.spec))
+    return TrainResult(module, best_epoch, best_top1, test_top1, parameters)
 
 
-def test_accuracy(module: nn.Module, folder: Path, spec: ModelSpec) -> float | None:
-    """Top-1 on the test half of the folder, in percent; None where it has none, or none with labels."""
-    try:
-        dataset = open_dataset(folder, "test", spec.labels)
-    except DataError:
+def test_digits(folder: Path, spec: ModelSpec) -> Dataset | None:
+    """The test half of the folder; None where it has none, or none with labels. A damaged one is an error."""
+    if not has_both_splits(folder):
         return None
-    if dataset.labels is None:
-        return None
-    return accuracy(module, *as_tensors(dataset, spec))
+    dataset = open_dataset(folder, "test", spec.labels)
+    return None if dataset.labels is None else dataset
 
 
 def as_tensors(dataset: Dataset, spec: ModelSpec) -> tuple[Tensor, Tensor]:

@@ -353,3 +353,12 @@ def test_force_never_replaces_a_folder_with_a_manifest_of_something_else(tmp_pat
     with pytest.raises(BundleExistsError, match="not a bundle"):
         make(tmp_path / "b", "new", force=True)
     assert (tmp_path / "b" / "manifest.json").read_text() == content
+
+
+def test_parents_that_a_failed_draft_made_go_again(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(RuntimeError), draft(tmp_path / "a" / "b" / "c" / "d", force=False):
+        raise RuntimeError
+    assert [path.name for path in tmp_path.rglob("*")] == ["a"]
+    make(tmp_path / "a" / "b" / "c" / "d", "new")
+    assert contents(tmp_path / "a" / "b" / "c" / "d") == whole("new")

@@ -104,6 +104,7 @@ def test_own_images_without_labels_give_agreement_alone(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     accuracy = json.loads(done.stdout)["accuracy"]
     assert (accuracy["top1"], accuracy["top1_fp32"], accuracy["images"]) == (None, None, 3)
+    assert len(Bundle.open(tmp_path / "out").probe.images) == 3  # all there are, whatever calibrates and fits a batch
     manifest = Bundle.open(tmp_path / "out").manifest
     assert (manifest.batch.smallest, manifest.batch.best, manifest.batch.largest) == (1, 2, 4)
 
@@ -181,6 +182,10 @@ class TestBadInput:
         done = toolkit("build", "lenet", "--int8", option, "empty", cwd=tmp_path)
         assert_clean_failure(done, "empty")
         assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+    def test_one_set_cannot_serve_as_both(self, tmp_path: Path) -> None:
+        done = toolkit("build", "lenet", "--int8", "--data", ROOT / "examples" / "digits", cwd=tmp_path)
+        assert_clean_failure(done, "digits", "two sets")
 
     def test_missing_folder(self, tmp_path: Path) -> None:
         assert_clean_failure(toolkit("build", "lenet", "--int8", "--calib-data", "gone", cwd=tmp_path), "gone")

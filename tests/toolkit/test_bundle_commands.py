@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT, assert_clean_failure, toolkit
+from tests.command import ROOT, TOOLKIT, assert_clean_failure, environment, toolkit
 
 DIGITS = sorted((ROOT / "examples" / "digits").glob("*.png"))
 
@@ -85,3 +87,38 @@ def test_inspect_shows_layers_and_files(lenet_bundle: Path, tmp_path: Path) -> N
 def test_a_folder_that_is_no_bundle(tmp_path: Path, name: str) -> None:
     extra = [DIGITS[0]] if name == "classify" else []
     assert_clean_failure(toolkit(name, "nowhere", *extra, cwd=tmp_path), "nowhere", "toolkit build")
+
+
+def test_a_file_name_that_is_no_utf8_is_answered_all_the_same(lenet_bundle: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff.png")
+    (tmp_path / name).write_bytes(DIGITS[3].read_bytes())
+    done = toolkit("classify", lenet_bundle, name, os.fsdecode(b"\xfe.png"), DIGITS[4], "--json", cwd=tmp_path)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert ["top" in line for line in lines] == [True, False, True]
+    assert lines[0]["image"] == "\ufffd.png"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+@pytest.mark.parametrize(("name", "option"), [("bench", "--seconds"), ("classify", "--max-megapixels")])
+def test_numbers_that_are_none_are_usage_errors(
+    lenet_bundle: Path, tmp_path: Path, name: str, option: str, value: str
+) -> None:
+    done = toolkit(name, lenet_bundle, *([DIGITS[0]] if name == "classify" else []), option, value, cwd=tmp_path)
+    assert done.returncode == 2
+    assert option in done.stderr
+
+
+def test_no_space_for_the_output_is_an_error_without_traceback(lenet_bundle: Path, tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*TOOLKIT, "inspect", str(lenet_bundle), "--json"],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -166,6 +166,17 @@ def test_shift_moves_all_channels_of_an_image_as_one(seed: int, channels: int, h
         assert sum(torch.equal(moved, window) for window in windows) == 1
 
 
+def test_damaged_test_digits_are_told_before_the_work(bars: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bars"
+    shutil.copytree(bars, folder)
+    images = folder / "t10k-images-idx3-ubyte"
+    images.write_bytes(images.read_bytes()[:-1])
+    progress = RecordingProgress()
+    with pytest.raises(DataError, match="t10k-images"):
+        train(ZOO["lenet"], folder, epochs=1, seed=0, progress=progress, **SMALL)
+    assert progress.stages == {}
+
+
 class TestCommand:
     @pytest.fixture(autouse=True)
     def few_digits_do(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from toolkit.console import make_progress, milliseconds, print_json, print_table
-from toolkit.options import engine_options, output_options
+from toolkit.options import FiniteRange, engine_options, output_options
 
 
 @click.command()
@@ -16,7 +16,7 @@ from toolkit.options import engine_options, output_options
 @click.option("--batch", type=click.IntRange(1, 65536), default=1, show_default=True, help="Images a call.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0.05),
+    type=FiniteRange(min=0.05),
     default=2.0,
     show_default=True,
     help="How long to measure each bundle, about.",

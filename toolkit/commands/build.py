@@ -128,8 +128,14 @@ def build_from_model(arguments: Arguments) -> BuildResult:
     if calib_folder is None:
         raise click.UsageError(f"{model.name} brings no images: give --calib-data FOLDER")
 
-    from runtime.datasets import open_dataset
+    from runtime.datasets import has_both_splits, open_dataset
+    from runtime.errors import DataError
 
+    if arguments.data and not has_both_splits(arguments.data):
+        raise DataError(
+            f"{arguments.data} does not hold two sets of images",
+            "--data needs train and t10k IDX files, or folders train and val; or give --calib-data and --eval-data",
+        )
     progress = make_progress()
     with progress.stage("load PyTorch"):
         from toolkit.pipeline import BuildRequest, build

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from toolkit.console import print_json_line, print_table, say
-from toolkit.options import bundle_argument, engine_options, output_options
+from toolkit.options import FiniteRange, bundle_argument, engine_options, output_options
 
 
 @click.command()
@@ -16,7 +16,7 @@ from toolkit.options import bundle_argument, engine_options, output_options
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="Classes to give for each image.")
 @click.option(
     "--max-megapixels",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=100.0,
     show_default=True,
     help="Refuse larger images before they are decoded.",
