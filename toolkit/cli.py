@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -104,7 +105,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has left, as `head` does
+        drop_output()  # whoever read it has left, as `head` does
         return 1
     except Exception as error:
         if stopping.exit_code():
@@ -113,7 +114,14 @@ def run(arguments: list[str]) -> int:
         if remedied is None or debug:
             raise
         report(remedied)
+        if isinstance(error, OSError):
+            drop_output()
         return 1
+
+
+def drop_output() -> None:
+    """Let nothing more be written to standard output: Python would try at exit, and print of that failure."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def interrupted() -> int:

@@ -114,7 +114,7 @@ def test_no_space_for_the_output_is_an_error_without_traceback(lenet_bundle: Pat
         done = subprocess.run(
             [*TOOLKIT, "inspect", str(lenet_bundle), "--json"],
             cwd=tmp_path,
-            env=environment(),
+            env=environment(PYTHONUNBUFFERED=""),  # empty: buffered, as it is for users
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -122,3 +122,18 @@ def test_no_space_for_the_output_is_an_error_without_traceback(lenet_bundle: Pat
     assert done.returncode == 1
     assert "No space left" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_error_to_speak_of(lenet_bundle: Path, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        done = subprocess.run(
+            [*TOOLKIT, "classify", str(lenet_bundle), *map(str, DIGITS), "--json"],
+            cwd=tmp_path,
+            env=environment(PYTHONUNBUFFERED=""),
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (1, "")
