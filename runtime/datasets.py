@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import DataError
-from runtime.images import find_images, read_image
+from runtime.images import find_images, read_file, read_image
 from runtime.preprocess import Image, image_for
 from runtime.spec import ModelSpec
 
@@ -23,6 +24,7 @@ Split = Literal["train", "test"]
 IDX_PREFIX: dict[Split, str] = {"train": "train", "test": "t10k"}
 FOLDER_NAME: dict[Split, str] = {"train": "train", "test": "val"}
 IDX_UINT8 = 0x08
+MAX_IDX_BYTES = 1 << 32  # unpacked: an archive of some megabytes can hold as much
 
 
 class Dataset(Protocol):
@@ -98,7 +100,7 @@ class FileDataset:
     def digest(self) -> str:
         state = hashlib.sha256(repr(self.classes).encode())
         for path in self.paths:
-            state.update(hashlib.sha256(path.read_bytes()).digest())
+            state.update(hashlib.sha256(read_file(path)).digest())
         return state.hexdigest()
 
 
@@ -134,6 +136,15 @@ def evenly_spaced(dataset: Dataset, count: int | None) -> Dataset:
     return Subset(dataset, tuple(int(i) for i in np.linspace(0, len(dataset) - 1, count).round()))
 
 
+def split_held_out(dataset: Dataset) -> tuple[Dataset, Dataset]:
+    """Every fourth image held out from the others: three quarters and a quarter; a set under four images is both."""
+    if len(dataset) < 4:
+        return dataset, dataset
+    indices = range(len(dataset))
+    held_out = tuple(indices[3::4])
+    return Subset(dataset, tuple(index for index in indices if index % 4 != 3)), Subset(dataset, held_out)
+
+
 def batches(dataset: Dataset, spec: ModelSpec, size: int) -> Iterator[NDArray[np.uint8]]:
     """Preprocessed images in order, uint8 (n, height, width, channels) with n = `size`, the last one smaller."""
     for start in range(0, len(dataset), size):
@@ -150,7 +161,8 @@ def open_dataset(path: Path, split: Split | None, labels: Sequence[str] = ()) ->
     Args:
         path: the folder.
         split: which half to take of a folder that has both; None refuses such a folder.
-        labels: class names of the model; where subfolders carry these names, they say which class each one is.
+        labels: class names of the model; where subfolders carry these names, they say which class each one is, and
+            the labels of IDX files must count them.
 
     Raises:
         DataError: nothing there that can be read, or the layout is ambiguous.
@@ -159,7 +171,7 @@ def open_dataset(path: Path, split: Split | None, labels: Sequence[str] = ()) ->
         raise DataError(f"no folder {path}", "give a folder of images, or one with IDX files")
     idx = [s for s, prefix in IDX_PREFIX.items() if find_idx(path, f"{prefix}-images-idx3-ubyte")]
     if idx:
-        return read_idx_split(path, pick_split(path, idx, split))
+        return read_idx_split(path, pick_split(path, idx, split), len(labels))
     halves = [s for s, name in FOLDER_NAME.items() if (path / name).is_dir()]
     if halves:
         path = path / FOLDER_NAME[pick_split(path, halves, split)]
@@ -213,8 +225,8 @@ def open_folder(path: Path, labels: Sequence[str]) -> FileDataset:
     return FileDataset(str(path), tuple(files), tuple(index[part[0]] for part in parts))
 
 
-def read_idx_split(path: Path, split: Split) -> ArrayDataset:
-    """One half of a folder of IDX files."""
+def read_idx_split(path: Path, split: Split, classes: int = 0) -> ArrayDataset:
+    """One half of a folder of IDX files; labels must be below `classes`, where it is not 0."""
     prefix = IDX_PREFIX[split]
     image_file = find_idx(path, f"{prefix}-images-idx3-ubyte")
     label_file = find_idx(path, f"{prefix}-labels-idx1-ubyte")
@@ -228,6 +240,11 @@ def read_idx_split(path: Path, split: Split) -> ArrayDataset:
         raise DataError(
             f"{label_file} has {len(labels)} labels for the {len(images)} images of {image_file.name}",
             "the two files are from different sets, or one is cut off: fetch them again",
+        )
+    if labels is not None and classes and labels.max() >= classes:
+        raise DataError(
+            f"{label_file} has labels {labels.min()} to {labels.max()}; the model has {classes} classes",
+            "give images of the model's classes, labelled from 0",
         )
     return ArrayDataset(f"{path} ({prefix})", images, labels)
 
@@ -246,15 +263,20 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         DataError: it cannot be read, is not IDX, has another type or number of dimensions, or is cut off.
     """
     hint = "fetch the file again"
+    header = 4 + 4 * dimensions
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            head = file.read(header)
+            if len(head) < header or head[:4] != bytes((0, 0, IDX_UINT8, dimensions)):
+                raise DataError(f"{path} is not an IDX file of bytes in {dimensions} dimensions", hint)
+            shape = tuple(int(size) for size in np.frombuffer(head, ">u4", dimensions, 4))
+            count = math.prod(shape)
+            if count > MAX_IDX_BYTES:
+                raise DataError(f"{path} says that it has {count:,} bytes, more than {MAX_IDX_BYTES:,}", hint)
+            data = file.read(count + 1)  # to the end, where an archive's checksum is, and no further
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read {path}: {error}", hint) from error
-    header = 4 + 4 * dimensions
-    if len(data) < header or data[:4] != bytes((0, 0, IDX_UINT8, dimensions)):
-        raise DataError(f"{path} is not an IDX file of bytes in {dimensions} dimensions", hint)
-    shape = tuple(int(size) for size in np.frombuffer(data, ">u4", dimensions, 4))
-    count = int(np.prod(shape, dtype=object))
-    if len(data) - header != count:
-        raise DataError(f"{path} has {len(data) - header} bytes after its header, which says {count}", hint)
-    return np.frombuffer(data, np.uint8, count, header).reshape(shape)
+    if len(data) != count:
+        found = len(data) if len(data) < count else f"more than {count}"
+        raise DataError(f"{path} has {found} bytes after its header, which says {count}", hint)
+    return np.frombuffer(data, np.uint8).reshape(shape)

@@ -1,77 +1,160 @@
-"""Image files to uint8 arrays. The size is read from the header before anything is decoded."""
+"""Image files to uint8 arrays, the same with every OpenCV. The header is read before anything is decoded."""
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import cv2
-import imagesize
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import ImageError
+from runtime.errors import DataError, ImageError
+from runtime.headers import Header, read_header
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp", ".avif"}
 )
 MAX_MEGAPIXELS = 100.0
+BYTES_PER_PIXEL = 8  # no file needs more: 16 bits, four channels, not compressed
+BYTES_BESIDE = 64_000_000  # profiles, previews, the rest of an animation
+# OpenCV 5 moved it; OpenCV 4.8, which comes with JetPack 6, has only the old name.
+set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+VIEWER_HINT = "open it in an image viewer; save it as PNG or JPEG"
 
 
 def read_image(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> NDArray[np.uint8]:
     """Read an image file, turned upright by its EXIF orientation.
 
+    Of 16 bits the upper eight count. What is transparent becomes white, as on paper; of JPEG 2000 and AVIF with more
+    than eight bits, and of a grey TIFF, transparency is dropped. Of an animation the first picture is taken.
+
     Args:
-        path: any format that OpenCV reads and whose header tells its size.
+        path: any format in `SUFFIXES`, whatever its suffix is. GIF, AVIF and animated WebP need OpenCV 4.11 or newer.
         max_megapixels: a larger image is refused before it is decoded.
 
     Returns:
         uint8 RGB (H, W, 3) in 0..255.
 
     Raises:
-        ImageError: not a file, empty, of no known format, too large, or damaged.
+        ImageError: not a file, empty, of no known format, too large, cut off, or damaged.
     """
     path = Path(path)
+    data = read_file(path, max_megapixels)
+    header = read_header(data)
+    if header is None or header.width <= 0 or header.height <= 0:
+        raise ImageError(f"{path} is damaged, or not an image", VIEWER_HINT)
+    if header.width * header.height > max_megapixels * 1e6:
+        raise ImageError(
+            f"{path} is {header.width}x{header.height} pixels, over the limit of {max_megapixels:g} megapixels",
+            "scale it down, or raise the limit",
+        )
+    if header.flaw:
+        raise ImageError(f"{path} {header.flaw}", VIEWER_HINT)
+    pixels = decode(data, header)
+    if pixels is None:
+        raise ImageError(f"{path} is damaged, or of a kind that OpenCV {cv2.__version__} does not read", VIEWER_HINT)
+    if pixels.dtype != np.uint8:
+        raise ImageError(
+            f"{path} holds {pixels.dtype} values, and which of them is white nobody knows", "save it with 8 or 16 bits"
+        )
+    return turn(to_rgb(as_image(pixels)), header.orientation)
+
+
+def read_file(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> bytes:
+    """The bytes of a file. Pipes and devices are refused: they may never end.
+
+    Raises:
+        ImageError: no such file, empty, larger than an image of `max_megapixels` can be, or not to be read.
+    """
+    limit = BYTES_PER_PIXEL * 1e6 * max_megapixels + BYTES_BESIDE
     try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageError(f"{path} is a directory", "give the path of an image file")
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"{path} is a pipe or a device, not a file", "save the image in a file")
+        if status.st_size > limit:
+            raise ImageError(
+                f"{path} has {status.st_size / 1e6:,.0f} MB, too many for the limit of megapixels",
+                "scale it down, or raise the limit",
+            )
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror}", "give the path of an image file") from error
     if not data:
         raise ImageError(f"{path} is empty (0 bytes)", "it may have been cut off while it was copied: copy it again")
-    width, height = header_size(path)
-    if width * height > max_megapixels * 1e6:
-        raise ImageError(
-            f"{path} is {width}x{height} pixels, over the limit of {max_megapixels:g} megapixels",
-            "scale it down, or raise the limit",
-        )
-    pixels = None
-    if width > 0 and height > 0:
-        level = cv2.utils.logging.setLogLevel(0)  # what OpenCV prints of a damaged file, our error says better
-        try:
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error:
-            pixels = None
-        finally:
-            cv2.utils.logging.setLogLevel(level)
-    if pixels is None:
-        raise ImageError(f"{path} is damaged, or not an image", "open it in an image viewer; save it as PNG or JPEG")
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+    return data
 
 
-def header_size(path: Path) -> tuple[int, int]:
-    """(width, height) by the file's header; (-1, -1) where the format is unknown or the header is damaged."""
+def decode(data: bytes, header: Header) -> NDArray[np.generic] | None:
+    """Pixels as they are stored, not turned, except those of a TIFF.
+
+    Returns:
+        (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA; uint8, or what else a TIFF holds. None for a damaged file.
+    """
+    pixels = imdecode(data, cv2.IMREAD_UNCHANGED)
+    if pixels is None or (pixels.dtype == np.uint16 and header.kind in ("jp2", "avif")):
+        # Only so does OpenCV scale 10 or 12 bits to 8, and read grey JPEG 2000 with transparency.
+        pixels = imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None or sorted(pixels.shape[:2]) != sorted((header.height, header.width)):
+        return None
+    return np.right_shift(pixels, 8, dtype=np.uint16).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+
+
+def imdecode(data: bytes, flags: int) -> NDArray[np.generic] | None:
+    """`cv2.imdecode`, quietly: what OpenCV prints of a damaged file, our error says better."""
+    level = set_log_level(0)
     try:
-        width, height = imagesize.get(str(path))
-        return int(width), int(height)
-    except (ValueError, OverflowError, OSError, IndexError):
-        return -1, -1
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+    finally:
+        set_log_level(level)
+
+
+def to_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Grey (H, W), BGR or BGRA (H, W, 3 or 4) to RGB (H, W, 3), on white."""
+    if pixels.ndim == 2:
+        return as_image(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB))
+    if pixels.shape[2] == 3:
+        return as_image(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+    alpha = pixels[:, :, 3:].astype(np.uint16)
+    return as_image((pixels[:, :, 2::-1] * alpha + 255 * (255 - alpha) + 127) // 255)
+
+
+def turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turn (H, W, 3) upright from an EXIF orientation, 1 to 8."""
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
 
 
 def find_images(folder: Path) -> list[Path]:
-    """The image files in a folder and its subfolders, by name; hidden files and folders are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+    """The image files in a folder and its subfolders, by name; hidden files and folders are left out.
+
+    Links to folders are not followed. A link that leads nowhere is in the list: reading it says so.
+
+    Raises:
+        DataError: a folder cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"cannot list {error.filename}: {error.strerror}", "make it readable, or leave it out")
+
+    found = []
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        names = [name for name in files if not name.startswith(".")]
+        found += [path for path in map(Path(place).joinpath, names) if path.suffix.lower() in SUFFIXES]
+    return sorted(found)
+
+
+def as_image(pixels: np.ndarray) -> NDArray[np.uint8]:
+    """OpenCV keeps uint8 as uint8; its annotations do not say so."""
+    return np.asarray(pixels, np.uint8)

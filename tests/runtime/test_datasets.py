@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -120,7 +122,10 @@ def test_damaged_idx_images_are_refused(tmp_path: Path, data: bytes, suffix: str
     refused(write_idx(tmp_path, images=data, suffix=suffix), f"train-images-idx3-ubyte{suffix}")
 
 
-@pytest.mark.parametrize("data", [b"", b"not gzip", gzip.compress(idx(IMAGES))[:-9], gzip.compress(idx(IMAGES))[:20]])
+PACKED = gzip.compress(idx(IMAGES), mtime=0)  # the same in each process: it is part of a test's name
+
+
+@pytest.mark.parametrize("data", [b"", b"not gzip", PACKED[:-9], PACKED[:20]])
 def test_a_damaged_archive_is_refused(tmp_path: Path, data: bytes) -> None:
     write_idx(tmp_path, suffix=".gz")
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(data)
@@ -146,6 +151,36 @@ def test_an_idx_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_labels_of_another_number_are_refused(tmp_path: Path) -> None:
     error = refused(write_idx(tmp_path, labels=idx(LABELS[:4])), "4 labels", "5 images")
     assert "different sets" in error.hint
+
+
+def test_labels_beyond_the_models_classes_are_refused(tmp_path: Path) -> None:
+    names = ("ant", "bee", "cow", "dog")
+    assert len(open_dataset(write_idx(tmp_path), None, names)) == 5
+    error = refused(tmp_path, "labels-idx1-ubyte", "labels 0 to 3", "3 classes", labels=names[:3])
+    assert "from 0" in error.hint
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_an_idx_file_is_not_unpacked_beyond_its_header(tmp_path: Path, suffix: str) -> None:
+    header = bytes((0, 0, 8, 3))
+    huge = header + np.array([100_000, 1000, 1000], ">u4").tobytes()
+    refused(write_idx(tmp_path, images=huge, suffix=suffix), "100,000,000,000")
+    small = header + np.array([1, 2, 2], ">u4").tobytes()
+    write_idx(tmp_path, images=small + bytes(30_000_000 if suffix else 3_000_000), suffix=suffix)
+    tracemalloc.start()
+    try:
+        refused(tmp_path, "more than 4 bytes")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_pipe_among_the_pictures_is_refused_when_it_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    dataset = open_dataset(tmp_path, None)
+    for call in (dataset.digest, lambda: dataset.image(0)):
+        with pytest.raises(DataError, match=r"a\.png is a pipe"):
+            call()
 
 
 def test_an_empty_idx_set_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 from runtime import images as module
 from runtime.errors import ImageError
 from runtime.images import find_images, read_image
+from tests.command import environment
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (12, 20, 3), dtype=np.uint8)
@@ -112,6 +116,64 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, "directory")
 
 
+def test_what_may_never_end_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    for name in ("pipe.png", "zero.png"):
+        refused(tmp_path / name, "pipe or a device")
+
+
+def test_a_link_in_a_circle_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    refused(tmp_path / "loop.png", "symbolic links")
+
+
+def test_a_file_far_larger_than_its_pixels_is_not_read(tmp_path: Path) -> None:
+    with save(tmp_path / "a.png", RGB).open("ab") as file:
+        file.truncate(1 << 40)  # takes no room on the disk
+    assert "limit" in refused(tmp_path / "a.png", "1,099,512 MB").hint
+
+
+def test_a_file_that_vanishes_after_it_was_found_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "a.png", RGB)
+    status = path.stat()
+    path.unlink()
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: status)
+    refused(path, "No such file")
+
+
+def test_files_and_folders_without_permission_are_named(tmp_path: Path) -> None:
+    for name in ("open/a.png", "open/closed.png", "tree/shut/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        save(tmp_path / name, RGB)
+    code = (
+        "import os, sys; from pathlib import Path; from runtime.images import *; from runtime.errors import *\n"
+        "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"  # to root every file is open
+        "def why(call, path):\n"
+        "    try: call(Path(path)); print('read')\n"
+        "    except DataError as error: print(error.message)\n"
+        "why(read_image, 'open/a.png'); why(read_image, 'open/closed.png'); why(read_image, 'tree/shut/a.png')\n"
+        "why(find_images, 'open'); why(find_images, 'tree')\n"
+    )
+    for path in (tmp_path, *tmp_path.parents[:2]):
+        path.chmod(0o755)
+    (tmp_path / "open/closed.png").chmod(0)
+    (tmp_path / "tree/shut").chmod(0)
+    try:
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60
+        )
+    finally:
+        (tmp_path / "tree/shut").chmod(0o755)
+    assert run.stdout.splitlines() == [
+        "read",
+        "cannot read open/closed.png: Permission denied",
+        "cannot read tree/shut/a.png: Permission denied",
+        "read",
+        "cannot list tree/shut: Permission denied",
+    ], run.stderr
+
+
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     refused(tmp_path / "a.png", "0 bytes")
@@ -190,7 +252,13 @@ def test_pictures_are_found_by_name_in_every_subfolder(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
-    assert [str(path.relative_to(tmp_path)) for path in find_images(tmp_path)] == ["a.JPG", "b.png", "sub/deep/c.webp"]
+    (tmp_path / "folder.png" / "d.png").touch()
+    assert [str(path.relative_to(tmp_path)) for path in find_images(tmp_path)] == [
+        "a.JPG",
+        "b.png",
+        "folder.png/d.png",
+        "sub/deep/c.webp",
+    ]
 
 
 def test_pictures_are_found_in_a_folder_whose_own_path_is_hidden(tmp_path: Path) -> None:
@@ -198,6 +266,14 @@ def test_pictures_are_found_in_a_folder_whose_own_path_is_hidden(tmp_path: Path)
     folder.mkdir()
     (folder / "a.png").touch()
     assert find_images(folder) == [folder / "a.png"]
+
+
+def test_a_link_that_leads_nowhere_is_found_and_a_folder_behind_a_link_is_not(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "a.png").touch()
+    (tmp_path / "gone.png").symlink_to("nowhere")
+    (tmp_path / "circle").symlink_to(tmp_path)
+    assert find_images(tmp_path) == [tmp_path / "gone.png", tmp_path / "there" / "a.png"]
 
 
 def test_every_suffix_that_is_looked_for_is_in_lower_case() -> None:

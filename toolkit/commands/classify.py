@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -43,7 +44,7 @@ def command(
     from runtime.errors import DataError
     from runtime.images import find_images
 
-    paths = [found for path in images for found in (find_images(path) if path.is_dir() else [path])]
+    paths = [found for path in images for found in (find_images(path) if os.path.isdir(path) else [path])]
     if not paths:
         raise DataError(f"no images in {images[0]}", "give image files, or a folder that holds some")
     failed = 0
@@ -55,11 +56,17 @@ def command(
                 print_json_line(result)
             elif isinstance(result, Classified):
                 answers = ", ".join(f"{answer.label} {100 * answer.probability:.1f} %" for answer in result.top)
-                rows.append([result.image, answers + ("  (refused: below the threshold)" if result.refused else "")])
+                refused = "  (refused: below the threshold)" if result.refused else ""
+                rows.append([on_one_line(result.image), answers + refused])
             else:
-                click.echo(f"error: {result.error}\nhint:  {result.hint}", err=True)
+                click.echo(f"error: {on_one_line(result.error)}\nhint:  {result.hint}", err=True)
     if rows:
         print_table("", ["image", "answer"], rows)
     if failed and not as_json:
         say(f"{failed} of {len(paths)} images could not be read")
     return 1 if failed else 0
+
+
+def on_one_line(text: str) -> str:
+    """Text without line ends and terminal codes, which file names may hold."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
