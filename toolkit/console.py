@@ -14,7 +14,7 @@ from runtime.progress import Progress, Stage
 from toolkit import stopping
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
@@ -64,10 +64,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         show_header=any(columns),
     )
     for column in columns:
-        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+        align: JustifyMethod = "right" if column.startswith(">") else "left"
+        table.add_column(column.removeprefix(">"), justify=align, overflow="fold")  # rather than cut
     for index, row in enumerate(rows):
         table.add_row(*(Text(cell) for cell in row), style="bold green" if index == bold else "")
-    console(stderr=False).print(table)
+    printer = console(stderr=False)
+    unlimited = printer.options.update(max_width=10_000)
+    table.collapse_padding = printer.measure(table, options=unlimited).maximum > printer.width
+    printer.print(table)
 
 
 def console(*, stderr: bool) -> Console:
@@ -165,8 +169,10 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.4f}" if value < 0.1 else f"{value:.3f}" if value < 10 else f"{value:.1f}"
 
 
-def size(count: int) -> str:
-    """Bytes for people."""
+def size(count: int | None) -> str:
+    """Bytes for people; `-` where there is nothing to weigh."""
+    if count is None:
+        return "-"
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB" if count >= 1e3 else f"{count} B"
 
 

@@ -1,10 +1,9 @@
-"""`toolkit train`: LeNet-5 from MNIST's training digits. The test digits are read once, at the end."""
+"""`toolkit train`: a model of the zoo from labelled images. The test images are read once, at the end."""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +32,8 @@ class TrainResult:
     Attributes:
         module: with the weights of the best epoch.
         epoch: that epoch, from 1.
-        held_out_top1: on the digits that chose it.
-        test_top1: on the test digits; None where the folder has none.
+        held_out_top1: on the images that chose it.
+        test_top1: on the test images; None where the folder has none.
         parameters: of the module.
     """
 
@@ -55,39 +54,43 @@ def train(
     held_out: int = HELD_OUT,
     minimum: int = MIN_TRAINING,
 ) -> TrainResult:
-    """Train from scratch, and keep the epoch that is best on held-out training digits.
+    """Train from scratch, and keep the epoch that is best on held-out training images.
 
     Args:
         model: of the zoo.
         folder: IDX files, `train-...` and, to know the result, `t10k-...`.
-        epochs: how often every digit is seen.
+        epochs: how often every image is seen.
         seed: of weights, order and shifts.
         progress: told of every batch.
-        held_out: how many training digits, the last ones, choose the epoch.
-        minimum: fewer training digits than this are refused.
+        held_out: how many training images, the last ones, choose the epoch.
+        minimum: fewer to train on than this are refused.
 
     Raises:
-        DataError: too few digits, none with labels, or labels that are no class of the model.
+        DataError: too few images, no labels, or labels that are no class of the model.
     """
-    digits = open_dataset(folder, "train", model.spec.labels)
-    if digits.labels is None or len(digits) < minimum + held_out:
+    dataset = open_dataset(folder, "train", model.spec.labels)
+    if dataset.labels is None:
         raise DataError(
-            f"{folder} has {len(digits)} labelled training images; at least {minimum + held_out:,} are needed",
+            f"{folder} has training images without labels",
+            "put train-labels-idx1-ubyte.gz beside the images",
+        )
+    if len(dataset) < minimum + held_out:
+        raise DataError(
+            f"{folder} has {len(dataset):,} labelled training images; at least {minimum + held_out:,} are needed",
             "give the folder with the complete train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz",
         )
-    if not 0 <= digits.labels.min() <= digits.labels.max() < model.spec.classes:
+    if not 0 <= dataset.labels.min() <= dataset.labels.max() < model.spec.classes:
         raise DataError(
-            f"{folder} has labels {digits.labels.min()} to {digits.labels.max()}, "
+            f"{folder} has labels {dataset.labels.min()} to {dataset.labels.max()}, "
             f"but {model.name} has {model.spec.classes} classes",
             "give images that are labelled with the model's classes",
         )
-    test = test_digits(folder, model.spec)  # opened before the work; read once, after it
-    images, labels = as_tensors(digits, model.spec)
+    test = test_images(folder, model.spec)  # opened before the work; read once, after it
+    images, labels = as_tensors(dataset, model.spec)
     split = len(images) - held_out
 
     torch.manual_seed(seed)
-    module_name, factory = model.factory.split(":")
-    module: nn.Module = getattr(import_module(module_name), factory)()
+    module = model.make()
     optimizer = torch.optim.AdamW(module.parameters(), weight_decay=WEIGHT_DECAY)
     steps = -(-split // BATCH) * epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LEARNING_RATE, total_steps=steps)
@@ -116,7 +119,7 @@ def train(
     return TrainResult(module, best_epoch, best_top1, test_top1, parameters)
 
 
-def test_digits(folder: Path, spec: ModelSpec) -> Dataset | None:
+def test_images(folder: Path, spec: ModelSpec) -> Dataset | None:
     """The test half of the folder; None where it has none, or none with labels. A damaged one is an error."""
     if not has_both_splits(folder):
         return None

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 import runtime
 from runtime.datasets import open_dataset
-from runtime.errors import Cancelled, DataError
+from runtime.errors import Cancelled, DataError, ToolkitError
 from runtime.progress import SilentProgress
 from tests.command import assert_clean_failure, toolkit
 from tests.fakes import RecordingProgress
@@ -81,6 +81,12 @@ def test_learns(bars: Path) -> None:
     assert not result.module.training
 
 
+def test_a_model_of_another_size_learns_too(bars: Path) -> None:
+    result = train(ZOO["lenet-28"], bars, epochs=6, seed=0, progress=SilentProgress(), **SMALL)
+    assert result.parameters == 44_426
+    assert result.test_top1 is not None and result.test_top1 > 80
+
+
 def test_the_weights_are_those_of_the_first_best_epoch(bars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = [50.0, 90.0, 90.0, 70.0, 12.5]  # on the held-out digits of four epochs, then on the test digits
     seen: list[dict[str, torch.Tensor]] = []
@@ -126,7 +132,7 @@ def test_a_label_that_is_no_class_is_refused(bars_copy: Path) -> None:
 
 def test_training_digits_without_labels_are_refused(bars_copy: Path) -> None:
     (bars_copy / "train-labels-idx1-ubyte").unlink()
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match="without labels") as caught:
         run(bars_copy)
     assert "train-labels-idx1-ubyte" in caught.value.hint
 
@@ -214,5 +220,36 @@ class TestCommand:
 
     def test_the_digits_that_ship_are_too_few(self, tmp_path: Path) -> None:
         data = Path(runtime.__file__).parent / "data" / "mnist"
-        assert_clean_failure(toolkit("train", "lenet", "--data", data, cwd=tmp_path), "1024", "complete")
+        assert_clean_failure(toolkit("train", "lenet", "--data", data, cwd=tmp_path), "1,024", "complete")
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("output", "data"), [("new/deep/w.safetensors", "nowhere"), ("new/deep/w.safetensors", "."), ("w", "nowhere")]
+    )
+    def test_a_failure_leaves_nothing_behind(self, tmp_path: Path, output: str, data: str) -> None:
+        assert_clean_failure(toolkit("train", "lenet", "--data", data, "-o", output, cwd=tmp_path), data)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_folder_that_is_in_use_stays(self, bars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interfere(*_: object, **__: object) -> None:
+            (tmp_path / "new" / "other").touch()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("toolkit.training.train", interfere)
+        output = tmp_path / "new" / "deep" / "w.safetensors"
+        CliRunner().invoke(command, ["lenet", "--data", str(bars), "-o", str(output)])
+        assert [path.name for path in (tmp_path / "new").iterdir()] == ["other"]
+
+    @pytest.mark.parametrize("output", ["file/w.safetensors", "file/deep/w.safetensors", f"new/{'n' * 250}.pt"])
+    def test_an_output_that_cannot_be_written_is_told_before_the_work(
+        self, bars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+    ) -> None:
+        def never(*_: object, **__: object) -> None:
+            raise AssertionError("it began")
+
+        monkeypatch.setattr("toolkit.training.train", never)
+        (tmp_path / "file").touch()
+        done = CliRunner().invoke(command, ["lenet", "--data", str(bars), "-o", str(tmp_path / output)])
+        assert isinstance(done.exception, ToolkitError)
+        assert "cannot write" in done.exception.message and "-o" in done.exception.hint
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]

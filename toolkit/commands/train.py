@@ -12,7 +12,7 @@ from toolkit.options import FILE, FOLDER, output_options
 
 @click.command()
 @click.argument("model")
-@click.option("--data", type=FOLDER, required=True, help="A folder with MNIST's IDX files.")
+@click.option("--data", type=FOLDER, required=True, help="A folder with MNIST's IDX files, or others like them.")
 @click.option("-o", "--output", type=FILE, help="The weights to write.  [default: MODEL.safetensors]")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @click.option(
@@ -21,24 +21,22 @@ from toolkit.options import FILE, FOLDER, output_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of weights, order and shifts.")
 @output_options
 def command(model: str, data: Path, output: Path | None, force: bool, epochs: int, seed: int, as_json: bool) -> None:
-    """Train MODEL, a model of the zoo (lenet), and write its weights as safetensors.
+    """Train MODEL, a model of the zoo such as lenet, and write its weights as safetensors.
 
-    The last 5,000 training digits choose the best epoch; test digits, where DATA has them, are read once at the end.
+    The last 5,000 training images choose the best epoch; test images, where DATA has them, are read once at the end.
     """
-    from runtime.errors import ModelError
+    from toolkit.output_file import place_for
     from toolkit.zoo import get_zoo_model
 
     entry = get_zoo_model(model)
     output = output or Path(f"{entry.name}.safetensors")
-    if output.exists() and not force:
-        raise ModelError(f"{output} is there already", "give --force to replace it, or another file with -o")
 
     from toolkit.training import train
     from toolkit.zoo.weights import save_weights
 
-    output.parent.mkdir(parents=True, exist_ok=True)
-    result = train(entry, data, epochs=epochs, seed=seed, progress=make_progress())
-    save_weights(result.module, output)
+    with place_for(output, force=force):
+        result = train(entry, data, epochs=epochs, seed=seed, progress=make_progress())
+        save_weights(result.module, output)
     if as_json:
         print_json(
             {
@@ -51,7 +49,7 @@ def command(model: str, data: Path, output: Path | None, force: bool, epochs: in
             }
         )
         return
-    test = "no test digits there" if result.test_top1 is None else f"test top-1 {points(result.test_top1)} %"
+    test = "no test images there" if result.test_top1 is None else f"test top-1 {points(result.test_top1)} %"
     say(f"{entry.name}: {result.parameters:,} parameters, best epoch {result.epoch}, {test}")
     say(f"held-out top-1 {points(result.held_out_top1)} %")
     say(f"wrote {output}")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import runtime
 from runtime.errors import UnknownModelError
 from runtime.spec import ModelSpec, Pad, PadToSquare, Polarity, Preprocess, Resize, classifier_spec
+
+if TYPE_CHECKING:
+    from torch import nn
 
 HERE = Path(__file__).parent
 DATA = Path(runtime.__file__).parent / "data"
@@ -32,23 +37,41 @@ class ZooModel:
     weights: Path
     data: Path | None
 
+    def make(self) -> nn.Module:
+        """The untrained module. This is what imports PyTorch."""
+        module, _, factory = self.factory.partition(":")
+        made: nn.Module = getattr(import_module(module), factory)()
+        return made
 
-LENET = classifier_spec(
-    "lenet",
-    height=32,
-    width=32,
-    classes=10,
-    labels=tuple("0123456789"),
-    preprocess=Preprocess(
-        color="gray",
-        steps=(Polarity("auto"), PadToSquare(0), Resize(28, 28, "exact", "area"), Pad(2, 2, 2, 2, 0)),
-        mean=(0.0,),
-        std=(1.0,),
-    ),
-)
+
+def lenet_spec(name: str, side: int) -> ModelSpec:
+    """LeNet-5: a digit is brought to MNIST's 28x28 pixels, light on dark, with black round it up to `side`."""
+    margin = (side - 28) // 2
+    pad = (Pad(margin, margin, margin, margin, 0),) if margin else ()
+    return classifier_spec(
+        name,
+        height=side,
+        width=side,
+        classes=10,
+        labels=tuple("0123456789"),
+        preprocess=Preprocess(
+            color="gray",
+            steps=(Polarity("auto"), PadToSquare(0), Resize(28, 28, "exact", "area"), *pad),
+            mean=(0.0,),
+            std=(1.0,),
+        ),
+    )
+
+
+LENET = lenet_spec("lenet", 32)
+LENET_28 = lenet_spec("lenet-28", 28)
 
 ZOO: dict[str, ZooModel] = {
-    "lenet": ZooModel("lenet", "toolkit.zoo.lenet:LeNet", LENET, HERE / "lenet.safetensors", DATA / "mnist"),
+    model.name: model
+    for model in (
+        ZooModel("lenet", "toolkit.zoo.lenet:LeNet", LENET, HERE / "lenet.safetensors", DATA / "mnist"),
+        ZooModel("lenet-28", "toolkit.zoo.lenet:lenet_28", LENET_28, HERE / "lenet-28.safetensors", DATA / "mnist"),
+    )
 }
 
 

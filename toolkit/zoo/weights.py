@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import stat
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -12,6 +14,14 @@ from runtime.errors import WeightsError
 from runtime.folder import write_atomically
 
 SAVE_HINT = "save them with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
+LARGEST_HEADER = 100_000_000  # bytes, by the format
+PICKLE_STARTS = (
+    b"PK\x03\x04",
+    b"\x80\x02",
+    b"\x80\x03",
+    b"\x80\x04",
+    b"\x80\x05",
+)  # torch.save writes a zip or the second
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
@@ -20,13 +30,20 @@ def load_weights(module: nn.Module, path: Path) -> None:
     Raises:
         WeightsError: the file cannot be read, or does not fit; the message names the first key.
     """
-    try:
-        given = load(path.read_bytes())
-    except OSError as error:
-        raise WeightsError(f"cannot read the weights {path}: {error.strerror}", "give a safetensors file") from error
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is not a whole safetensors file: {error}", SAVE_HINT) from error
     wanted = module.state_dict()
+    data = read_file(path, 16 * sum(tensor.nbytes for tensor in wanted.values()) + LARGEST_HEADER)
+    try:
+        given = load(data)
+    except SafetensorError as error:
+        if data.startswith(PICKLE_STARTS):
+            raise WeightsError(
+                f"{path} is a pickle or another archive, as torch.save writes it; it was not opened, since it can run "
+                "any code",
+                f"convert it without running any: {convert_line(path)}",
+            ) from error
+        raise WeightsError(f"{path} is not a whole safetensors file: {error}", SAVE_HINT) from error
+    except KeyError as error:
+        raise misfit(path, f"it has the type {error.args[0]}, which PyTorch does not know") from error
     for key, tensor in wanted.items():
         if key not in given:
             raise misfit(path, f"it has no '{key}', which the model wants as {shape(tensor)}")
@@ -43,6 +60,34 @@ def load_weights(module: nn.Module, path: Path) -> None:
 def save_weights(module: nn.Module, path: Path) -> None:
     """Write a module's weights in one step."""
     write_atomically(path, save({key: tensor.contiguous() for key, tensor in module.state_dict().items()}))
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """The bytes of a file of at most `limit` bytes. Pipes and devices are refused: they may never end."""
+    hint = "give a safetensors file"
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise WeightsError(f"the weights {path} are not a file", hint)
+        if status.st_size > limit:
+            raise WeightsError(f"{path} has {status.st_size / 1e6:,.0f} MB, far too many for this model", hint)
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"cannot read the weights {path}: {error.strerror}", hint) from error
+
+
+def convert_line(path: Path) -> str:
+    """A shell command that makes a safetensors file of a pickled state_dict; `weights_only` lets no code run."""
+    target = path.with_name(
+        f"{path.stem}-converted.safetensors" if path.suffix == ".safetensors" else f"{path.stem}.safetensors"
+    )
+    code = (
+        "import torch, safetensors.torch; "
+        f"state = torch.load(open({str(path)!r}, 'rb'), map_location='cpu', weights_only=True); "
+        "safetensors.torch.save_file({key: value.contiguous().clone() for key, value in state.items()}, "
+        f"{str(target)!r})"
+    )
+    return f"python -c {shlex.quote(code)}"
 
 
 def misfit(path: Path, why: str) -> WeightsError:

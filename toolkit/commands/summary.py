@@ -1,0 +1,78 @@
+"""`toolkit summary`: the layers of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.console import print_json, print_table, say, size
+from toolkit.options import output_options
+
+if TYPE_CHECKING:
+    from toolkit.summary import Layer, Summary
+
+
+@click.command()
+@click.argument("model")
+@output_options
+def command(model: str, as_json: bool) -> None:
+    """Show the layers of MODEL, a model of the zoo such as lenet: shapes, parameters, multiply-accumulates, memory.
+
+    Every figure is for one image. A parameter that several layers share is counted once.
+    """
+    from runtime.bundle import is_bundle
+    from runtime.errors import ModelError
+    from toolkit.zoo import get_zoo_model
+
+    if is_bundle(Path(model)):
+        raise ModelError(
+            f"{model} is a bundle, and summary reads the models that bundles are built from",
+            f"toolkit inspect {model} shows its layers",
+        )
+    entry = get_zoo_model(model)
+    height, width, channels = entry.spec.image_shape
+
+    from toolkit.summary import summarize
+
+    summary = summarize(entry.make(), (channels, height, width), entry.name)
+    if as_json:
+        print_json(summary)
+    else:
+        show(summary)
+
+
+def show(summary: Summary) -> None:
+    """The table of layers with the totals below, and a line for each thing that it cannot say."""
+    rows = [cells(layer) for layer in summary.layers]
+    totals = (f"{summary.parameters:,}", count(summary.macs), size(summary.activation_bytes))
+    rows.append(["total", "", "", "", *totals])
+    columns = ["layer", "operation", ">output", ">neurons", ">parameters", ">MACs", ">memory"]
+    print_table(f"{summary.model}, one image {by(summary.input)}", columns, rows, bold=len(rows) - 1)
+    kinds = ", ".join(f"{size(taken)} in {kind}" for kind, taken in summary.weight_bytes.items())
+    say(f"weights: {kinds}")
+    say("MACs are multiply-accumulates of convolutions and matrix products")
+    say("memory is that of the output in fp32, 0 where it lies in that of the input")
+    for layer in summary.layers:
+        if layer.shared_with:
+            say(f"{layer.name} shares parameters with {layer.shared_with}: they are counted there")
+    unused = summary.parameters - sum(layer.parameters for layer in summary.layers)
+    if unused:
+        say(f"no layer uses {unused:,} of the parameters")
+
+
+def cells(layer: Layer) -> list[str]:
+    """A row."""
+    counts = (f"{layer.neurons:,}", f"{layer.parameters:,}", count(layer.macs), size(layer.activation_bytes))
+    return [layer.name, layer.operation, by(layer.output), *counts]
+
+
+def count(number: int) -> str:
+    """Exact below a million, else in millions."""
+    return f"{number:,}" if number < 1e6 else f"{number / 1e6:,.1f} M"
+
+
+def by(shape: tuple[int, ...]) -> str:
+    """`6x28x28`."""
+    return "x".join(map(str, shape))

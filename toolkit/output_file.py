@@ -1,0 +1,40 @@
+"""A single file that a command writes: whether it can be is found out before the work."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from runtime.errors import ToolkitError
+
+
+@contextmanager
+def place_for(output: Path, *, force: bool) -> Iterator[None]:
+    """Find out before the work whether a file can be written, and leave no folder behind where it was not.
+
+    Args:
+        output: the file, to be written within the `with` block.
+        force: it may be there already.
+
+    Raises:
+        ToolkitError: it is there, is a folder, or cannot be written.
+    """
+    if output.is_dir():
+        raise ToolkitError(f"{output} is a folder", "give a file with -o")
+    if output.exists() and not force:
+        raise ToolkitError(f"{output} is there already", "give --force to replace it, or another file with -o")
+    made = [parent for parent in output.absolute().parents if not parent.exists()]
+    try:
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", suffix=".tmp"):
+                pass
+        except OSError as error:
+            raise ToolkitError(f"cannot write {output}: {error.strerror}", "give another file with -o") from error
+        yield
+    finally:
+        for parent in made:
+            with suppress(OSError):  # it holds the output, or something of somebody else's
+                parent.rmdir()
