@@ -12,15 +12,22 @@ import click
 from toolkit import DISTRIBUTION, stopping, toolkit_version
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from runtime.errors import ToolkitError
 
 COMMANDS: dict[str, str] = {
     "build": "Turn a model into a checked, calibrated bundle.",
+    "export": "Write only the ONNX file of a model, at a precision.",
+    "calibrate": "Find only the INT8 thresholds of a model.",
     "classify": "Say what is in pictures.",
     "bench": "Measure the latency of bundles side by side.",
     "verify": "Check that a bundle is whole and answers as it was built.",
     "inspect": "Show what a bundle says of itself.",
+    "summary": "Show the layers of a model: shapes, parameters, multiply-accumulates.",
     "train": "Train a model of the zoo.",
+    "doctor": "Say what this machine can do, and what is missing.",
+    "completion": "Print the script by which a shell completes this command.",
 }
 
 # The extra that brings a package, for the one sentence that a missing one gets.
@@ -48,7 +55,19 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         command: click.Command = import_module(f"toolkit.commands.{name}").command
+        if ctx.resilient_parsing:  # a shell completes: an argument MODEL means the same in every command
+            from toolkit.options import MODEL
+
+            for parameter in command.params:
+                if parameter.name == "model":
+                    parameter.type = MODEL
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        commands = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]  # its own options
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -57,7 +76,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS:
+        if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
             near = get_close_matches(args[0], COMMANDS, n=1)

@@ -6,9 +6,14 @@ import math
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from runtime.spec import Precision
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -16,6 +21,9 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 # Only names: importing the backends for them would load numpy for every --help.
 BACKEND_NAMES = ("openvino", "onnxruntime")
+CALIB_IMAGES = 1024
+MOST_THREADS = 256  # as in runtime.session
+ZOO_NAMES = ("lenet", "lenet-28")
 
 
 def combine(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -24,11 +32,13 @@ def combine(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
 
 
 threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: every core this process may use]"
+    "--threads", type=click.IntRange(1, MOST_THREADS), help="CPU threads.  [default: every core this process may use]"
 )
 device_option = click.option("--device", metavar="NAME", help="The backend's name of a device.")
 cache_option = click.option(
-    "--cache-dir", type=FOLDER, help="Keep what OpenVINO compiles here, so that the next start is faster."
+    "--cache-dir",
+    type=FOLDER,
+    help="Keep what makes the next start faster here; may be deleted at any time.  [default: the user's cache folder]",
 )
 
 output_options = combine(
@@ -50,14 +60,35 @@ engine_options = combine(
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
 
 
-class FiniteRange(click.FloatRange):
-    """A `FloatRange` without NaN and infinity, which no comparison would refuse."""
+class ModelType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
+    """A model of the zoo, or a folder: the text as it is, but a shell completes it."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number", param, ctx)
-        return number
+    name = "model"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        folders = CompletionItem(incomplete, type="dir")  # first: bash's script forgets what came before it
+        return [folders, *(CompletionItem(name) for name in ZOO_NAMES if name.startswith(incomplete))]
+
+
+MODEL = ModelType()
+
+
+precision_options = combine(
+    click.option("--fp32", is_flag=True, help="A float32 graph."),
+    click.option("--fp16", is_flag=True, help="A float16 graph; with --int8, INT8 with a float16 rest."),
+    click.option("--int8", is_flag=True, help="An INT8 graph, calibrated on images."),
+)
+
+
+def pick_precision(fp32: bool, fp16: bool, int8: bool) -> Precision | None:
+    """What the three flags ask for together; None where none was given."""
+    if fp32 and (fp16 or int8):
+        raise click.UsageError("--fp32 stands alone: it goes with neither --fp16 nor --int8")
+    if int8:
+        return "int8-fp16" if fp16 else "int8"
+    return "fp16" if fp16 else "fp32" if fp32 else None
 
 
 class BatchRangeType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
@@ -78,3 +109,35 @@ class BatchRangeType(click.ParamType):  # type: ignore[type-arg]  # generic from
             return BatchRange(*numbers)
         except ValueError:
             self.fail(f"'{value}' is not MIN:OPT:MAX with 1 <= MIN <= OPT <= MAX <= 65536", param, ctx)
+
+
+weights_option = click.option("--weights", type=FILE, help="A safetensors file.  [default: the model's own]")
+batch_option = click.option("--batch", type=BatchRangeType(), help="Batch sizes to serve.  [default: 1:1:32]")
+calibration_options = combine(
+    click.option(
+        "--calib-images",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help=f"Take N images to calibrate with, evenly spaced; a quarter of them judges.  [default: {CALIB_IMAGES}]",
+    ),
+    click.option(
+        "--method",
+        type=click.Choice(("auto", "minmax", "entropy")),
+        help="How INT8 thresholds are found; auto tries each on the quarter that judges.  [default: auto]",
+    ),
+    click.option(
+        "--reduce-range/--full-range",
+        default=None,
+        help="Let INT8 weights use 7 of their 8 bits, which no CPU overflows with.  [default: where a target needs it]",
+    ),
+)
+
+
+class FiniteRange(click.FloatRange):
+    """A `FloatRange` without NaN and infinity, which no comparison would refuse."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
