@@ -1,4 +1,8 @@
-"""A bundle: a folder with a portable ONNX model and what is known of it. Immutable once written."""
+"""A bundle: a folder with a portable ONNX model and what is known of it. Immutable once written.
+
+Files that the manifest does not name are no part of it: they are neither read nor copied, and `--force` does not
+remove them.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,14 @@ from runtime import canonical
 from runtime.errors import BundleCorruptError, BundleError
 from runtime.folder import Draft
 from runtime.manifest import REQUIRED_FILES, SCHEMA_VERSION, FileEntry, Manifest, SchemaOnly
+from runtime.onnx_file import require_safe
 from runtime.probe import Probe
 from runtime.spec import ModelSpec
 
 MANIFEST = "manifest.json"
 LABELS = "labels.txt"
+MODEL = "model.onnx"
+NOT_IN_LABELS = ("\n", "\r", "\ufeff")  # the last is what some editors put before a text: it does not show
 MAX_MANIFEST_BYTES = 64 << 20
 REBUILD = "copy the bundle again from where it was built, or build it again"
 
@@ -50,6 +57,10 @@ class Bundle:
         manifest = read_manifest(path)
         for name, entry in manifest.files.items():
             verify_file(path, name, entry)
+        try:
+            require_safe(path / MODEL)
+        except (OSError, ValueError) as error:
+            raise BundleCorruptError(f"{path / MODEL} cannot be used: {error}", REBUILD) from error
         labels = read_labels(path / LABELS) if LABELS in manifest.files else ()
         try:
             spec = structs.replace(manifest.spec, labels=labels)
@@ -60,7 +71,7 @@ class Bundle:
 
     @property
     def model_path(self) -> Path:
-        return self.path / "model.onnx"
+        return self.path / MODEL
 
 
 def is_bundle(path: Path) -> bool:
@@ -76,12 +87,20 @@ def write_bundle(draft: Draft, manifest: Manifest) -> None:
         manifest: without `files`, `digest`; labels in its spec go to labels.txt.
 
     Raises:
-        BundleError: a label cannot be a line of labels.txt.
+        BundleError: a label cannot be a line of labels.txt, or the model cannot be in a bundle.
         msgspec.ValidationError: a value of the manifest is out of range, so nobody could read it back.
     """
-    broken = next((label for label in manifest.spec.labels if "\n" in label or "\r" in label), None)
+    broken = next((label for label in manifest.spec.labels if any(mark in label for mark in NOT_IN_LABELS)), None)
     if broken is not None:
-        raise BundleError(f"the label {broken!r} has a line break in it", "give each class a name of one line")
+        raise BundleError(
+            f"the label {broken!r} has a line break or a byte order mark in it", "give each class a name of one line"
+        )
+    try:
+        require_safe(draft.path / MODEL)
+    except ValueError as error:
+        raise BundleError(
+            f"the model cannot be in a bundle: {error}", "give a model in one file, without loops"
+        ) from error
     if manifest.spec.labels:
         (draft.path / LABELS).write_text("".join(f"{label}\n" for label in manifest.spec.labels), encoding="utf-8")
     files = {file.name: FileEntry(canonical.digest_file(file), file.stat().st_size) for file in draft.path.iterdir()}
@@ -104,10 +123,10 @@ def read_manifest(folder: Path) -> Manifest:
         version = msgspec.json.decode(data, type=SchemaOnly).schema_version
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BundleCorruptError(f"{path}: {error}", REBUILD) from error
-    if version > SCHEMA_VERSION:
+    if version != SCHEMA_VERSION:
         raise BundleCorruptError(
-            f"{path} has schema version {version}; this toolkit reads up to {SCHEMA_VERSION}",
-            "update the toolkit on this machine, or build the bundle with this version",
+            f"{path} has schema version {version}; this toolkit reads {SCHEMA_VERSION}",
+            "update the toolkit on this machine" if version > SCHEMA_VERSION else "build the bundle again",
         )
     manifest = canonical.from_bytes(data, Manifest, path, BundleCorruptError, REBUILD)
     if manifest.digest != manifest.expected_digest():
@@ -120,8 +139,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 def verify_file(folder: Path, name: str, entry: FileEntry) -> None:
     """Hold one file to its size and digest; it must lie in the folder itself."""
-    if name in (".", "..", MANIFEST) or Path(name).name != name or "\\" in name or "\0" in name:
-        raise BundleCorruptError(f"{folder / MANIFEST} names '{name}', which is not a file in its folder", REBUILD)
+    if name in (".", "..", MANIFEST) or Path(name).name != name or "\\" in name or not name.isprintable():
+        raise BundleCorruptError(f"{folder / MANIFEST} names {name!r}, which is not a file in its folder", REBUILD)
     path = folder / name
     try:
         status = os.lstat(path)
@@ -163,4 +182,6 @@ def read_labels(path: Path) -> tuple[str, ...]:
         text = path.read_bytes().decode("utf-8")  # read_text would turn other line ends into ours
     except UnicodeDecodeError as error:
         raise BundleCorruptError(f"{path} is not UTF-8: {error}", REBUILD) from error
-    return tuple(text.removesuffix("\n").split("\n")) if text else ()
+    if "\r" in text or "\ufeff" in text or not text.endswith("\n"):
+        raise BundleCorruptError(f"{path} is not one label a line, as it is written here", REBUILD)
+    return tuple(text.removesuffix("\n").split("\n"))

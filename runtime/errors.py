@@ -14,6 +14,7 @@
     |   `-- SelfCheckError           the engine does not answer its probe as it should
     |-- BackendError                 an inference library failed
     |   `-- BackendUnavailableError  it is not installed or does not run here
+    |-- CacheError                   the cache folder that was asked for cannot be made
     |-- MissingPackageError          an optional package is not installed
     `-- Cancelled                    a progress display asked to stop
 
@@ -90,6 +91,10 @@ class BackendError(ToolkitError):
 
 class BackendUnavailableError(BackendError):
     """An inference library is not installed, or does not run on this machine."""
+
+
+class CacheError(ToolkitError):
+    """The cache folder that was asked for cannot be made."""
 
 
 class MissingPackageError(ToolkitError):

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from runtime.backend import Engine, EngineFile, EngineOptions, available_cores, require_backend
 from runtime.bundle import Bundle
+from runtime.cache import cache_folder
 from runtime.errors import InputError
 from runtime.preprocess import Image, image_for
 from runtime.probe import check_probe
 from runtime.spec import BatchRange, ModelSpec
+
+MOST_THREADS = 256  # ONNX Runtime takes minutes to start some thousands
 
 
 class Session:
@@ -144,16 +147,17 @@ def open_session(
         backend: `openvino` or `onnxruntime` runs the bundle's ONNX model with that; None runs the bundle's own engine.
         device: the backend's name of a device; None is its usual one.
         threads: for a CPU; None takes every core that this process may use.
-        cache_dir: a folder for what the machine makes for itself.
+        cache_dir: a folder for what the machine makes for itself, made if needed; None is the user's cache folder.
         self_check: run the bundle's probe first, and refuse an engine that answers otherwise.
         trust: allow engine files that run code of their own when they are loaded.
 
     Raises:
         BundleError: the bundle is not whole, or fails its probe.
         BackendError: the library is not installed, or refuses the model.
+        CacheError: `cache_dir` cannot be made.
     """
-    if threads is not None and threads < 1:
-        raise InputError(f"threads is {threads}", "give 1 or more, or leave it out for every core")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"threads is {threads}", f"give 1 to {MOST_THREADS}, or leave it out for every core")
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     name = backend or opened.manifest.target
     options = EngineOptions(
@@ -161,7 +165,8 @@ def open_session(
         batch=opened.manifest.batch,
         device=device,
         threads=threads or available_cores(),
-        cache_dir=Path(cache_dir) if cache_dir is not None else None,
+        cache_dir=cache_folder(cache_dir),
+        reduced_range=opened.manifest.reduced_range,
     )
     engine_file = EngineFile(opened.path / "model.onnx", {}, None)
     session = Session(require_backend(name).load(engine_file, opened.spec, options), opened.spec, opened.manifest.batch)

@@ -13,9 +13,11 @@ from msgspec import Meta, Struct
 Size: TypeAlias = Annotated[int, Meta(ge=1, le=65536)]
 Margin: TypeAlias = Annotated[int, Meta(ge=0, le=65536)]
 Fill: TypeAlias = Annotated[int, Meta(ge=0, le=255)]
+Symbol: TypeAlias = Annotated[str, Meta(min_length=1)]
 Color: TypeAlias = Literal["gray", "rgb", "bgr"]
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "area", "bicubic"]
-Precision: TypeAlias = Literal["fp32", "int8"]
+#: What a graph holds; `int8-fp16` is INT8 with a float16 rest.
+Precision: TypeAlias = Literal["fp32", "fp16", "int8", "int8-fp16"]
 
 
 class TensorSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,7 +31,7 @@ class TensorSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     dtype: str
-    shape: tuple[int | str, ...]
+    shape: tuple[Size | Symbol, ...]
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"):
@@ -143,8 +145,8 @@ class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("height, width and channels of the input must be numbers")
         if self.inputs[0].shape[3] != self.preprocess.channels:
             raise ValueError(f"the input has {self.inputs[0].shape[3]} channels, preprocessing {self.preprocess.color}")
-        if len(self.output.shape) != 2 or not isinstance(self.output.shape[1], int) or self.output.shape[1] < 1:
-            raise ValueError("the output must be (batch, classes)")
+        if len(self.output.shape) != 2 or not isinstance(self.output.shape[1], int) or self.output.dtype != "float32":
+            raise ValueError("the output must be float32, (batch, classes)")
         if self.labels and len(self.labels) != self.classes:
             raise ValueError(f"there are {len(self.labels)} labels for {self.classes} classes")
 

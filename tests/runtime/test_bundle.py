@@ -113,7 +113,7 @@ def test_whole_numbers_in_place_of_floats_can_be_read_back(tmp_path: Path) -> No
 def test_what_could_not_be_read_back_is_not_published(tmp_path: Path) -> None:
     with pytest.raises(msgspec.ValidationError):
         write_tiny_bundle(tmp_path / "bundle", threads=-1)
-    with pytest.raises(ValueError):
+    with pytest.raises((ValueError, msgspec.ValidationError)):  # msgspec 0.19 refuses NaN by itself
         write_tiny_bundle(tmp_path / "bundle", probe=ProbeResult(0.01, float("nan")))
     assert os.listdir(tmp_path) == []
 
@@ -247,11 +247,11 @@ def test_the_forger_of_these_tests_is_believed_when_nothing_is_wrong(tiny_bundle
 
 def test_a_newer_schema_says_to_update_the_toolkit(tiny_bundle_copy: Path) -> None:
     def newer(values: dict[str, Any]) -> None:
-        values["schema_version"] = 2
+        values["schema_version"] = 3
         values["something new"] = {"deep": [1]}
 
     reseal(tiny_bundle_copy, newer)
-    error = refused(tiny_bundle_copy, "manifest.json", "2")
+    error = refused(tiny_bundle_copy, "manifest.json", "version 3")
     assert "update the toolkit" in error.hint
 
 
@@ -376,7 +376,7 @@ def test_a_probe_that_is_none_of_this_model_is_refused(tiny_bundle_copy: Path, d
 def test_a_model_that_no_library_can_read_is_a_backend_error_although_the_digest_is_right(
     tiny_bundle_copy: Path, backend: str
 ) -> None:
-    reseal_file(tiny_bundle_copy, "model.onnx", b"not a model")
+    reseal_file(tiny_bundle_copy, "model.onnx", b"\x08\x0a")  # a version, and nothing else
     with pytest.raises(BackendError, match=r"model\.onnx"):
         open_session(tiny_bundle_copy, backend=backend)
 
@@ -416,12 +416,12 @@ def test_a_file_that_may_not_be_read_is_refused(
     tiny_bundle_copy: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Patched, since root may read everything."""
-    opened = io.open
+    opened = Path.open
 
-    def guarded(file: Any, *arguments: Any, **options: Any) -> Any:
-        if str(file).endswith(name):
+    def guarded(file: Path, *arguments: Any, **options: Any) -> Any:
+        if file.name == name:
             raise PermissionError(13, "Permission denied", str(file))
         return opened(file, *arguments, **options)
 
-    monkeypatch.setattr(io, "open", guarded)
+    monkeypatch.setattr(Path, "open", guarded)
     refused(tiny_bundle_copy, name, "Permission denied")

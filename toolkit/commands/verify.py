@@ -24,16 +24,22 @@ def command(
 ) -> int:
     """Check that BUNDLE is whole and that its engine, on this machine, answers as it was built.
 
-    The exit code is 1 if it does not.
+    The exit code is 1 if it does not. With --json a bundle that cannot even be opened is an answer too: `ok` is false.
     """
     from runtime import open_session
     from runtime.bundle import Bundle
+    from runtime.errors import ToolkitError
     from runtime.probe import check_probe
 
-    opened = Bundle.open(bundle)
-    name = backend or opened.manifest.target
-    with open_session(opened, backend=backend, device=device, threads=threads, cache_dir=cache_dir) as session:
-        check = check_probe(session, opened.probe, opened.manifest.probe.limit)
+    try:
+        opened = Bundle.open(bundle)
+        name = backend or opened.manifest.target
+        with open_session(opened, backend=backend, device=device, threads=threads, cache_dir=cache_dir) as session:
+            check = check_probe(session, opened.probe, opened.manifest.probe.limit)
+    except ToolkitError as error:
+        if as_json:
+            print_json({"bundle": str(bundle), "ok": False, "error": error.message, "hint": error.hint})
+        raise
     count = len(opened.probe.images)
     if as_json:
         print_json(

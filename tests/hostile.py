@@ -1,0 +1,64 @@
+"""What a forger could write: a valid JSON value with one thing wrong, for every thing in it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+REMOVED = object()
+WRONG: tuple[Any, ...] = (
+    REMOVED,
+    None,
+    True,
+    0,
+    -1,
+    -1.5,
+    65537,
+    2**63,
+    10**30,
+    5e-324,
+    1e308,
+    "",
+    "NaN",
+    "nul\0",
+    "\x1b[2J",
+    "x" * 10_000,
+    "../../etc/passwd",
+    [],
+    {},
+    [None],
+    {"a": 1},
+)
+
+Path = tuple[str | int, ...]
+
+
+def paths(value: Any, before: Path = ()) -> Iterator[Path]:
+    """The way to every value inside, from the outermost."""
+    if isinstance(value, (dict, list)):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield (*before, key)
+            yield from paths(value[key], (*before, key))
+
+
+def put(values: Any, path: Path, wrong: Any) -> None:
+    """Replace the value at the end of a path, in place; `REMOVED` takes it away."""
+    for key in path[:-1]:
+        values = values[key]
+    if wrong is REMOVED:
+        del values[path[-1]]
+    else:
+        values[path[-1]] = wrong
+
+
+def forgeries(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every copy of a JSON value that has one thing wrong, with what that is."""
+    for path in paths(value):
+        for wrong in WRONG:
+            changed = copy.deepcopy(value)
+            put(changed, path, wrong)
+            if json.dumps(changed) != json.dumps(value):
+                label = "removed" if wrong is REMOVED else repr(wrong)[:40]
+                yield f"{'.'.join(map(str, path))}: {label}", changed
