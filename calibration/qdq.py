@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Protocol
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from calibration.calibration import LARGEST, TensorScale
 from calibration.placement import Plan
 from export.graph import initializers
 from runtime.errors import WeightsError
 
+LARGEST = 127
+REDUCED = 64
 
-def insert_qdq(model: onnx.ModelProto, plan: Plan, scales: dict[str, TensorScale]) -> onnx.ModelProto:
+
+class Scale(Protocol):
+    """What is needed of a calibrated tensor."""
+
+    @property
+    def scale(self) -> float: ...
+
+
+def insert_qdq(
+    model: onnx.ModelProto, plan: Plan, scales: Mapping[str, Scale], *, reduced_range: bool = False
+) -> onnx.ModelProto:
     """A copy of the graph with Q/DQ on the plan's activations and int8 weights.
 
     Activations: per tensor, symmetric, zero point 0. Weights: per output channel, symmetric, stored as int8 with a
@@ -23,6 +37,7 @@ def insert_qdq(model: onnx.ModelProto, plan: Plan, scales: dict[str, TensorScale
         model: the FP32 graph.
         plan: what to quantize.
         scales: for each of `plan.tensors`.
+        reduced_range: weights in -64..64 instead of -127..127: see `runtime.cpu.saturates`.
 
     Raises:
         WeightsError: a weight holds NaN or infinity.
@@ -51,7 +66,7 @@ def insert_qdq(model: onnx.ModelProto, plan: Plan, scales: dict[str, TensorScale
         array = numpy_helper.to_array(initializers(graph)[weight])
         if not np.isfinite(array).all():
             raise WeightsError(f"the weight {weight} holds NaN or infinity", "train the model again, or give others")
-        values, channel_scales = quantize_weight(array, axis)
+        values, channel_scales = quantize_weight(array, axis, REDUCED if reduced_range else LARGEST)
         arrays: tuple[np.ndarray, ...] = (values, channel_scales, np.zeros(len(channel_scales), np.int8))
         graph.initializer.extend(numpy_helper.from_array(part, name) for part, name in zip(arrays, names, strict=True))
         output = f"{prefix}/float"
@@ -84,24 +99,27 @@ def activation_pair(tensor: str) -> tuple[onnx.NodeProto, onnx.NodeProto]:
     )
 
 
-def quantize_weight(weight: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def quantize_weight(
+    weight: NDArray[np.float32], axis: int, limit: int = LARGEST
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Symmetric, per channel, rounded half to even.
 
     Args:
         weight: of any shape.
         axis: of the channels.
+        limit: the largest whole number to use.
 
     Returns:
-        int8 of the same shape in -127..127, and one float32 scale per channel. A channel of zeros has scale 1.
+        int8 of the same shape in -limit..limit, and one float32 scale per channel. A channel of zeros has scale 1.
     """
     others = tuple(index for index in range(weight.ndim) if index != axis)
     largest = np.abs(weight.astype(np.float64)).max(axis=others)
-    scales = np.where(largest > 0, largest / LARGEST, 1.0).astype(np.float32)
+    scales = np.where(largest > 0, largest / limit, 1.0).astype(np.float32)
     scales = np.maximum(scales, np.finfo(np.float32).tiny)  # a channel of denormals must not divide by 0
     shape = [1] * weight.ndim
     shape[axis] = -1
     steps = np.rint(weight.astype(np.float64) / scales.astype(np.float64).reshape(shape))
-    return np.clip(steps, -LARGEST, LARGEST).astype(np.int8), scales
+    return np.clip(steps, -limit, limit).astype(np.int8), scales
 
 
 def scalar(name: str, value: np.generic) -> onnx.TensorProto:

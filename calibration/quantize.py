@@ -1,74 +1,60 @@
-"""The FP32 graph to the INT8 graph, in one straight function."""
+"""The FP32 graph at the precision asked for, in one straight function. Nothing is measured here."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 
 import onnx
 
-from calibration.calibration import Calibration, Method, observe, write_calibration
-from calibration.placement import plan
+from calibration.calibration import Calibration, TensorScale
+from calibration.placement import Plan, plan
 from calibration.qdq import insert_qdq
-from runtime import canonical
-from runtime.datasets import Dataset, batches
+from export.float16 import FRONT_STEPS, scale_front, to_float16
+from export.front import FRONT_SCALED_OUTPUT
 from runtime.errors import ModelError
-from runtime.folder import write_atomically
-from runtime.progress import Progress
-from runtime.spec import ModelSpec
+from runtime.spec import Precision
 
-BATCH = 32
+QUANTIZED: frozenset[Precision] = frozenset({"int8", "int8-fp16"})
+HALVED: frozenset[Precision] = frozenset({"fp16", "int8-fp16"})
+#: A whole number in -128..127 over 128.
+SCALED_FRONT = TensorScale(-1.0, 127 / 128, 1.0, 1 / FRONT_STEPS, "exact")
 
 
-def quantize(
-    fp32_path: Path,
-    dataset: Dataset,
-    spec: ModelSpec,
-    out_path: Path,
-    calibration_path: Path,
-    *,
-    method: Method = "minmax",
-    progress: Progress,
-) -> Calibration | None:
-    """Plan, calibrate, insert, write.
+def at_precision(
+    model: onnx.ModelProto,
+    precision: Precision,
+    calibration: Calibration | None,
+    wide: Mapping[str, str],
+) -> tuple[onnx.ModelProto, dict[str, str]]:
+    """A copy of a graph that holds a precision.
 
     Args:
-        fp32_path: the graph.
-        dataset: images to calibrate with.
-        spec: of the model.
-        out_path: the INT8 graph to write.
-        calibration_path: the calibration.json to write.
-        method: how thresholds are found.
-        progress: told of every batch.
+        model: the FP32 graph.
+        precision: what the copy shall hold.
+        calibration: of this graph, for INT8; None for one that holds Q/DQ already, which stays as it is.
+        wide: nodes that leave float16's range, with the reason, for float16.
 
     Returns:
-        The calibration; None for a graph that holds Q/DQ already, which is copied as it is.
+        The graph, and the layers that a float16 one keeps in float32, with the reason.
+    """
+    if precision == "int8-fp16":
+        model = scale_front(model)
+    if precision in QUANTIZED and calibration is not None:
+        scales = {**calibration.tensors, FRONT_SCALED_OUTPUT: SCALED_FRONT}
+        model = insert_qdq(model, plan(model), scales, reduced_range=calibration.reduced_range)
+    return to_float16(model, wide) if precision in HALVED else (model, {})
+
+
+def require_quantizable(planned: Plan, name: str) -> None:
+    """Refuse a graph in which nothing can be quantized.
 
     Raises:
-        DataError: an image cannot be read, there is none, or a tensor holds NaN or infinity.
-        ModelError: there is no layer that can be quantized.
+        ModelError: with the reason for each layer.
     """
-    model = onnx.load(fp32_path)
-    planned = plan(model)
-    if planned.quantized_already:
-        write_atomically(out_path, fp32_path.read_bytes())
-        return None
-    if not planned.layers:
-        reasons = "; ".join(f"{layer.name}: {layer.reason}" for layer in planned.skipped)
-        raise ModelError(
-            f"no layer of {spec.name} can be quantized ({reasons or 'it has no Conv, Gemm or MatMul'})",
-            "build it with --fp32",
-        )
-    with progress.stage("calibrate", len(dataset)) as stage:
-        scales = observe(model, planned, batches(dataset, spec, BATCH), method, stage)
-    calibration = Calibration(
-        schema_version=1,
-        method=method,
-        images=len(dataset),
-        images_digest=dataset.digest(),
-        model_digest=canonical.digest_file(fp32_path),
-        tensors=scales,
+    if planned.layers:
+        return
+    reasons = "; ".join(f"{layer.name}: {layer.reason}" for layer in planned.skipped)
+    raise ModelError(
+        f"no layer of {name} can be quantized ({reasons or 'it has no Conv, Gemm or MatMul'})",
+        "build it with --fp32 or --fp16",
     )
-    quantized = insert_qdq(model, planned, scales)
-    write_calibration(calibration_path, calibration)
-    write_atomically(out_path, quantized.SerializeToString(deterministic=True))
-    return calibration

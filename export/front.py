@@ -11,6 +11,10 @@ from runtime.spec import ModelSpec
 IMAGE = "image"
 #: The tensor behind `Sub 128`. Where a graph has it, it holds whole numbers in -128..127.
 FRONT_OFFSET_OUTPUT = "image_minus_128"
+#: The tensor behind a division of that by 128, in graphs for float16.
+FRONT_SCALED_OUTPUT = "image_minus_128_over_128"
+#: What the names of the front's nodes begin with.
+FRONT_PREFIX = "front/"
 #: The tensor behind `Sub mean`, before the fold.
 FRONT_MEAN_OUTPUT = "image_minus_mean"
 

@@ -21,21 +21,31 @@ def open_reference(
 
     Args:
         model: the graph, or its file.
-        outputs: float tensors to give as outputs, in this order; None keeps the graph's own.
+        outputs: float32 or float16 tensors to give as outputs, in this order; None keeps the graph's own.
         threads: one makes answers repeatable to the last bit.
     """
     if isinstance(model, Path):
         model = onnx.load(model)
     if outputs is not None:
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+        values = (*inferred.value_info, *inferred.input, *inferred.output)
+        types = {value.name: value.type.tensor_type.elem_type for value in values}
         exposed = onnx.ModelProto()
         exposed.CopyFrom(model)
         del exposed.graph.output[:]
         exposed.graph.output.extend(
-            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in outputs
+            onnx.helper.make_tensor_value_info(name, types.get(name, onnx.TensorProto.FLOAT), None) for name in outputs
         )
         model = exposed
     options = onnxruntime().SessionOptions()
+    # Q/DQ as it is defined, in float: INT8 kernels would overflow where a CPU has no VNNI (runtime/cpu.py).
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime().InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def reference_version() -> str:
+    """ONNX Runtime's."""
+    return str(onnxruntime().__version__)

@@ -34,6 +34,7 @@ class Availability:
         ok: it does.
         version: of the library.
         device: what it would run on.
+        devices: the names that `EngineOptions.device` may take here.
         reason: why it does not.
         command: the exact next command that would mend that.
     """
@@ -41,6 +42,7 @@ class Availability:
     ok: bool
     version: str = ""
     device: str = ""
+    devices: tuple[str, ...] = ()
     reason: str = ""
     command: str = ""
 
@@ -55,11 +57,12 @@ class EngineOptions:
     """How an engine is made and run.
 
     Attributes:
-        precision: what the graph holds; everything that it does not quantize runs in float32.
+        precision: what the graph holds; what is neither INT8 nor float16 in it runs in float32.
         batch: the sizes to serve.
         device: the backend's name of a device; None is its usual one.
         threads: for a CPU.
-        cache_dir: a folder for what the machine makes for itself; None keeps nothing.
+        cache_dir: a folder for what the machine makes for itself (`runtime.cache.cache_folder`); None keeps nothing.
+        reduced_range: the graph's INT8 weights use 7 of their 8 bits.
     """
 
     precision: Precision = "fp32"
@@ -67,6 +70,7 @@ class EngineOptions:
     device: str | None = None
     threads: int = field(default_factory=available_cores)
     cache_dir: Path | None = None
+    reduced_range: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,10 @@ class Backend(Protocol):
     """An inference library."""
 
     def available(self) -> Availability: ...
+
+    def overflows(self) -> str:
+        """Why INT8 weights that use all 8 bits would give wrong answers here; empty where they do not."""
+        ...
 
     def compile(
         self, onnx_path: Path, out_dir: Path, spec: ModelSpec, options: EngineOptions, progress: Progress

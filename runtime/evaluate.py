@@ -16,13 +16,16 @@ from runtime.session import Session
 BATCH = 256  # read at a time; sessions split it. Taking turns more often costs: idle threads of one still spin
 
 
-def predict(sessions: Mapping[str, Session], dataset: Dataset, progress: Progress) -> dict[str, NDArray[np.int64]]:
+def predict(
+    sessions: Mapping[str, Session], dataset: Dataset, progress: Progress, name: str = "evaluate"
+) -> dict[str, NDArray[np.int64]]:
     """The class that each session puts each image into.
 
     Args:
         sessions: of models that take the same input.
         dataset: the images.
         progress: told of every batch.
+        name: of the stage.
 
     Returns:
         For each session, (N,) class indices.
@@ -38,13 +41,13 @@ def predict(sessions: Mapping[str, Session], dataset: Dataset, progress: Progres
             f"but {spec.name} has {spec.classes} classes",
             "give images that are labelled with the model's classes",
         )
-    answers: dict[str, list[NDArray[np.int64]]] = {name: [] for name in sessions}
-    with progress.stage("evaluate", len(dataset)) as stage:
+    answers: dict[str, list[NDArray[np.int64]]] = {key: [] for key in sessions}
+    with progress.stage(name, len(dataset)) as stage:
         for images in batches(dataset, spec, BATCH):
-            for name, session in sessions.items():
-                answers[name].append(session.run(images).argmax(axis=1))
+            for key, session in sessions.items():
+                answers[key].append(session.run(images).argmax(axis=1))
             advance_or_stop(stage, len(images))
-    return {name: np.concatenate(parts) for name, parts in answers.items()}
+    return {key: np.concatenate(parts) for key, parts in answers.items()}
 
 
 def percent(hits: NDArray[np.bool_]) -> float:

@@ -9,11 +9,12 @@ from msgspec import Meta, Struct, structs
 from runtime import canonical
 from runtime.spec import BatchRange, ModelSpec, Precision
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Sha256: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Percent: TypeAlias = Annotated[float, Meta(ge=0, le=100)]
 Milliseconds: TypeAlias = Annotated[float, Meta(ge=0)]
+Decibels: TypeAlias = Annotated[float, Meta(ge=-150, le=150)]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 
 
@@ -33,6 +34,7 @@ class LayerEntry(Struct, frozen=True, forbid_unknown_fields=True):
         asked: the type that the graph holds for it.
         reached: the type that the engine executes it in; `unknown` where nothing can tell.
         reason: why it was left in float, or why the engine did not follow; empty otherwise.
+        sqnr_db: of its output against the FP32 graph's, both on ONNX Runtime; None where it was not measured.
     """
 
     name: str
@@ -40,6 +42,19 @@ class LayerEntry(Struct, frozen=True, forbid_unknown_fields=True):
     asked: str
     reached: str
     reason: str = ""
+    sqnr_db: Decibels | None = None
+
+
+class GraphError(Struct, frozen=True, forbid_unknown_fields=True):
+    """How far the graph strays from the FP32 one, layer by layer in `LayerEntry`, and at its end.
+
+    Attributes:
+        logits_sqnr_db: signal-to-quantization-noise ratio of the logits; None for an FP32 graph.
+        images: of the calibration set, not used for thresholds, that it was measured on.
+    """
+
+    logits_sqnr_db: Decibels | None
+    images: Count
 
 
 class Coverage(Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,7 +94,7 @@ class Accuracy(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Latency(Struct, frozen=True, forbid_unknown_fields=True):
-    """Percentiles of the time of one call at batch 1, in milliseconds."""
+    """Percentiles of the time of one call, in milliseconds."""
 
     p50: Milliseconds
     p90: Milliseconds
@@ -109,31 +124,35 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
         spec: what the model takes and gives; its labels are in labels.txt alone.
         files: every other file, by name.
         precision: what was asked for.
+        reduced_range: INT8 weights use 7 of their 8 bits, so that no CPU overflows.
         target: the backend that the bundle was built for.
         backend_version: of that backend when it was built.
         threads: that latency was measured with.
         batch: the sizes that the engine serves.
         layers: precision asked for and reached.
         coverage: the sum of them.
+        error: against the FP32 graph.
         calibration_digest: sha256 of calibration.json, or None.
         accuracy: None where there was nothing to evaluate on, with the reason.
-        latency_ms: None where the engine cannot run here, with the reason.
+        latency_ms: at the best batch size; None where the engine cannot run here, with the reason.
         fingerprint: where the engine may run; empty for anywhere.
         probe: how it answered.
         digest: sha256 of the canonical form of all the rest.
     """
 
-    schema_version: Count
+    schema_version: Annotated[int, Meta(ge=1)]
     toolkit_version: str
     spec: ModelSpec
     files: dict[str, FileEntry]
     precision: Precision
+    reduced_range: bool
     target: str
     backend_version: str
     threads: Count
     batch: BatchRange
     layers: tuple[LayerEntry, ...]
     coverage: Coverage
+    error: GraphError
     calibration_digest: Sha256 | None
     accuracy: Accuracy | None
     accuracy_reason: str

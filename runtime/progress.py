@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
@@ -45,6 +46,31 @@ class SilentProgress:
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[SilentStage]:
         yield SilentStage()
+
+
+class TimedProgress:
+    """Another display, with the seconds of each stage kept.
+
+    Attributes:
+        seconds: by stage, in the order in which they ended; of a stage inside another, the outer one counts.
+    """
+
+    def __init__(self, shown: Progress) -> None:
+        self.shown = shown
+        self.seconds: dict[str, float] = {}
+        self.depth = 0
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
+        start = time.perf_counter()
+        self.depth += 1
+        try:
+            with self.shown.stage(name, total) as stage:
+                yield stage
+        finally:
+            self.depth -= 1
+            if not self.depth:
+                self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
 
 
 def advance_or_stop(stage: Stage, n: int = 1) -> None:

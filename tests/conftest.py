@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runtime.spec import ModelSpec
-from tests.command import toolkit
+from tests.command import ROOT, environment, toolkit
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests and their processes make for themselves out of the user's cache folder, and what is there out."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["XDG_CACHE_HOME"]
+    else:
+        os.environ["XDG_CACHE_HOME"] = before
 
 
 @pytest.fixture(scope="session")
@@ -66,13 +82,37 @@ def tiny_spec() -> ModelSpec:
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small bundle that is built without PyTorch in no time: not to be changed."""
+    """A small bundle that is built without PyTorch and ONNX in no time: not to be changed."""
     from tests.tiny import write_tiny_bundle
 
     return write_tiny_bundle(tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_int8_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small bundle for OpenVINO whose one layer is in INT8: not to be changed."""
+    from tests.tiny import write_tiny_bundle
+
+    return write_tiny_bundle(tmp_path_factory.mktemp("tiny-int8") / "tiny-int8", precision="int8")
 
 
 @pytest.fixture
 def tiny_bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
     """A small bundle to damage."""
     return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+
+
+@pytest.fixture(scope="session")
+def lenet_fp32(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The FP32 graph of lenet, exported once for all workers: not to be changed."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base if worker_id == "master" else base.parent) / "lenet-fp32"
+    root.mkdir(exist_ok=True)
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the workers of pytest-xdist share it
+        if not (root / "done").exists():
+            command = [sys.executable, "-m", "tests.export.lenet", str(root / "lenet.onnx")]
+            done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
+            assert done.returncode == 0, done.stderr
+            (root / "done").touch()
+    return root / "lenet.onnx"

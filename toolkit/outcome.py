@@ -7,16 +7,18 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from runtime.manifest import Accuracy, Coverage, Latency
+from runtime.manifest import Accuracy, Coverage, GraphError, Latency, LayerEntry, Manifest
 from runtime.race import Race, RaceRow
 from runtime.spec import Precision
 from toolkit.console import milliseconds, points, print_table, say, size
 
+SHORT_STAGE_S = 0.05  # shorter stages are left to the JSON
+MOST_LAYERS = 20  # of the table; `inspect` and the JSON have all
 SMALL_DIFFERENCE = 1.02  # two targets nearer than this are said to be equally fast
 
 
 class BuildResult(Struct, frozen=True):
-    """`build --json`. Percentages in 0..100, latency at batch 1."""
+    """`build --json`. Percentages in 0..100, latency at `latency_batch`, the batch size that the engine is best at."""
 
     model: str
     precision: Precision
@@ -27,48 +29,51 @@ class BuildResult(Struct, frozen=True):
     accuracy_reason: str
     latency_ms: Latency | None
     latency_reason: str
+    latency_batch: int
     coverage: Coverage
+    error: GraphError
+    layers: tuple[LayerEntry, ...]
     race: tuple[RaceRow, ...]
-    probe_distance: float
+    probe_distance: float | None
     warnings: tuple[str, ...]
     seconds: float
+    stage_seconds: dict[str, float]
 
 
 def make_result(
-    model: str,
+    manifest: Manifest,
     race: Race,
     bundle: Path,
-    accuracy: Accuracy | None,
-    accuracy_reason: str,
-    probe_distance: float,
     warnings: tuple[str, ...],
     seconds: float,
+    stage_seconds: dict[str, float],
 ) -> BuildResult:
     """Gather what a build measured."""
-    winner = race.winner
+    against = race.reason_against
     return BuildResult(
-        model,
-        winner.precision,
-        winner.target,
-        str(bundle),
-        next(row.size_bytes for row in race.rows if row.chosen),
-        accuracy,
-        accuracy_reason,
-        race.latency,
-        "",
-        winner.coverage,
-        race.rows,
-        probe_distance,
-        warnings
-        + (
-            (f"{winner.target} runs this INT8 graph in float: it is no faster for it",) if winner.reason_against else ()
-        ),
-        round(seconds, 2),
+        model=manifest.spec.name,
+        precision=manifest.precision,
+        target=manifest.target,
+        bundle=str(bundle),
+        size_bytes=next(row.size_bytes or 0 for row in race.rows if row.chosen),
+        accuracy=manifest.accuracy,
+        accuracy_reason=manifest.accuracy_reason,
+        latency_ms=manifest.latency_ms,
+        latency_reason=manifest.latency_reason,
+        latency_batch=manifest.batch.best,
+        coverage=manifest.coverage,
+        error=manifest.error,
+        layers=manifest.layers,
+        race=race.rows,
+        probe_distance=manifest.probe.distance,
+        warnings=(*warnings, *([f"{manifest.target} gains less than was asked for: {against}"] if against else [])),
+        seconds=round(seconds, 2),
+        stage_seconds=stage_seconds,
     )
 
 
 def show(result: BuildResult) -> None:
-    """The table of a build, then what it means and what to do next."""
+    """The race, the layers of the winner, what it means, and what to do next."""
     columns = [
         "graph",
         "target",
@@ -76,10 +81,10 @@ def show(result: BuildResult) -> None:
         ">top-1 %",
         ">drop",
         ">agree %",
+        ">SQNR dB",
         ">p50 ms",
-        ">p90 ms",
         ">p99 ms",
-        ">INT8 layers",
+        "executed",
     ]
     rows = [
         [
@@ -89,21 +94,37 @@ def show(result: BuildResult) -> None:
             points(row.top1),
             points(row.drop_points),
             points(row.agreement),
+            points(row.logits_sqnr_db, 1),
             milliseconds(row.p50_ms),
-            milliseconds(row.p90_ms),
             milliseconds(row.p99_ms),
-            f"{row.quantized}/{row.quantizable}",
+            ", ".join(f"{count} {kind}" for kind, count in row.executed.items()) or "-",
         ]
         for row in result.race
     ]
     chosen = next(index for index, row in enumerate(result.race) if row.chosen)
-    print_table(f"{result.model}, batch 1", columns, rows, bold=chosen)
+    print_table(f"{result.model}, batch {result.latency_batch}", columns, rows, bold=chosen)
+    if any(layer.sqnr_db is not None for layer in result.layers):
+        show_layers(result.layers)
     for line in explain(result):
         say(line)
     say()
+    long = {name: seconds for name, seconds in result.stage_seconds.items() if seconds >= SHORT_STAGE_S}
+    say("time: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in long.items()))
     say(f"wrote {result.bundle} ({size(result.size_bytes)} model) in {result.seconds:.1f} s")
     folder = shlex.quote(result.bundle)
     say(f"next:  toolkit classify {folder} IMAGE...    toolkit verify {folder}")
+
+
+def show_layers(layers: tuple[LayerEntry, ...]) -> None:
+    """What each layer was asked to be, what it is executed in, and how far its output strays from FP32."""
+    shown = sorted(layers, key=lambda layer: layer.sqnr_db if layer.sqnr_db is not None else 0.0)[:MOST_LAYERS]
+    rows = [
+        [layer.name, f"{layer.macs:,}", layer.asked, layer.reached, points(layer.sqnr_db, 1), layer.reason]
+        for layer in layers
+        if layer in shown
+    ]
+    title = "layers" if len(layers) == len(rows) else f"the {len(rows)} layers that stray most, of {len(layers)}"
+    print_table(title, ["layer", ">multiply-adds", "asked", "executed", ">SQNR dB", "why not"], rows)
 
 
 def accuracy_line(accuracy: Accuracy) -> str:
@@ -117,38 +138,46 @@ def accuracy_line(accuracy: Accuracy) -> str:
 
 
 def explain(result: BuildResult) -> list[str]:
-    """Why this target, what it costs, and what was left in float."""
+    """Why this graph on this target, what it costs, and what was left in float."""
     chosen = next(row for row in result.race if row.chosen)
+    name = f"{chosen.precision} on {chosen.target}"
+    rivals = [row for row in result.race if row is not chosen and row.p50_ms is not None]
+    able = [row for row in rivals if not row.reason_against and row.precision == chosen.precision]
     lines = []
-    rivals = [row for row in result.race if row.precision == chosen.precision and not row.chosen]
-    able = [row for row in rivals if not row.reason_against]
     if able:
-        second = min(able, key=lambda row: row.p50_ms)
-        lines.append(
-            f"chosen: {chosen.precision} on {chosen.target}, "
-            f"{second.p50_ms / chosen.p50_ms:.2f}x as fast as {second.target}"
-        )
-    elif rivals:
-        lines.append(f"chosen: {chosen.precision} on {chosen.target}, the only target that can win")
-    lines += [f"{row.target} cannot win: {row.reason_against}" for row in rivals if row.reason_against]
-    references = [row for row in result.race if row.precision == "fp32" and not row.chosen]
+        second = min(able, key=lambda row: row.p50_ms or 0)
+        lines.append(f"chosen: {name}, {times(second, chosen)} as fast as {second.target}")
+    elif not chosen.reason_against:
+        lines.append(f"chosen: {name}, the only one of {chosen.precision} that can win")
+    else:
+        lines.append(f"chosen: {name}: no target does all that was asked")
+    lines += [
+        f"{row.precision} on {row.target} {'failed' if row.p50_ms is None else 'cannot win'}: {row.reason_against}"
+        for row in result.race
+        if row.reason_against and not row.chosen
+    ]
+    references = [row for row in rivals if row.precision == "fp32"]
     if chosen.precision != "fp32" and references:
-        fastest = min(references, key=lambda row: row.p50_ms)
-        ratio = chosen.p50_ms / fastest.p50_ms
+        fastest = min(references, key=lambda row: row.p50_ms or 0)
+        ratio = (chosen.p50_ms or 0) / (fastest.p50_ms or 1)
         if ratio > SMALL_DIFFERENCE:
             lines.append(
                 f"FP32 on {fastest.target} is {ratio:.2f}x as fast here ({milliseconds(fastest.p50_ms)} ms): "
-                "INT8 does not pay for this model on this CPU"
+                f"{chosen.precision} does not pay for this model on this machine"
             )
         elif ratio < 1 / SMALL_DIFFERENCE:
-            lines.append(f"INT8 is {1 / ratio:.2f}x as fast as FP32 on {fastest.target}")
+            lines.append(f"{chosen.precision} is {1 / ratio:.2f}x as fast as FP32 on {fastest.target}")
         else:
-            lines.append(f"INT8 is as fast as FP32 on {fastest.target}")
+            lines.append(f"{chosen.precision} is as fast as FP32 on {fastest.target}")
     if result.accuracy is None:
         lines.append(f"accuracy: not measured: {result.accuracy_reason}")
     else:
         lines.append(accuracy_line(result.accuracy))
-    if chosen.precision == "int8":
-        lines += [f"left in float: {entry['layer']}: {entry['reason']}" for entry in result.coverage.skipped]
+    if "int8" in chosen.precision:
         lines.append(f"INT8 layers do {100 * result.coverage.macs_share:.1f} % of the multiply-accumulates")
     return lines + [f"warning: {text}" for text in result.warnings]
+
+
+def times(slower: RaceRow, faster: RaceRow) -> str:
+    """How many times as fast one row is."""
+    return f"{(slower.p50_ms or 0) / (faster.p50_ms or 1):.2f}x"

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from torch import nn
 
-from calibration.placement import Plan, plan
-from calibration.quantize import quantize
-from export.module import export_module
+from calibration.calibration import Calibration, write_calibration
+from calibration.quantize import QUANTIZED
 from export.reference import open_reference
+from runtime import canonical
 from runtime.backend import EngineOptions
 from runtime.bundle import write_bundle
-from runtime.canonical import digest_file
-from runtime.datasets import Dataset, batches, evenly_spaced
+from runtime.datasets import Dataset, split_held_out
 from runtime.folder import draft
-from runtime.manifest import SCHEMA_VERSION, LayerEntry, Manifest, ProbeResult
+from runtime.manifest import SCHEMA_VERSION, Manifest, ProbeResult
 from runtime.probe import LIMITS, PROBE_IMAGES, Probe, check_probe
-from runtime.progress import Progress
+from runtime.progress import Progress, TimedProgress
 from runtime.race import Race, coverage, enter_all, resolve_targets, run_race
-from runtime.spec import BatchRange, Precision
+from runtime.spec import Precision
 from toolkit import toolkit_version
+from toolkit.graphs import Source, export_fp32, make_graphs
 from toolkit.outcome import BuildResult, make_result
-from toolkit.zoo import ZooModel
-from toolkit.zoo.weights import load_weights
 
 
 @dataclass(frozen=True)
@@ -38,33 +35,25 @@ class BuildRequest:
     """What to build.
 
     Attributes:
-        model: of the zoo.
-        weights: a safetensors file; None takes the model's own.
-        precision: what the graph shall hold.
+        source: the model, its weights, and the images to calibrate with.
+        precision: what the graph shall hold; None lets precisions race.
         target: a backend's name, or `auto` to race all that run here.
         output: the bundle's folder.
         force: replace a bundle that is there.
-        calib_data: what thresholds, parity and probe are taken from.
         eval_data: what accuracy is measured on, or None.
-        calib_images: how many of `calib_data`, evenly spaced; None takes all.
-        batch: the sizes to serve.
-        options: device, threads and cache folder.
+        options: batch sizes, device, threads and cache folder.
     """
 
-    model: ZooModel
-    weights: Path | None
-    precision: Precision
+    source: Source
+    precision: Precision | None
     target: str
     output: Path
     force: bool
-    calib_data: Dataset
     eval_data: Dataset | None
-    calib_images: int | None
-    batch: BatchRange
     options: EngineOptions
 
 
-def build(request: BuildRequest, progress: Progress) -> BuildResult:
+def build(request: BuildRequest, shown: Progress) -> BuildResult:
     """Export, calibrate, compile, evaluate, write.
 
     Nothing is left behind but the bundle, and nothing at all when it fails or is interrupted.
@@ -72,71 +61,40 @@ def build(request: BuildRequest, progress: Progress) -> BuildResult:
     Raises:
         ToolkitError: whatever is wrong with the model, the data, the machine or the output folder.
     """
-    start = time.perf_counter()
-    spec, precision = request.model.spec, request.precision
-    targets = resolve_targets(request.target)
+    start, progress = time.perf_counter(), TimedProgress(shown)
+    source, spec, best = request.source, request.source.spec, request.options.batch.best
+    targets = resolve_targets(request.target, request.options.device)
+    precisions = (request.precision,) if request.precision else get_args(Precision)
     with draft(request.output, force=request.force) as bundle, tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        calib_data = evenly_spaced(request.calib_data, request.calib_images)
-        count = max(request.batch.largest, PROBE_IMAGES)
-        samples = next(batches(evenly_spaced(request.calib_data, count), spec, count))
+        work, samples = Path(folder), source.samples
 
         # Export
-        module = load_module(request.model, request.weights)
-        exported = export_module(module, spec, samples, work / "fp32.onnx", request.batch, progress)
-        planned = plan(onnx.load(exported.path))
-        graphs: dict[Precision, tuple[Path, tuple[LayerEntry, ...]]] = {
-            "fp32": (exported.path, layer_entries(planned, "fp32"))
-        }
+        exported = export_fp32(source, samples, work / "fp32.onnx", progress)
 
         # Calibrate
-        model_path, calibration_path = bundle.path / "model.onnx", bundle.path / "calibration.json"
-        if precision == "int8":
-            quantize(exported.path, calib_data, spec, model_path, calibration_path, progress=progress)
-            graphs["int8"] = (model_path, layer_entries(planned, "int8"))
-        else:
-            model_path.write_bytes(exported.path.read_bytes())
+        graphs = make_graphs(source, exported.path, precisions, progress)
 
         # Compile, and evaluate
-        probe = make_probe(exported.path, model_path, samples[:PROBE_IMAGES])
-        probe.write(bundle.path / "probe.npz")
-        with enter_all(targets, graphs, bundle.path, spec, request.options, progress) as candidates:
-            race = run_race(candidates, precision, samples[:1], request.eval_data, progress)
-            check = check_probe(race.winner.session, probe, LIMITS[precision])
-            check.require(f"the new engine ({precision} on {race.winner.target})")
+        with enter_all(targets, graphs.by_precision, work, spec, request.options, progress) as candidates:
+            timing_images = np.resize(samples, (best, *spec.image_shape))
+            _, held_out = split_held_out(source.images)
+            race = run_race(candidates, request.precision, timing_images, held_out, request.eval_data, progress)
+            winner = race.winner
+            model_path = graphs.by_precision[winner.precision].path
+            probe = make_probe(exported.path, model_path, samples[:PROBE_IMAGES])
+            check = check_probe(winner.session, probe, LIMITS[winner.precision])
+            check.require(f"the new engine ({winner.precision} on {winner.target})")
 
         # Write
-        no_accuracy = "" if race.accuracy else "no evaluation data were given"
-        calibration_digest = digest_file(calibration_path) if calibration_path.exists() else None
-        manifest = make_manifest(
-            request, race, calibration_digest, no_accuracy, ProbeResult(check.limit, check.distance)
-        )
+        shutil.copyfile(model_path, bundle.path / "model.onnx")
+        probe.write(bundle.path / "probe.npz")
+        calibration = graphs.calibration if winner.precision in QUANTIZED else None
+        if calibration:
+            write_calibration(bundle.path / "calibration.json", calibration)
+        manifest = make_manifest(request, race, calibration, ProbeResult(check.limit, check.distance))
         write_bundle(bundle, manifest)
-    return make_result(
-        spec.name,
-        race,
-        request.output,
-        race.accuracy,
-        no_accuracy,
-        check.distance,
-        exported.warnings,
-        time.perf_counter() - start,
-    )
-
-
-def load_module(model: ZooModel, weights: Path | None) -> nn.Module:
-    """The model with its weights, ready to export."""
-    module_name, factory = model.factory.split(":")
-    module: nn.Module = getattr(import_module(module_name), factory)()
-    load_weights(module, weights or model.weights)
-    return module.eval()
-
-
-def layer_entries(planned: Plan, precision: Precision) -> tuple[LayerEntry, ...]:
-    """What the graph of that precision asks of each layer that could be quantized."""
-    taken = tuple(LayerEntry(layer.name, layer.macs, precision, "unknown") for layer in planned.layers)
-    left = tuple(LayerEntry(layer.name, layer.macs, "fp32", "unknown", layer.reason) for layer in planned.skipped)
-    return taken + left
+    seconds = time.perf_counter() - start
+    return make_result(manifest, race, request.output, exported.warnings, seconds, progress.seconds)
 
 
 def make_probe(fp32_path: Path, model_path: Path, images: NDArray[np.uint8]) -> Probe:
@@ -153,26 +111,26 @@ def make_probe(fp32_path: Path, model_path: Path, images: NDArray[np.uint8]) -> 
     return Probe(images, expected, fp32)
 
 
-def make_manifest(
-    request: BuildRequest, race: Race, calibration_digest: str | None, no_accuracy: str, probe: ProbeResult
-) -> Manifest:
+def make_manifest(request: BuildRequest, race: Race, calibration: Calibration | None, probe: ProbeResult) -> Manifest:
     """What the bundle says of itself."""
     winner = race.winner
     return Manifest(
         schema_version=SCHEMA_VERSION,
         toolkit_version=toolkit_version(),
-        spec=request.model.spec,
+        spec=request.source.spec,
         files={},
         precision=winner.precision,
+        reduced_range=calibration is not None and calibration.reduced_range,
         target=winner.target,
         backend_version=winner.backend_version,
         threads=request.options.threads,
-        batch=request.batch,
+        batch=request.options.batch,
         layers=winner.layers,
         coverage=coverage(winner.layers),
-        calibration_digest=calibration_digest,
+        error=winner.error,
+        calibration_digest=canonical.digest(calibration) if calibration else None,
         accuracy=race.accuracy,
-        accuracy_reason=no_accuracy,
+        accuracy_reason="" if race.accuracy else "no evaluation data were given",
         latency_ms=race.latency,
         latency_reason="",
         fingerprint=dict(winner.engine_file.fingerprint),

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from msgspec import structs
 
 from runtime.backend import EngineOptions
@@ -15,8 +16,8 @@ from runtime.datasets import Dataset
 from runtime.folder import draft
 from runtime.manifest import LayerEntry, ProbeResult
 from runtime.probe import check_probe
-from runtime.progress import Progress
-from runtime.race import coverage, enter_all, resolve_targets, run_race
+from runtime.progress import Progress, TimedProgress
+from runtime.race import Graph, coverage, enter_all, resolve_targets, run_race
 from toolkit import toolkit_version
 from toolkit.outcome import BuildResult, make_result
 
@@ -44,24 +45,25 @@ class RebuildRequest:
     options: EngineOptions
 
 
-def rebuild(request: RebuildRequest, progress: Progress) -> BuildResult:
+def rebuild(request: RebuildRequest, shown: Progress) -> BuildResult:
     """Copy, compile, prove, write.
 
     Raises:
         ToolkitError: whatever is wrong with the bundle, the machine or the output folder.
     """
-    start = time.perf_counter()
+    start, progress = time.perf_counter(), TimedProgress(shown)
     source, old = request.source, request.source.manifest
-    targets = resolve_targets(request.target)
+    targets = resolve_targets(request.target, request.options.device)
     with draft(request.output, force=request.force) as bundle:
         for name in KEPT_FILES:
             if name in old.files:
                 shutil.copyfile(source.path / name, bundle.path / name)
                 verify_file(bundle.path, name, old.files[name])
         layers = tuple(as_asked(layer) for layer in old.layers)
-        graphs = {old.precision: (bundle.path / "model.onnx", layers)}
+        graphs = {old.precision: Graph(bundle.path / "model.onnx", layers, old.error)}
         with enter_all(targets, graphs, bundle.path, source.spec, request.options, progress) as candidates:
-            race = run_race(candidates, old.precision, source.probe.images[:1], request.eval_data, progress)
+            timing_images = np.resize(source.probe.images, (request.options.batch.best, *source.spec.image_shape))
+            race = run_race(candidates, old.precision, timing_images, None, request.eval_data, progress)
             check = check_probe(race.winner.session, source.probe, old.probe.limit)
             check.require(f"the new engine ({old.precision} on {race.winner.target})")
         winner = race.winner
@@ -84,11 +86,10 @@ def rebuild(request: RebuildRequest, progress: Progress) -> BuildResult:
             probe=ProbeResult(check.limit, check.distance),
         )
         write_bundle(bundle, manifest)
-    seconds = time.perf_counter() - start
-    return make_result(source.spec.name, race, request.output, accuracy, reason, check.distance, (), seconds)
+    return make_result(manifest, race, request.output, (), time.perf_counter() - start, progress.seconds)
 
 
 def as_asked(layer: LayerEntry) -> LayerEntry:
     """A layer as the graph holds it, without what the last engine made of it."""
-    kept_float = layer.asked == "fp32"
-    return structs.replace(layer, reached="unknown", reason=layer.reason if kept_float else "")
+    of_the_graph = layer.asked in ("fp32", layer.reached)  # the engine that does not follow has reasons of its own
+    return structs.replace(layer, reached="unknown", reason=layer.reason if of_the_graph else "")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.backend import Availability, EngineFile, EngineOptions
+from runtime.cpu import saturates
 from runtime.errors import BackendError
 from runtime.progress import Progress
 from runtime.spec import ModelSpec
@@ -21,6 +22,10 @@ from runtime.spec import ModelSpec
 if TYPE_CHECKING:
     import onnxruntime as ort
 
+# They move or convert values, and compute none: in float16 too, on a CPU that computes in float32.
+MOVING_OPERATORS = frozenset(
+    {"Cast", "Concat", "DequantizeLinear", "Flatten", "Gather", "Identity", "QuantizeLinear", "Reshape", "Transpose"}
+)
 QUANTIZED_OPERATORS = ("QLinear", "QGemm", "MatMulInteger", "ConvInteger", "DynamicQuantize")
 # What ONNX Runtime adds to a layer's name: fused with its activation, with the Add behind it, with the Q/DQ around it.
 FUSION_PREFIX = "fused "
@@ -61,10 +66,13 @@ class OnnxRuntimeBackend:
             )
         try:
             module = onnxruntime()
-        except ImportError as error:
+        except Exception as error:  # whatever a broken library raises
             reason = f"the package onnxruntime is installed but cannot be imported: {error}"
             return Availability(False, reason=reason, command="pip install --force-reinstall onnxruntime")
-        return Availability(True, module.__version__, "CPU")
+        return Availability(True, module.__version__, "CPU", ("CPU",))
+
+    def overflows(self) -> str:
+        return ""  # it runs them in float here
 
     def compile(
         self, onnx_path: Path, out_dir: Path, spec: ModelSpec, options: EngineOptions, progress: Progress
@@ -72,7 +80,7 @@ class OnnxRuntimeBackend:
         return EngineFile(onnx_path, {}, self.executed_types(onnx_path, spec, options))
 
     def load(self, engine_file: EngineFile, spec: ModelSpec, options: EngineOptions) -> OnnxRuntimeEngine:
-        return OnnxRuntimeEngine(open_model(engine_file.path, session_options(options), options.device))
+        return OnnxRuntimeEngine(open_model(engine_file.path, session_options(options), spec, options.device))
 
     def executed_types(self, onnx_path: Path, spec: ModelSpec, options: EngineOptions) -> dict[str, str]:
         """The type of each layer, from a profile of one run: the only place that tells what was really executed.
@@ -84,19 +92,33 @@ class OnnxRuntimeBackend:
             settings.graph_optimization_level = onnxruntime().GraphOptimizationLevel.ORT_ENABLE_EXTENDED
             settings.enable_profiling = True
             settings.profile_file_prefix = str(Path(folder) / "profile")
-            session = open_model(onnx_path, settings, options.device)
+            session = open_model(onnx_path, settings, spec, options.device)
             name = session.get_inputs()[0].name
             session.run(None, {name: np.zeros((options.batch.smallest, *spec.image_shape), np.uint8)})
-            events = json.loads(Path(session.end_profiling()).read_text())
+            profile = Path(session.end_profiling())
+            try:
+                events = json.loads(profile.read_bytes())
+            except ValueError as error:
+                raise BackendError(
+                    f"ONNX Runtime's profile {profile} is cut off",
+                    "there may be no space left for temporary files: free some, or set TMPDIR to another folder",
+                ) from error
         types: dict[str, str] = {}
         for event in events:
             arguments = event.get("args", {})
-            if event.get("cat") == "Node" and "op_name" in arguments:
+            if event.get("cat") == "Node" and arguments.get("op_name") not in (None, *MOVING_OPERATORS):
                 layer = event["name"].removeprefix(FUSION_PREFIX)
                 for suffix in FUSION_SUFFIXES:
                     layer = layer.removesuffix(suffix)
-                types[layer] = "int8" if arguments["op_name"].startswith(QUANTIZED_OPERATORS) else "fp32"
+                types[layer] = executed_type(arguments)
         return types
+
+
+def executed_type(arguments: dict[str, Any]) -> str:
+    """What a node of a profile ran in, by its operator and the types of its inputs."""
+    if arguments["op_name"].startswith(QUANTIZED_OPERATORS):
+        return "int8"
+    return "fp16" if any("float16" in entry for entry in arguments.get("input_type_shape", ())) else "fp32"
 
 
 def session_options(options: EngineOptions) -> ort.SessionOptions:
@@ -105,18 +127,26 @@ def session_options(options: EngineOptions) -> ort.SessionOptions:
     settings.intra_op_num_threads = options.threads
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
+    if "int8" in options.precision and not options.reduced_range and saturates():
+        settings.add_session_config_entry("session.disable_quant_qdq", "1")  # slower, and right
     return settings
 
 
-def open_model(path: Path, settings: ort.SessionOptions, device: str | None) -> ort.InferenceSession:
+def open_model(path: Path, settings: ort.SessionOptions, spec: ModelSpec, device: str | None) -> ort.InferenceSession:
     """Open an ONNX file on the CPU.
 
     Raises:
-        BackendError: ONNX Runtime refuses it, or another device than the CPU is asked for.
+        BackendError: ONNX Runtime refuses it, the spec says otherwise, or another device than the CPU is asked for.
     """
     if device not in (None, "CPU"):
         raise BackendError(f"onnxruntime has no device '{device}' here", "leave --device out, or give CPU")
     try:
-        return onnxruntime().InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        session = onnxruntime().InferenceSession(
+            str(path), settings, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # its exceptions have no common base but Exception
         raise BackendError(f"ONNX Runtime cannot load {path}: {error}", "build the bundle again") from error
+    ends = [(end.type, list(end.shape)[1:]) for end in (*session.get_inputs(), *session.get_outputs())]
+    if ends != [("tensor(uint8)", list(spec.image_shape)), ("tensor(float)", [spec.classes])]:
+        raise BackendError(f"{path} does not take and give what {spec.name} does: {ends}", "build the bundle again")
+    return session

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime import canonical
 from runtime.backend import Availability, EngineFile, EngineOptions
+from runtime.cache import read_entry, write_entry
+from runtime.cpu import cpu_identity, saturates
 from runtime.errors import BackendError
 from runtime.progress import Progress
 from runtime.spec import ModelSpec
@@ -19,7 +24,11 @@ from runtime.spec import ModelSpec
 if TYPE_CHECKING:
     import openvino as ov
 
+# Larger models are compiled as fast as they are read from the cache: see docs/measurements.md.
+LARGEST_KEPT = 64 << 20
 INTEGER_TYPES = ("i8", "u8")
+# They hold or move values, and compute none.
+MOVING_TYPES = frozenset({"Const", "Convert", "Input", "Output", "Reorder", "Reshape", "Transpose"})
 # OpenVINO's name for the scaling that it moves behind a matrix product once that takes integers.
 SCALED_AFTERWARDS = ("/DequantizationMultiply", "/WithoutBiases/DequantizationMultiply")
 
@@ -63,7 +72,7 @@ class OpenVinoEngine:
     def __init__(self, path: Path, spec: ModelSpec, options: EngineOptions) -> None:
         self.path, self.spec, self.options = path, spec, options
         best = options.batch.best
-        compiled = compile_model(path, spec, options, best)
+        compiled = load_model(path, spec, options, best)
         self.best_size = best
         self.best = StaticEngine(compiled, (best, *spec.image_shape), spec.classes)
         self.dynamic: Any = None
@@ -73,7 +82,7 @@ class OpenVinoEngine:
             self.best.run(batch, out)
             return
         if self.dynamic is None:
-            self.dynamic = compile_model(self.path, self.spec, self.options, None).create_infer_request()
+            self.dynamic = load_model(self.path, self.spec, self.options, None).create_infer_request()
         np.copyto(out, self.dynamic.infer([batch], share_inputs=True, share_outputs=True)[0])
 
     def close(self) -> None:
@@ -89,44 +98,100 @@ class OpenVinoBackend:
             return Availability(False, reason="the package openvino is not installed", command="pip install openvino")
         try:
             module = openvino()
-        except ImportError as error:
+        except Exception as error:  # whatever a broken library raises
             reason = f"the package openvino is installed but cannot be imported: {error}"
             return Availability(False, reason=reason, command="pip install --force-reinstall openvino")
-        return Availability(
-            True, module.__version__.split("-")[0], str(module.Core().get_property("CPU", "FULL_DEVICE_NAME"))
-        )
+        core = module.Core()
+        name = str(core.get_property("CPU", "FULL_DEVICE_NAME"))
+        return Availability(True, module.__version__.split("-")[0], name, tuple(core.available_devices))
+
+    def overflows(self) -> str:
+        return "this CPU has no VNNI, and OpenVINO adds INT8 products in 16 bits on it" if saturates() else ""
 
     def compile(
         self, onnx_path: Path, out_dir: Path, spec: ModelSpec, options: EngineOptions, progress: Progress
     ) -> EngineFile:
-        compiled = compile_model(onnx_path, spec, options, options.batch.best)
+        compiled = compile_model(onnx_path, spec, options, options.batch.best)  # one from the cache has lost some names
         return EngineFile(onnx_path, {}, executed_types(compiled))
 
     def load(self, engine_file: EngineFile, spec: ModelSpec, options: EngineOptions) -> OpenVinoEngine:
         return OpenVinoEngine(engine_file.path, spec, options)
 
 
+def load_model(path: Path, spec: ModelSpec, options: EngineOptions, batch: int | None) -> ov.CompiledModel:
+    """What `compile_model` gives, from the cache where it is there. It answers the same, bit by bit.
+
+    OpenVINO has a cache of its own (CACHE_DIR), but it runs what was damaged there, and answers wrongly.
+    """
+    entry = cache_entry(path, spec, options, batch)
+    if entry is None:
+        return compile_model(path, spec, options, batch)
+    kept = read_entry(entry)
+    if kept is not None:
+        with suppress(RuntimeError):
+            return openvino().Core().import_model(kept, "CPU", properties(options))
+    compiled = compile_model(path, spec, options, batch)
+    if cache_entry(path, spec, options, batch) == entry:  # nobody replaced the model while it was read
+        stream = BytesIO()
+        compiled.export_model(stream)
+        write_entry(entry, stream.getvalue())
+    return compiled
+
+
+def cache_entry(path: Path, spec: ModelSpec, options: EngineOptions, batch: int | None) -> Path | None:
+    """The file for a compiled model, by a digest of all that it depends on; None where it is not to be kept."""
+    if options.cache_dir is None or options.device not in (None, "CPU"):
+        return None
+    try:
+        if path.stat().st_size > LARGEST_KEPT:
+            return None
+        model = canonical.digest_file(path)
+    except OSError:
+        return None  # `compile_model` says what is wrong
+    made_from = {
+        "model": model,
+        "shape": [batch, *spec.image_shape],
+        "properties": properties(options),
+        "openvino": openvino().__version__,
+        "cpu": cpu_identity(),
+    }
+    return options.cache_dir / "openvino" / canonical.digest(made_from)
+
+
+def properties(options: EngineOptions) -> dict[str, Any]:
+    """How models are compiled and run."""
+    return {
+        # Its default is bf16 where the CPU has it. A CPU without float16 arithmetic runs f16 as f32.
+        "INFERENCE_PRECISION_HINT": "f16" if "fp16" in options.precision else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": options.threads,
+        "ENABLE_CPU_PINNING": False,  # it binds the sessions of all threads and processes to the same first cores
+    }
+
+
 def compile_model(path: Path, spec: ModelSpec, options: EngineOptions, batch: int | None) -> ov.CompiledModel:
     """Compile an ONNX file for one batch size, or for any (None).
 
     Raises:
-        BackendError: OpenVINO refuses it, or has no such device.
+        BackendError: OpenVINO refuses it, has no such device, or would overflow.
     """
-    properties: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": "f32",  # its default is bf16 where the CPU has it
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
-        "INFERENCE_NUM_THREADS": options.threads,
-    }
-    if options.cache_dir is not None:
-        properties["CACHE_DIR"] = str(options.cache_dir / "openvino")
+    if "int8" in options.precision and not options.reduced_range and saturates():
+        raise BackendError(
+            f"{path} would overflow here: its INT8 weights use all 8 bits, this CPU has no VNNI, and OpenVINO adds "
+            "INT8 products in 16 bits on it",
+            "build the model with --reduce-range, or run the bundle with --backend onnxruntime",
+        )
     try:
         core = openvino().Core()
         model = core.read_model(str(path))
+        ends = [(end.element_type.to_string(), list(end.partial_shape)[1:]) for end in (*model.inputs, *model.outputs)]
+        if ends != [("u8", list(spec.image_shape)), ("f32", [spec.classes])]:
+            raise BackendError(f"{path} does not take and give what {spec.name} does: {ends}", "build the bundle again")
         if batch is not None:
             model.reshape({model.input(0): [batch, *spec.image_shape]})
-        return core.compile_model(model, options.device or "CPU", properties)
-    except RuntimeError as error:
+        return core.compile_model(model, options.device or "CPU", properties(options))
+    except (RuntimeError, UnicodeDecodeError) as error:  # its messages may be anything
         hint = "build the bundle again" if options.device is None else "leave --device out, or give CPU"
         raise BackendError(f"OpenVINO cannot compile {path}: {first_line(error)}", hint) from error
 
@@ -140,6 +205,8 @@ def executed_types(compiled: ov.CompiledModel) -> dict[str, str]:
     """
     types: dict[str, str] = {}
     for node in compiled.get_runtime_model().get_ops():
+        if runtime_info(node, "layerType") in MOVING_TYPES:
+            continue
         layers = runtime_info(node, "originalLayersNames").split(",")
         precision = runtime_info(node, "runtimePrecision")
         executed = "int8" if precision in INTEGER_TYPES else {"f32": "fp32", "f16": "fp16"}.get(precision, precision)

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from calibration.calibration import TensorScale, observe, read_calibration, write_calibration
+from calibration.calibration import TensorScale, observe, read_calibration, scale_of, write_calibration
 from calibration.placement import plan
 from export.front import FRONT_OFFSET_OUTPUT
 from runtime.errors import Cancelled, DataError
@@ -27,7 +27,8 @@ def test_round_trip(lenet_bundle: Path, tmp_path: Path) -> None:
 
 def test_pixels_are_exact_and_the_others_are_thresholds_over_127(lenet_bundle: Path) -> None:
     calibration = read_calibration(lenet_bundle / "calibration.json")
-    assert calibration.images == 1024
+    assert (calibration.images, calibration.held_out, calibration.requested) == (768, 256, "auto")
+    assert calibration.method == max(calibration.compared, key=lambda name: calibration.compared[name]) == "minmax"
     assert (calibration.tensors[FRONT_OFFSET_OUTPUT].scale, calibration.tensors[FRONT_OFFSET_OUTPUT].source) == (
         1.0,
         "exact",
@@ -51,9 +52,13 @@ def test_scales_of_the_file_are_those_of_the_graph(lenet_bundle: Path) -> None:
 
 SCALE: dict[str, Any] = {"minimum": 0.0, "maximum": 1.0, "threshold": 1.0, "scale": 0.5, "source": "minmax"}
 VALID: dict[str, Any] = {
-    "schema_version": 1,
+    "schema_version": 2,
+    "requested": "auto",
     "method": "minmax",
+    "compared": {"minmax": 40.0, "entropy": 30.0},
     "images": 3,
+    "held_out": 1,
+    "reduced_range": False,
     "images_digest": "a" * 64,
     "model_digest": "b" * 64,
     "tensors": {"t": SCALE},
@@ -83,7 +88,12 @@ def test_the_right_fields_are_read(tmp_path: Path) -> None:
         *(
             {**VALID, key: value}
             for key, value in [
-                ("schema_version", 2),
+                ("schema_version", 1),
+                ("requested", "magic"),
+                ("compared", {"magic": 1.0}),
+                ("compared", {"minmax": "40"}),
+                ("held_out", -1),
+                ("reduced_range", 1),
                 ("method", "magic"),
                 ("images", 0),
                 ("images", "many"),
@@ -135,7 +145,8 @@ def test_what_is_no_json_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def observed(path: Path, images: Iterable[np.ndarray], progress: RecordingStage) -> dict[str, TensorScale]:
     model = onnx.load(path)
-    return observe(model, plan(model), images, "minmax", progress)
+    histograms = observe(model, plan(model).tensors, images, progress)
+    return {name: scale_of(histogram, "minmax") for name, histogram in histograms.items()}
 
 
 def test_images_stream_through_and_the_last_batch_may_be_smaller(lenet_fp32: Path) -> None:

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 from calibration.calibration import TensorScale
 from calibration.placement import plan
-from calibration.qdq import insert_qdq, quantize_weight
+from calibration.qdq import REDUCED, insert_qdq, quantize_weight
 
 weights = hnp.arrays(
     np.float32, hnp.array_shapes(min_dims=2, max_dims=4, max_side=4), elements=st.floats(-1e4, 1e4, width=32)
@@ -35,6 +35,14 @@ def test_a_weight_is_off_by_half_a_step_at_most(weight: np.ndarray, data: st.Dat
     step = scales.astype(np.float64).reshape(shape)
     error = np.abs(values * step - weight.astype(np.float64))
     assert (error <= step / 2 * (1 + 1e-4) + 1e-30).all()
+
+
+def test_the_reduced_range_uses_7_bits_and_no_pair_of_products_overflows_16_bits() -> None:
+    weight = np.random.default_rng(0).normal(size=(8, 500)).astype(np.float32)
+    values, scales = quantize_weight(weight, 0, REDUCED)
+    assert np.abs(values.astype(int)).max() == REDUCED
+    assert 2 * REDUCED * 255 <= np.iinfo(np.int16).max < 2 * (REDUCED + 1) * 255
+    assert np.abs(values * scales[:, None] - weight).max() <= scales.max() / 2 * (1 + 1e-4)
 
 
 def test_rounds_half_to_even() -> None:

@@ -11,7 +11,8 @@ import pytest
 from runtime.backend import BACKENDS, EngineOptions, available_cores, get_backend, installed_backends, require_backend
 from runtime.errors import BackendError, BackendUnavailableError
 from runtime.progress import SilentProgress
-from tests.tiny import make_images, make_spec, write_model
+from runtime.spec import BatchRange
+from tests.tiny import expected_answers, make_images, make_spec, write_model
 
 
 @pytest.fixture(params=BACKENDS)
@@ -25,6 +26,11 @@ def here(name: str) -> str:
     if name not in installed_backends():
         pytest.skip(f"{name} does not run here")
     return name
+
+
+def test_both_cpu_backends_are_installed() -> None:
+    """Else their tests would be skipped without a word."""
+    assert {"onnxruntime", "openvino"} <= set(installed_backends())
 
 
 def test_a_backend_says_its_version_and_device(here: str) -> None:
@@ -49,6 +55,19 @@ def test_a_backend_that_is_not_installed_says_the_command_that_installs_it(
 def test_a_package_that_is_blocked_counts_as_not_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, None)
     assert not get_backend(name).available().ok
+
+
+@pytest.mark.parametrize("kind", [ImportError, OSError, RuntimeError])
+def test_a_package_that_breaks_on_import_counts_as_one_that_does_not_run(
+    name: str, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise kind("wrong ELF class")
+
+    monkeypatch.setattr(f"runtime.backends.{name}.{name}", broken)
+    availability = get_backend(name).available()
+    assert not availability.ok and "wrong ELF class" in availability.reason
+    assert name not in installed_backends()
 
 
 def test_an_unknown_name_is_refused_with_the_names_that_exist() -> None:
@@ -85,6 +104,20 @@ def test_compiling_names_the_model_itself_and_writes_nothing(here: str, tmp_path
     engine.run(make_images(1), answer)
     engine.close()
     assert answer.sum() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_an_int8_graph_gives_what_its_rounded_weights_give(here: str, tmp_path: Path, batch: int) -> None:
+    write_model(tmp_path / "model.onnx", precision="int8")
+    options = EngineOptions("int8", BatchRange(batch, batch, batch), threads=1, reduced_range=True)
+    backend = get_backend(here)
+    file = backend.compile(tmp_path / "model.onnx", tmp_path, make_spec(), options, SilentProgress())
+    assert file.layers is not None and file.layers["fc"] == {"openvino": "int8", "onnxruntime": "fp32"}[here]
+    images, answer = make_images(batch), np.empty((batch, 4), np.float32)
+    engine = backend.load(file, make_spec(), options)
+    engine.run(images, answer)
+    engine.close()
+    np.testing.assert_allclose(answer, expected_answers(images, precision="int8"), atol=2e-5)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a model"])

@@ -15,9 +15,20 @@ from runtime.backend import BACKENDS, Availability, EngineFile, EngineOptions
 from runtime.datasets import ArrayDataset
 from runtime.errors import BackendError, BackendUnavailableError
 from runtime.latency import measure
-from runtime.manifest import Latency, LayerEntry
+from runtime.manifest import GraphError, Latency, LayerEntry
 from runtime.progress import SilentProgress
-from runtime.race import Candidate, coverage, enter, enter_all, pick_winner, reach, resolve_targets, run_race
+from runtime.race import (
+    Candidate,
+    Failed,
+    Graph,
+    coverage,
+    enter,
+    enter_all,
+    pick_winner,
+    reach,
+    resolve_targets,
+    run_race,
+)
 from runtime.session import Session
 from runtime.spec import BatchRange, ModelSpec, Precision
 from tests.fakes import FakeEngine, RecordingProgress, fake_session, first_pixel_class
@@ -26,6 +37,7 @@ from tests.tiny import CLASSES, SIDE, make_images, make_spec
 CONV = LayerEntry("conv", 300, "int8", "int8")
 FC = LayerEntry("fc", 100, "int8", "int8")
 FLOAT_CONV = LayerEntry("conv", 300, "int8", "fp32", "it runs it in fp32")
+NO_ERROR = GraphError(None, 0)
 FLOAT_FC = LayerEntry("fc", 100, "int8", "fp32", "it runs it in fp32")
 
 
@@ -38,7 +50,12 @@ def candidate(
     path: Path = Path(__file__),
 ) -> Candidate:
     session, _ = fake_session(make_spec(), first_pixel_class(CLASSES, shift))
-    return Candidate(precision, target, "1.0", EngineFile(path, {}, None), session, layers)
+    executed = {layer.name: layer.reached for layer in layers}
+    return Candidate(precision, target, "1.0", EngineFile(path, {}, executed), session, layers, NO_ERROR)
+
+
+def pick(*candidates: Candidate, **p50: float) -> Candidate:
+    return pick_winner(candidates, {one.key: one.reason_against for one in candidates}, times(**p50))
 
 
 def times(**p50: float) -> dict[str, Latency]:
@@ -105,20 +122,49 @@ def test_a_layer_says_what_it_is_executed_in_and_why_that_is_not_what_was_asked(
 
 def test_the_fastest_wins_by_its_median() -> None:
     slow, fast = candidate("slow"), candidate("fast")
-    assert pick_winner([slow, fast], times(int8_slow=2, int8_fast=1)) is fast
-    assert pick_winner([fast, slow], times(int8_slow=2, int8_fast=1)) is fast
+    assert pick(slow, fast, int8_slow=2, int8_fast=1) is fast
+    assert pick(fast, slow, int8_slow=2, int8_fast=1) is fast
 
 
 def test_one_that_runs_no_layer_in_int8_cannot_win_however_fast() -> None:
     honest, empty = candidate("honest", layers=(CONV, FLOAT_FC)), candidate("empty", layers=(FLOAT_CONV, FLOAT_FC))
-    assert empty.reason_against == "it runs no layer of this graph in INT8"
+    assert empty.reason_against == "it runs nothing of this graph in INT8"
     assert honest.reason_against == ""
-    assert pick_winner([empty, honest], times(int8_empty=1, int8_honest=50)) is honest
+    assert pick(empty, honest, int8_empty=1, int8_honest=50) is honest
 
 
 def test_where_none_keeps_its_word_the_fastest_is_taken_since_it_was_asked_for() -> None:
     one, two = (candidate(name, layers=(FLOAT_CONV,)) for name in ("one", "two"))
-    assert pick_winner([one, two], times(int8_one=2, int8_two=1)) is two
+    assert pick(one, two, int8_one=2, int8_two=1) is two
+
+
+def test_where_none_does_all_that_was_asked_the_one_that_does_most_is_taken() -> None:
+    half, none = (candidate(n, "int8-fp16", ly) for n, ly in (("half", (CONV,)), ("none", (FLOAT_CONV,))))
+    assert half.reason_against == "it runs nothing of this graph in float16"
+    assert none.reason_against == "it runs nothing of this graph in INT8 or float16"
+    assert pick(half, none, **{"int8-fp16_half": 9, "int8-fp16_none": 1}) is half
+
+
+@pytest.mark.parametrize(
+    ("precision", "executed", "missing"),
+    [
+        ("fp16", {"conv": "fp16", "fc": "fp32"}, ()),
+        ("fp16", {"conv": "fp32", "fc": "fp32"}, ("fp16",)),
+        ("fp16", {"conv": "bf16", "fc": "bf16"}, ("fp16",)),
+        ("int8-fp16", {"conv": "int8", "fc": "int8", "tanh": "fp16"}, ()),
+        ("int8-fp16", {"conv": "int8", "fc": "int8", "tanh": "fp32"}, ("fp16",)),
+        ("int8", {"conv": "fp32", "fc": "fp32", "pool": "int8"}, ("int8",)),
+        ("int8", None, ()),
+        ("int8", {"conv": "unknown", "fc": "fp32"}, ()),
+    ],
+)
+def test_what_is_missing_is_judged_by_what_is_executed(
+    precision: Precision, executed: dict[str, str] | None, missing: tuple[str, ...]
+) -> None:
+    session, _ = fake_session(make_spec(), first_pixel_class(CLASSES))
+    layers = tuple(reach(LayerEntry(name, 1, "", ""), executed, "it") for name in ("conv", "fc"))
+    one = Candidate(precision, "it", "1", EngineFile(Path(__file__), {}, executed), session, layers, NO_ERROR)
+    assert one.missing == missing
 
 
 def test_float_candidates_have_nothing_against_them() -> None:
@@ -128,8 +174,10 @@ def test_float_candidates_have_nothing_against_them() -> None:
 
 def test_a_race_without_candidates_is_an_error_with_a_hint() -> None:
     with pytest.raises(BackendError) as caught:
-        pick_winner([], {})
+        run_race([], "int8", make_images(1), None, None, SilentProgress())
     assert "pip install" in caught.value.hint
+    with pytest.raises(BackendError, match="too new"):
+        run_race([Failed("int8", "one", "too new")], "int8", make_images(1), None, None, SilentProgress())
 
 
 def racers(tmp_path: Path) -> list[Candidate]:
@@ -159,7 +207,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("measured")
 def test_a_race_has_a_row_for_everyone_and_one_winner_at_the_precision_asked_for(tmp_path: Path) -> None:
     candidates = racers(tmp_path)
-    result = run_race(candidates, "int8", make_images(1), labelled(), RecordingProgress())
+    result = run_race(candidates, "int8", make_images(1), None, labelled(), RecordingProgress())
     assert result.winner is candidates[3]
     assert [(row.precision, row.target, row.chosen) for row in result.rows] == [
         ("fp32", "one", False),
@@ -167,7 +215,7 @@ def test_a_race_has_a_row_for_everyone_and_one_winner_at_the_precision_asked_for
         ("int8", "one", False),
         ("int8", "two", True),
     ]
-    assert result.rows[2].reason_against == "it runs no layer of this graph in INT8"
+    assert result.rows[2].reason_against == "it runs nothing of this graph in INT8"
     assert [row.p50_ms for row in result.rows] == [0.5, 0.6, 1, 2]
     assert [(row.quantized, row.quantizable) for row in result.rows] == [(0, 1), (0, 1), (0, 2), (1, 2)]
     assert {row.size_bytes for row in result.rows} == {1234}
@@ -184,24 +232,65 @@ def test_the_reference_of_a_candidate_is_the_float_graph_on_the_same_target(tmp_
     candidates = racers(tmp_path)
     for index, shift in ((0, 2), (1, 1)):
         candidates[index].session._engine.answer = first_pixel_class(CLASSES, shift)  # type: ignore[union-attr]
-    rows = run_race(candidates, "int8", make_images(1), labelled(), RecordingProgress()).rows
+    rows = run_race(candidates, "int8", make_images(1), None, labelled(), RecordingProgress()).rows
     assert [row.agreement for row in rows] == [100, 100, 0, 100]
 
 
 @pytest.mark.usefixtures("measured")
 def test_without_images_nothing_is_said_of_accuracy(tmp_path: Path) -> None:
-    result = run_race(racers(tmp_path), "int8", make_images(1), None, RecordingProgress())
+    result = run_race(racers(tmp_path), "int8", make_images(1), None, None, RecordingProgress())
     assert result.accuracy is None
     assert {(row.top1, row.drop_points, row.agreement) for row in result.rows} == {(None, None, None)}
 
 
 def test_a_race_measures_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "measure", partial(measure, seconds=1e-3))
-    result = run_race(racers(tmp_path), "fp32", make_images(1), labelled(), SilentProgress())
+    result = run_race(racers(tmp_path), "fp32", make_images(1), None, labelled(), SilentProgress())
     assert result.winner.precision == "fp32"
     assert sum(row.chosen for row in result.rows) == 1
     for row in result.rows:
-        assert 0 < row.p50_ms <= row.p90_ms <= row.p99_ms
+        assert 0 < (row.p50_ms or 0) <= (row.p90_ms or 0) <= (row.p99_ms or 0)
+
+
+class TestPrecisions:
+    """No precision was asked for: the fastest that keeps FP32's accuracy on held-out images."""
+
+    def race(self, tmp_path: Path, held_out: ArrayDataset, *, worse: bool) -> Any:
+        model = tmp_path / "model.onnx"
+        model.write_bytes(b"x")
+        candidates = [
+            candidate("one", "fp32", (FLOAT_CONV,), path=model),
+            candidate("two", "fp32", (FLOAT_CONV,), path=model),
+            candidate("one", "int8", path=model, shift=int(worse)),
+            Failed("int8", "two", "it is too new"),
+        ]
+        return run_race(candidates, None, make_images(1), held_out, labelled(), RecordingProgress())
+
+    @pytest.fixture(autouse=True)
+    def latencies(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        values = times(fp32_one=2, fp32_two=3, int8_one=1)
+        monkeypatch.setattr(module, "measure", lambda sessions, *_: {key: values[key] for key in sessions})
+
+    def test_the_fastest_wins_where_it_loses_nothing(self, tmp_path: Path) -> None:
+        assert self.race(tmp_path, labelled(), worse=False).winner.key == "int8 one"
+
+    def test_one_that_loses_points_is_shown_with_its_loss_and_cannot_win(self, tmp_path: Path) -> None:
+        result = self.race(tmp_path, labelled(), worse=True)
+        assert result.winner.key == "fp32 one"
+        assert result.rows[2].reason_against == "it loses 100.00 points on 8 held-out calibration images, over 0.1"
+        assert result.rows[2].top1 == 0
+
+    def test_without_labels_agreement_judges(self, tmp_path: Path) -> None:
+        unlabelled = ArrayDataset("set", labelled().images, None)
+        result = self.race(tmp_path, unlabelled, worse=True)
+        assert result.winner.key == "fp32 one"
+        assert "agrees with FP32 on 0.00 % on 8 held-out" in result.rows[2].reason_against
+        assert self.race(tmp_path, unlabelled, worse=False).winner.key == "int8 one"
+
+    def test_what_failed_is_shown_with_its_reason(self, tmp_path: Path) -> None:
+        failed = self.race(tmp_path, labelled(), worse=False).rows[3]
+        assert (failed.target, failed.precision, failed.reason_against) == ("two", "int8", "it is too new")
+        assert (failed.p50_ms, failed.size_bytes, failed.top1, failed.chosen) == (None, None, None, False)
 
 
 def test_entering_compiles_loads_and_fills_in_what_was_reached(
@@ -209,14 +298,16 @@ def test_entering_compiles_loads_and_fills_in_what_was_reached(
 ) -> None:
     layers = (LayerEntry("conv", 300, "int8", ""), LayerEntry("fc", 100, "int8", ""))
     options = EngineOptions(precision="int8", batch=BatchRange(2, 2, 4))
-    entered = enter("quick", "int8", tmp_path / "m.onnx", tmp_path, make_spec(), layers, options, SilentProgress())
+    graph = Graph(tmp_path / "m.onnx", layers, GraphError(40.0, 8))
+    entered = enter("quick", "int8", graph, tmp_path, make_spec(), options, SilentProgress())
+    assert entered.error == GraphError(40.0, 8)
     assert (entered.key, entered.backend_version) == ("int8 quick", "9.1")
     assert entered.session.batch == BatchRange(2, 2, 4)
     assert [(layer.reached, layer.reason) for layer in entered.layers] == [
         ("int8", ""),
         ("fp32", "quick runs it in fp32"),
     ]
-    silent = enter("silent", "int8", tmp_path / "m.onnx", tmp_path, make_spec(), layers, options, SilentProgress())
+    silent = enter("silent", "int8", graph, tmp_path, make_spec(), options, SilentProgress())
     assert {(layer.reached, layer.reason) for layer in silent.layers} == {("unknown", "silent does not tell")}
 
 
@@ -224,17 +315,17 @@ def test_entering_compiles_loads_and_fills_in_what_was_reached(
 def test_every_graph_enters_on_every_target_and_all_sessions_are_closed(
     tmp_path: Path, fake_backends: dict[str, FakeBackend], fails: bool
 ) -> None:
-    graphs: dict[Precision, tuple[Path, tuple[LayerEntry, ...]]] = {
-        "fp32": (tmp_path / "a.onnx", ()),
-        "int8": (tmp_path / "b.onnx", (CONV,)),
+    graphs: dict[Precision, Graph] = {
+        "fp32": Graph(tmp_path / "a.onnx", (), NO_ERROR),
+        "int8": Graph(tmp_path / "b.onnx", (CONV,), NO_ERROR),
     }
     progress = RecordingProgress()
     spec = make_spec()
     try:
         with enter_all(["quick", "silent"], graphs, tmp_path, spec, EngineOptions(), progress) as entered:
-            keys = [one.key for one in entered]
-            assert keys == ["fp32 quick", "fp32 silent", "int8 quick", "int8 silent"]
-            assert all(isinstance(one.session, Session) for one in entered)
+            candidates = [one for one in entered if isinstance(one, Candidate)]
+            assert [one.key for one in candidates] == ["fp32 quick", "fp32 silent", "int8 quick", "int8 silent"]
+            assert all(isinstance(one.session, Session) for one in candidates)
             if fails:
                 raise ZeroDivisionError
     except ZeroDivisionError:
@@ -245,29 +336,54 @@ def test_every_graph_enters_on_every_target_and_all_sessions_are_closed(
     assert (progress.stages["compile"].total, progress.stages["compile"].done) == (4, 4)
 
 
-def test_a_target_that_fails_to_enter_closes_those_before_it(
+def broken(*_: object) -> EngineFile:
+    raise BackendError("no", "hint")
+
+
+def test_one_of_several_targets_that_fails_is_shown_and_the_others_go_on(
     tmp_path: Path, fake_backends: dict[str, FakeBackend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> EngineFile:
-        raise BackendError("no", "hint")
-
     monkeypatch.setattr(fake_backends["silent"], "compile", broken)
-    graphs: dict[Precision, tuple[Path, tuple[LayerEntry, ...]]] = {"fp32": (tmp_path / "a.onnx", ())}
-    with (
-        pytest.raises(BackendError),
-        enter_all(["quick", "silent"], graphs, tmp_path, make_spec(), EngineOptions(), SilentProgress()),
-    ):
-        pass
+    graphs: dict[Precision, Graph] = {"fp32": Graph(tmp_path / "a.onnx", (), NO_ERROR)}
+    progress = RecordingProgress()
+    with enter_all(["quick", "silent"], graphs, tmp_path, make_spec(), EngineOptions(), progress) as entered:
+        assert entered[1] == Failed("fp32", "silent", "no")
+        assert progress.stages["compile"].notes == ["fp32 on silent failed: no"]
     assert [engine.closed for engine in fake_backends["quick"].engines] == [1]
 
 
+def test_the_only_target_that_fails_is_an_error_and_closes_what_was_opened(
+    tmp_path: Path, fake_backends: dict[str, FakeBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick, calls = fake_backends["quick"], iter([quick_file := EngineFile(tmp_path / "a.onnx", {}, None)])
+    monkeypatch.setattr(quick, "compile", lambda *_: next(calls, None) or broken())
+    graphs: dict[Precision, Graph] = {
+        "fp32": Graph(quick_file.path, (), NO_ERROR),
+        "int8": Graph(quick_file.path, (), NO_ERROR),
+    }
+    with (
+        pytest.raises(BackendError, match="no"),
+        enter_all(["quick"], graphs, tmp_path, make_spec(), EngineOptions(), SilentProgress()),
+    ):
+        pass
+    assert [engine.closed for engine in quick.engines] == [1]
+
+
 def test_auto_stands_for_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "installed_backends", lambda: ["b", "a"])
-    assert resolve_targets("auto") == ["b", "a"]
+    monkeypatch.setattr(module, "installed_backends", lambda: ["onnxruntime", "openvino"])
+    assert resolve_targets("auto") == ["onnxruntime", "openvino"]
     monkeypatch.setattr(module, "installed_backends", list)
     with pytest.raises(BackendUnavailableError) as caught:
         resolve_targets("auto")
     assert "pip install" in caught.value.hint
+
+
+@pytest.mark.parametrize("target", ["auto", "openvino", "onnxruntime"])
+def test_a_device_that_is_not_here_is_refused_with_those_that_are(target: str) -> None:
+    assert resolve_targets("auto", "CPU") == list(BACKENDS)
+    with pytest.raises(BackendError, match="no device 'TPU'") as caught:
+        resolve_targets(target, "TPU")
+    assert "has CPU" in caught.value.hint
 
 
 def test_a_target_by_name_must_run_here(monkeypatch: pytest.MonkeyPatch) -> None:

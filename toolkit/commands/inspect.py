@@ -38,16 +38,19 @@ def show(bundle: Bundle) -> None:
     height, width, channels = spec.image_shape
     steps = ", ".join(type(step).__name__ for step in spec.preprocess.steps) or "none"
     accuracy, latency = manifest.accuracy, manifest.latency_ms
-    distance = manifest.probe.distance
+    distance, error = manifest.probe.distance, manifest.error
+    reduced = ", INT8 weights of 7 bits" if manifest.reduced_range else ""
     probe = manifest.probe.reason if distance is None else f"distance {distance:.2g}, limit {manifest.probe.limit:g}"
     facts = [
         ["model", f"{spec.name}: {height}x{width}x{channels} {spec.preprocess.color} in, {spec.classes} classes out"],
         ["preprocessing", f"{steps}; mean {list(spec.preprocess.mean)}, std {list(spec.preprocess.std)}"],
-        ["graph", f"{manifest.precision}, batch {manifest.batch}"],
+        ["graph", f"{manifest.precision}, batch {manifest.batch}{reduced}"],
         ["target", f"{manifest.target} {manifest.backend_version}, {manifest.threads} threads"],
         ["written by", f"toolkit {manifest.toolkit_version}"],
         ["probe", probe],
     ]
+    if error.logits_sqnr_db is not None:
+        facts.append(["error", f"SQNR of the logits {error.logits_sqnr_db:.1f} dB on {error.images:,} images"])
     if accuracy:
         facts.append(
             [
@@ -63,12 +66,15 @@ def show(bundle: Bundle) -> None:
             f"{name} {milliseconds(value)} ms"
             for name, value in (("p50", latency.p50), ("p90", latency.p90), ("p99", latency.p99))
         )
-        facts.append(["latency", f"{values} at batch 1, when it was built"])
+        facts.append(["latency", f"{values} at batch {manifest.batch.best}, when it was built"])
     else:
         facts.append(["latency", f"not measured: {manifest.latency_reason}"])
     print_table(str(bundle.path), ["", ""], facts)
-    layers = [[layer.name, f"{layer.macs:,}", layer.asked, layer.reached, layer.reason] for layer in manifest.layers]
-    print_table("layers", ["layer", ">multiply-adds", "asked", "executed", "why not"], layers)
+    layers = [
+        [layer.name, f"{layer.macs:,}", layer.asked, layer.reached, points(layer.sqnr_db, 1), layer.reason]
+        for layer in manifest.layers
+    ]
+    print_table("layers", ["layer", ">multiply-adds", "asked", "executed", ">SQNR dB", "why not"], layers)
     files = [[name, size(entry.size), entry.sha256[:16]] for name, entry in sorted(manifest.files.items())]
     print_table("files", ["file", ">size", "sha256"], files)
     say("every file is as it was built")

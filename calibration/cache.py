@@ -1,0 +1,99 @@
+"""Calibrations that are kept: reused where graph, images and method are the same; otherwise it is said what changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from calibration.calibration import Calibration, RequestedMethod, calibrate, parse_calibration
+from calibration.placement import Plan
+from export.reference import reference_version
+from runtime import canonical
+from runtime.cache import read_entry, write_entry
+from runtime.datasets import Dataset
+from runtime.errors import DataError
+from runtime.progress import Progress
+from runtime.spec import ModelSpec
+
+
+def cached_calibration(
+    fp32_path: Path,
+    plan: Plan,
+    dataset: Dataset,
+    spec: ModelSpec,
+    method: RequestedMethod,
+    reduced_range: bool,
+    cache_dir: Path | None,
+    progress: Progress,
+) -> Calibration:
+    """`calibrate`, or what it gave the last time.
+
+    A calibration is kept under the model's name and the digest of all that it was made from. Where there is none, or it
+    is damaged, it is made again.
+
+    Args:
+        fp32_path: as the others here, for `calibrate`.
+        plan: the same.
+        dataset: the same.
+        spec: the same.
+        method: the same.
+        reduced_range: the same.
+        cache_dir: the cache folder; None keeps nothing.
+        progress: as for `calibrate`.
+    """
+    if cache_dir is None:
+        return calibrate(fp32_path, plan, dataset, spec, method, reduced_range, progress)
+    folder = cache_dir / "calibrations"
+    made_from = {
+        "the graph": canonical.digest_file(fp32_path),
+        "the images": dataset.digest(),
+        "the method": method,
+        "the range of weights": "reduced" if reduced_range else "full",
+        "ONNX Runtime": reference_version(),
+    }
+    path = folder / f"{spec.name}-{canonical.digest(made_from)}"
+    with progress.stage("look for a calibration", None) as stage:
+        found = read_calibration_entry(path)
+        if found:
+            stage.note(f"reused, since graph, images and method are the same: {path}")
+            return found
+        stage.note(f"calibrating: {'the one in the cache is damaged' if path.exists() else changed(path, made_from)}")
+    calibration = calibrate(fp32_path, plan, dataset, spec, method, reduced_range, progress)
+    write_entry(path, canonical.to_bytes(calibration))
+    return calibration
+
+
+def read_calibration_entry(path: Path) -> Calibration | None:
+    """A calibration that was kept; None where there is none, or it is damaged or of an older form."""
+    data = read_entry(path)
+    if data is None:
+        return None
+    try:
+        return parse_calibration(data, path)
+    except DataError:
+        return None
+
+
+def changed(path: Path, made_from: dict[str, str]) -> str:
+    """What differs from the newest calibration that is kept of a model of this name."""
+    name = path.name.rpartition("-")[0]
+    others = [other for other in path.parent.glob("*") if other.name.rpartition("-")[0] == name]
+    kept = [entry for other in sorted(others, key=age) if (entry := read_calibration_entry(other))]
+    if not kept:
+        return f"none of {name} in the cache yet"
+    last = kept[0]
+    then = {
+        "the graph": last.model_digest,
+        "the images": last.images_digest,
+        "the method": last.requested,
+        "the range of weights": "reduced" if last.reduced_range else "full",
+    }
+    differ = [what for what, value in then.items() if made_from[what] != value]
+    return f"the one in the cache differs in {' and '.join(differ) or 'the version of ONNX Runtime'}"
+
+
+def age(path: Path) -> float:
+    """For sorting, the newest first; a file that has gone is the oldest."""
+    try:
+        return -path.stat().st_mtime
+    except OSError:
+        return 0.0

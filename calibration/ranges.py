@@ -1,0 +1,50 @@
+"""What leaves float16's range on the calibration images, and so stays in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from calibration.observers import Range
+from export.float16 import LARGEST, float_tensors
+from export.front import IMAGE
+from export.graph import initializers
+from export.reference import open_reference
+from runtime.progress import Stage, advance_or_stop
+
+HEADROOM = 2.0  # other images reach further than those that were seen
+
+
+def wide_nodes(model: onnx.ModelProto, images: Iterable[NDArray[np.uint8]], stage: Stage) -> dict[str, str]:
+    """Stream images through the FP32 graph and name the nodes that a float16 one must keep in float32.
+
+    Args:
+        model: the FP32 graph.
+        images: batches, uint8 (n, H, W, C).
+        stage: advanced by the number of images.
+
+    Returns:
+        Each node that reads or gives a tensor beyond half of float16's range, with the reason.
+
+    Raises:
+        DataError: a tensor holds NaN or infinity.
+    """
+    constants = initializers(model.graph)
+    floats = float_tensors(model)
+    made = [name for node in model.graph.node for name in node.output if name in floats and name not in constants]
+    ranges = [Range(name) for name in made]
+    session = open_reference(model, made)
+    for batch in images:
+        for entry, values in zip(ranges, session.run(None, {IMAGE: batch}), strict=True):
+            entry.update(values)
+        advance_or_stop(stage, len(batch))
+    largest = {entry.name: entry.largest for entry in ranges}
+    reasons = {}
+    for node in model.graph.node:
+        reached = max((largest.get(name, 0.0) for name in (*node.input, *node.output)), default=0.0)
+        if reached * HEADROOM > LARGEST:
+            reasons[node.name] = f"its activations reach {reached:.3g}, and float16 ends at {LARGEST:.0f}"
+    return reasons

@@ -1,0 +1,231 @@
+"""A float32 graph, with or without Q/DQ, to float16: constants converted, and a Cast where the two types meet.
+
+Left in float32: the front (its whole numbers become float16 behind it), Softmax and LRN, operators for which ONNX knows
+no float16, and the nodes that the caller names. Weights that are stored as int8 stay so; the scales become float16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper, shape_inference
+
+from export.front import FRONT_OFFSET_OUTPUT, FRONT_PREFIX, FRONT_SCALED_OUTPUT
+from export.graph import consumers, initializers, producers, replace_initializer
+
+LARGEST = float(np.finfo(np.float16).max)
+SMALLEST_NORMAL = float(np.finfo(np.float16).smallest_normal)
+#: Five squares of LRN's overflow from 115 on; a softmax in float16 would hide what logits tell.
+FLOAT32_OPERATORS = frozenset({"LRN", "Softmax", "LogSoftmax"})
+#: Their attributes say that they give float32.
+FLOAT32_SOURCES = frozenset({"Cast", "Constant", "ConstantOfShape", "EyeLike", "RandomNormal", "RandomUniform"})
+FRONT_STEPS = 128
+
+
+def scale_front(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Divide the front's whole numbers by 128, and multiply the first layer's weight by it: both exact.
+
+    Folded weights are in units of pixels; a twentieth of lenet's first layer would be subnormal in float16.
+
+    Args:
+        model: a float32 graph. One whose front is not folded into its first layer is returned as it is.
+
+    Returns:
+        A changed copy; the layer reads the tensor `FRONT_SCALED_OUTPUT`.
+    """
+    scaled = onnx.ModelProto()
+    scaled.CopyFrom(model)
+    graph = scaled.graph
+    users = consumers(graph).get(FRONT_OFFSET_OUTPUT, [])
+    if len(users) != 1 or users[0].op_type != "Conv":
+        return scaled
+    (conv,) = users
+    weight = numpy_helper.to_array(initializers(graph)[conv.input[1]])
+    replace_initializer(graph, conv.input[1], weight * np.float32(FRONT_STEPS))
+    graph.initializer.append(numpy_helper.from_array(np.array(1 / FRONT_STEPS, np.float32), "front/step"))
+    multiply = helper.make_node(
+        "Mul", [FRONT_OFFSET_OUTPUT, "front/step"], [FRONT_SCALED_OUTPUT], f"{FRONT_PREFIX}step"
+    )
+    graph.node.insert(list(graph.node).index(conv), multiply)
+    conv.input[0] = FRONT_SCALED_OUTPUT
+    return scaled
+
+
+def to_float16(model: onnx.ModelProto, keep: Mapping[str, str]) -> tuple[onnx.ModelProto, dict[str, str]]:
+    """A copy of a graph in float16.
+
+    Args:
+        model: float32, opset 19 or newer where it holds Q/DQ (older ones have no float16 scales).
+        keep: nodes that stay float32, with the reason.
+
+    Returns:
+        The graph, and every Conv, Gemm and MatMul that stays float32, with the reason.
+    """
+    converted = onnx.ModelProto()
+    converted.CopyFrom(model)
+    graph = converted.graph
+    kept = kept_nodes(converted, keep)
+    types = float_tensors(converted)
+    constants = initializers(graph)
+    casts: dict[tuple[str, int], str] = {}  # (tensor, type) -> the tensor's copy in that type
+    nodes: list[onnx.NodeProto] = []
+
+    def in_type(name: str, wanted: int) -> str:
+        """The name of a float tensor in a type; a constant is converted, another tensor gets one Cast."""
+        if types[name] == wanted:
+            return name
+        if (name, wanted) not in casts:
+            other = f"{name}/{'float16' if wanted == TensorProto.FLOAT16 else 'float32'}"
+            casts[name, wanted] = other
+            if name in constants:
+                array = numpy_helper.to_array(constants[name])
+                graph.initializer.append(numpy_helper.from_array(array.astype(np.float16), other))
+            else:
+                nodes.append(helper.make_node("Cast", [name], [other], other, to=wanted))
+        return casts[name, wanted]
+
+    for node in graph.node:
+        wanted = TensorProto.FLOAT if node.name in kept else TensorProto.FLOAT16
+        for index, name in enumerate(node.input):
+            if name in types:
+                takes = wanted if index not in float32_inputs(node, converted) else TensorProto.FLOAT
+                node.input[index] = in_type(name, takes)
+        if wanted == TensorProto.FLOAT:
+            for name in captured(node) & types.keys():
+                rename_captured(node, name, in_type(name, TensorProto.FLOAT))
+        else:
+            types.update({name: wanted for name in node.output if name in types})
+        nodes.append(node)
+
+    for output in graph.output:  # stays float32, under its name
+        if types.get(output.name) == TensorProto.FLOAT16:
+            maker = next(node for node in nodes if output.name in node.output)
+            half = f"{output.name}/float16"
+            for node in nodes:
+                node.input[:] = [half if name == output.name else name for name in node.input]
+            maker.output[:] = [half if name == output.name else name for name in maker.output]
+            nodes.append(helper.make_node("Cast", [half], [output.name], output.name, to=TensorProto.FLOAT))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    drop_unused_constants(graph)
+    onnx.checker.check_model(converted, full_check=True)
+    layers = {node.name for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")}
+    return converted, {name: reason for name, reason in kept.items() if name in layers}
+
+
+def kept_nodes(model: onnx.ModelProto, keep: Mapping[str, str]) -> dict[str, str]:
+    """The nodes that stay float32, with the reason."""
+    graph = model.graph
+    constants = initializers(graph)
+    made_by, used_by = producers(graph), consumers(graph)
+    kept = dict(keep)
+    for node in graph.node:
+        if node.name in kept:
+            continue
+        if node.name.startswith(FRONT_PREFIX):
+            kept[node.name] = "it belongs to the front"
+        elif node.op_type in FLOAT32_OPERATORS | FLOAT32_SOURCES or captured(node):
+            kept[node.name] = f"{node.op_type} is kept in float32"
+        elif not knows_float16(node, model):
+            kept[node.name] = f"{node.op_type} is not defined for float16"
+        else:
+            reason = unfit_constant(node, constants)
+            if reason:
+                kept[node.name] = reason
+    # A layer whose int8 weight has a scale that float16 cannot hold goes with its DequantizeLinear.
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.name in kept:
+            for user in used_by[node.output[0]]:
+                kept.setdefault(user.name, kept[node.name])
+    # Q takes what the node before it gives, and DQ gives what the nodes behind it take: no Cast between.
+    for node in graph.node:
+        source = made_by.get(node.input[0]) if node.op_type == "QuantizeLinear" else None
+        if source is not None and source.name in kept:
+            kept.setdefault(node.name, kept[source.name])
+    for node in graph.node:
+        users = used_by[node.output[0]] if node.op_type == "DequantizeLinear" else []
+        if users and all(user.name in kept for user in users):
+            kept.setdefault(node.name, kept[users[0].name])
+    return kept
+
+
+def unfit_constant(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> str:
+    """Why a node's constants cannot be float16; empty where they can."""
+    for index, name in enumerate(node.input):
+        if name not in constants or constants[name].data_type != TensorProto.FLOAT:
+            continue
+        magnitudes = np.abs(numpy_helper.to_array(constants[name]))
+        finite = magnitudes[np.isfinite(magnitudes)]
+        if finite.size and finite.max() > LARGEST:
+            return f"its constant {name} reaches {finite.max():.3g}, and float16 ends at {LARGEST:.0f}"
+        is_scale = node.op_type in ("QuantizeLinear", "DequantizeLinear") and index == 1
+        if is_scale and finite.min() < SMALLEST_NORMAL:
+            return f"the scale {name} is {finite.min():.3g}, too small for float16"
+    return ""
+
+
+def float_tensors(model: onnx.ModelProto) -> dict[str, int]:
+    """The float32 tensors of a graph, constants included, by name."""
+    graph = shape_inference.infer_shapes(model).graph
+    values = {
+        value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.input, *graph.output)
+    }
+    values.update({entry.name: entry.data_type for entry in graph.initializer})
+    return {name: kind for name, kind in values.items() if kind == TensorProto.FLOAT}
+
+
+def knows_float16(node: onnx.NodeProto, model: onnx.ModelProto) -> bool:
+    """Whether ONNX defines a node for float16, as far as its first output goes."""
+    schema = schema_of(node, model)
+    return schema is not None and (
+        "tensor(float16)" in (types := schema.outputs[0].types) or "tensor(float)" not in types
+    )
+
+
+def float32_inputs(node: onnx.NodeProto, model: onnx.ModelProto) -> set[int]:
+    """The inputs of a node that ONNX defines for float32 alone, as the scales of Resize."""
+    schema = schema_of(node, model)
+    if schema is None:
+        return set()
+    return {
+        index
+        for index in range(len(node.input))
+        if "tensor(float16)" not in schema.inputs[min(index, len(schema.inputs) - 1)].types
+    }
+
+
+def schema_of(node: onnx.NodeProto, model: onnx.ModelProto) -> onnx.defs.OpSchema | None:
+    """ONNX's definition of an operator; None for a foreign one."""
+    version = next((entry.version for entry in model.opset_import if entry.domain == node.domain), 0)
+    try:
+        return onnx.defs.get_schema(node.op_type, version, node.domain)
+    except onnx.defs.SchemaError:
+        return None
+
+
+def captured(node: onnx.NodeProto) -> set[str]:
+    """The tensors that the branches of a node read, theirs or those around them."""
+    graphs = [entry.g for entry in node.attribute if entry.HasField("g")]
+    inner = [part for graph in graphs for part in graph.node]
+    outputs = {value.name for graph in graphs for value in graph.output}
+    return outputs.union(*(part.input for part in inner), *(captured(part) for part in inner)) - {""}
+
+
+def rename_captured(node: onnx.NodeProto, old: str, new: str) -> None:
+    """Let the branches of a node read another tensor."""
+    for entry in node.attribute:
+        if entry.HasField("g"):
+            for part in entry.g.node:
+                part.input[:] = [new if name == old else name for name in part.input]
+                rename_captured(part, old, new)
+
+
+def drop_unused_constants(graph: onnx.GraphProto) -> None:
+    """Remove the constants that no node reads."""
+    used = {name for node in graph.node for name in (*node.input, *captured(node))}
+    used |= {output.name for output in graph.output}
+    left = [entry for entry in graph.initializer if entry.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(left)

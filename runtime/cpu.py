@@ -1,0 +1,46 @@
+"""What this machine's CPU is and can do, as far as it changes answers."""
+
+from __future__ import annotations
+
+import platform
+from contextlib import suppress
+from functools import cache
+
+CPUINFO = "/proc/cpuinfo"
+# Those lines of it that are the same for every processor of a kind, on x86 and on ARM.
+FACTS = frozenset(
+    {
+        *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
+        *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features"),
+    }
+)
+VNNI = frozenset({"avx512_vnni", "avx_vnni"})
+
+
+@cache
+def cpu_identity() -> dict[str, str]:
+    """What tells kinds of processors apart: their names in a virtual machine do not."""
+    facts = {"machine": platform.machine()}
+    with suppress(OSError), open(CPUINFO, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            name, _, value = (part.strip() for part in line.partition(":"))
+            if not name:
+                break  # the end of the first processor
+            if name in FACTS:
+                facts[name] = value
+    return facts
+
+
+def cpu_features() -> frozenset[str]:
+    """The features that Linux names, in its words. Empty where it does not tell."""
+    facts = cpu_identity()
+    return frozenset((facts.get("flags") or facts.get("Features") or "").split())
+
+
+def saturates() -> bool:
+    """Whether INT8 products are added in pairs in 16 bits that saturate: on x86 without VNNI.
+
+    Two products of a uint8 activation and an int8 weight reach 64,770 there, and 16 bits end at 32,767. Weights of at
+    most 64 (7 bits, the "reduced range") keep every pair in range.
+    """
+    return cpu_identity()["machine"] in ("x86_64", "AMD64") and not VNNI & cpu_features()

@@ -1,0 +1,112 @@
+"""Every precision through the real pipeline; the same inputs give the same bytes; calibrations are reused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+
+from calibration.calibration import read_calibration
+from runtime.bundle import Bundle
+from tests.command import assert_clean_failure, toolkit
+
+FILES = ("model.onnx", "calibration.json", "probe.npz")
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision", "least_db", "share"),
+    [(["--fp16"], "fp16", 50, 0.52), (["--int8", "--fp16"], "int8-fp16", 35, 0.3)],
+)
+def test_float16_is_built_and_the_type_that_runs_is_named(
+    tmp_path: Path, lenet_build: dict, flags: list[str], precision: str, least_db: float, share: float
+) -> None:
+    done = toolkit("build", "lenet", *flags, "--target", "openvino", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["precision"], result["bundle"]) == (precision, f"lenet-{precision}-openvino")
+    assert result["error"]["logits_sqnr_db"] > least_db
+    assert result["accuracy"]["drop_points"] <= 0.05
+    float32, row = result["race"]
+    assert row["size_bytes"] < share * float32["size_bytes"]
+    asked = "int8" if "int8" in precision else "fp16"
+    assert {layer["asked"] for layer in result["layers"]} == {asked}
+    manifest = Bundle.open(tmp_path / result["bundle"]).manifest
+    executed = {layer.reached for layer in manifest.layers}
+    assert executed in ({"int8"}, {"fp32"}, {"fp16"})
+    if executed == {"fp32"}:  # a CPU without float16 arithmetic: it is said, and why that is no gain
+        assert {layer.reason for layer in manifest.layers} == {"openvino runs it in fp32"}
+        assert "it runs nothing of this graph in float16" in result["warnings"][0]
+    assert toolkit("verify", result["bundle"], cwd=tmp_path).returncode == 0
+    types = {entry.data_type for entry in onnx.load(tmp_path / result["bundle"] / "model.onnx").graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in types
+
+
+def test_without_a_flag_precisions_race_and_the_table_tells_why(tmp_path: Path) -> None:
+    done = toolkit("build", "lenet", "--calib-images", 64, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "judge precisions" in done.stderr
+    manifest = Bundle.open(tmp_path / "lenet-auto").manifest
+    assert f"chosen: {manifest.precision} on {manifest.target}" in done.stdout
+    for row in ("fp32 ", "fp16 ", "int8 ", "int8-fp16 "):
+        assert f"\n {row}" in done.stdout
+    assert "int8 on onnxruntime cannot win: it runs nothing of this graph in INT8" in done.stdout
+    assert ("calibration.json" in manifest.files) == ("int8" in manifest.precision)
+
+
+def test_two_builds_in_two_folders_give_the_same_bytes(lenet_bundle: Path, tmp_path: Path) -> None:
+    arguments = ("build", "lenet", "--int8", "--target", "openvino", "--threads", 1, "--cache-dir", "cache")
+    first = toolkit(*arguments, "-o", "deep/er/one", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "none of lenet in the cache yet" in first.stderr
+    for name in FILES:
+        assert (tmp_path / "deep/er/one" / name).read_bytes() == (lenet_bundle / name).read_bytes(), name
+    again = toolkit(*arguments, "-o", "two", cwd=tmp_path)
+    assert "reused" in again.stderr and "calibrate:" not in again.stderr
+    for name in FILES:
+        assert (tmp_path / "two" / name).read_bytes() == (lenet_bundle / name).read_bytes(), name
+
+
+class TestExport:
+    """`toolkit export`: one file."""
+
+    def test_writes_what_a_build_would_hold(self, lenet_bundle: Path, tmp_path: Path) -> None:
+        done = toolkit("export", "lenet", "--int8", "-o", "new/model.onnx", "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout)
+        assert (tmp_path / "new/model.onnx").read_bytes() == (lenet_bundle / "model.onnx").read_bytes()
+        assert [path.name for path in (tmp_path / "new").iterdir()] == ["model.onnx"]
+        assert result["file"] == "new/model.onnx" and result["error"]["logits_sqnr_db"] > 30
+        assert [layer["name"] for layer in result["layers"]] == ["conv1", "conv2", "fc1", "fc2", "fc3"]
+
+    def test_is_float32_without_a_flag(self, tmp_path: Path) -> None:
+        done = toolkit("export", "lenet-28", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "wrote lenet-28-fp32.onnx" in done.stdout
+        onnx.checker.check_model(onnx.load(tmp_path / "lenet-28-fp32.onnx"), full_check=True)
+
+    def test_an_existing_file_is_kept(self, tmp_path: Path) -> None:
+        (tmp_path / "mine.onnx").write_text("mine")
+        assert_clean_failure(toolkit("export", "lenet", "-o", "mine.onnx", cwd=tmp_path), "mine.onnx", "--force")
+        assert (tmp_path / "mine.onnx").read_text() == "mine"
+
+    @pytest.mark.parametrize("command", ["export", "calibrate"])
+    def test_a_failure_leaves_neither_file_nor_folder(self, tmp_path: Path, command: str) -> None:
+        (tmp_path / "empty").mkdir()
+        done = toolkit(command, "lenet", "--data", "empty", "-o", "new/file", cwd=tmp_path)
+        assert_clean_failure(done, "no images in empty")
+        assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+        done = toolkit(command, "lenett", "-o", "new/file", cwd=tmp_path)
+        assert_clean_failure(done, "lenett")
+        (tmp_path / "file").touch()
+        assert_clean_failure(toolkit(command, "lenet", "-o", "file/x", cwd=tmp_path), "file/x")
+
+
+def test_calibrate_writes_what_a_build_would_hold(lenet_bundle: Path, tmp_path: Path) -> None:
+    done = toolkit("calibrate", "lenet", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "method: minmax; SQNR of the logits on 256 held-out images" in done.stdout
+    written = tmp_path / "lenet-calibration.json"
+    assert written.read_bytes() == (lenet_bundle / "calibration.json").read_bytes()
+    assert read_calibration(written).images == 768

@@ -1,0 +1,85 @@
+"""`toolkit calibrate`: only calibration.json."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.console import make_progress, print_json, print_table, say
+from toolkit.options import FILE, FOLDER, cache_option, calibration_options, output_options, weights_option
+
+if TYPE_CHECKING:
+    from calibration.calibration import Calibration, RequestedMethod
+
+
+@click.command()
+@click.argument("model")
+@click.option("-o", "--output", type=FILE, help="The file.  [default: MODEL-calibration.json]")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@weights_option
+@click.option("--data", "--calib-data", "data", type=FOLDER, help="The images.  [default: the model's own]")
+@calibration_options
+@cache_option
+@output_options
+def command(
+    model: str,
+    output: Path | None,
+    force: bool,
+    weights: Path | None,
+    data: Path | None,
+    calib_images: int | None,
+    method: RequestedMethod | None,
+    reduce_range: bool | None,
+    cache_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Find the INT8 thresholds of MODEL, a model of the zoo, and write them as calibration.json.
+
+    Three quarters of the images give histograms; the other quarter judges the methods. Where --data holds two sets, the
+    training half is taken. Labels are not needed.
+    """
+    from runtime.backend import installed_backends
+    from toolkit.output_file import place_for
+    from toolkit.source import make_source
+    from toolkit.zoo import get_zoo_model
+
+    entry = get_zoo_model(model)
+    path = output or Path(f"{entry.name}-calibration.json")
+    progress = make_progress()
+    with place_for(path, force=force), tempfile.TemporaryDirectory() as folder:
+        source = make_source(
+            entry, weights, data, calib_images, method, None, reduce_range, installed_backends(), cache_dir, progress
+        )
+        from calibration.calibration import write_calibration
+        from toolkit.graphs import calibrate_graph, export_fp32
+
+        exported = export_fp32(source, source.samples, Path(folder) / "fp32.onnx", progress)
+        calibration = calibrate_graph(source, exported.path, progress)
+        write_calibration(path, calibration)
+    if as_json:
+        print_json({"model": entry.name, "file": str(path), "calibration": calibration})
+        return
+    show(entry.name, calibration)
+    say(f"wrote {path}")
+
+
+def show(model: str, calibration: Calibration) -> None:
+    """The thresholds, and how they came about."""
+    rows = [
+        [
+            name,
+            *(f"{value:.4g}" for value in (scale.minimum, scale.maximum, scale.threshold, scale.scale)),
+            scale.source,
+        ]
+        for name, scale in calibration.tensors.items()
+    ]
+    columns = ["activation", ">minimum", ">maximum", ">threshold", ">scale", "by"]
+    print_table(f"{model}, from {calibration.images:,} images", columns, rows)
+    if calibration.compared:
+        judged = ", ".join(f"{method} {value:.1f} dB" for method, value in calibration.compared.items())
+        say(f"method: {calibration.method}; SQNR of the logits on {calibration.held_out:,} held-out images: {judged}")
+    if calibration.reduced_range:
+        say("judged with INT8 weights that use 7 of their 8 bits: a CPU engine here would overflow with all 8")

@@ -1,0 +1,121 @@
+"""`toolkit export`: only the ONNX file, at the precision asked for."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.console import make_progress, points, print_json, print_table, say, size
+from toolkit.options import (
+    FILE,
+    FOLDER,
+    batch_option,
+    cache_option,
+    calibration_options,
+    output_options,
+    pick_precision,
+    precision_options,
+    weights_option,
+)
+
+if TYPE_CHECKING:
+    from calibration.calibration import RequestedMethod
+    from runtime.spec import BatchRange
+
+
+@click.command()
+@click.argument("model")
+@precision_options
+@click.option("-o", "--output", type=FILE, help="The file.  [default: MODEL-PRECISION.onnx]")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@weights_option
+@click.option(
+    "--calib-data", "--data", type=FOLDER, help="Images to check and calibrate with.  [default: the model's own]"
+)
+@calibration_options
+@batch_option
+@cache_option
+@output_options
+def command(
+    model: str,
+    fp32: bool,
+    fp16: bool,
+    int8: bool,
+    output: Path | None,
+    force: bool,
+    weights: Path | None,
+    calib_data: Path | None,
+    calib_images: int | None,
+    method: RequestedMethod | None,
+    reduce_range: bool | None,
+    batch: BatchRange | None,
+    cache_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Write the ONNX file of MODEL, a model of the zoo, and nothing else.
+
+    Without --fp16 or --int8 it is in float32. The graph takes uint8 images (batch, height, width, channels) and gives
+    probabilities. It is held to PyTorch's answers on real images; a float16 or INT8 one is compared with it layer by
+    layer.
+    """
+    from runtime.backend import installed_backends
+    from toolkit.output_file import place_for
+    from toolkit.source import make_source
+    from toolkit.zoo import get_zoo_model
+
+    entry = get_zoo_model(model)
+    precision = pick_precision(fp32, fp16, int8) or "fp32"
+    path = output or Path(f"{entry.name}-{precision}.onnx")
+    progress = make_progress()
+    with place_for(path, force=force), tempfile.TemporaryDirectory() as folder:
+        source = make_source(
+            entry,
+            weights,
+            calib_data,
+            calib_images,
+            method,
+            batch,
+            reduce_range,
+            installed_backends(),
+            cache_dir,
+            progress,
+        )
+        from runtime.folder import write_atomically
+        from toolkit.graphs import export_fp32, make_graphs
+
+        exported = export_fp32(source, source.samples, Path(folder) / "fp32.onnx", progress)
+        graph = make_graphs(source, exported.path, (precision,), progress).by_precision[precision]
+        data = graph.path.read_bytes()
+        write_atomically(path, data)
+    if as_json:
+        print_json(
+            {
+                "model": entry.name,
+                "precision": precision,
+                "file": str(path),
+                "size_bytes": len(data),
+                "parity": exported.parity,
+                "error": graph.error,
+                "layers": [
+                    {"name": layer.name, "asked": layer.asked, "reason": layer.reason, "sqnr_db": layer.sqnr_db}
+                    for layer in graph.layers
+                ],
+                "warnings": exported.warnings,
+            }
+        )
+        return
+    rows = [
+        [layer.name, f"{layer.macs:,}", layer.asked, points(layer.sqnr_db, 1), layer.reason] for layer in graph.layers
+    ]
+    print_table(f"{entry.name}, {precision}", ["layer", ">multiply-adds", "type", ">SQNR dB", "why not"], rows)
+    for warning in exported.warnings:
+        say(f"warning: {warning}")
+    say(f"PyTorch's logits and the FP32 graph's differ by {max(row.max_error for row in exported.parity):.1e} at most")
+    if graph.error.logits_sqnr_db is not None:
+        say(
+            f"logits: SQNR {graph.error.logits_sqnr_db:.1f} dB on {graph.error.images:,} images, against the FP32 graph"
+        )
+    say(f"wrote {path} ({size(len(data))})")

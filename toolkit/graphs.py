@@ -1,0 +1,168 @@
+"""A model of the zoo to ONNX graphs: exported once, and converted to each precision that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from msgspec import structs
+from numpy.typing import NDArray
+
+from calibration.cache import cached_calibration
+from calibration.calibration import BATCH, Calibration, RequestedMethod, logits_of
+from calibration.errors import measure_sqnr
+from calibration.placement import Plan, plan
+from calibration.quantize import HALVED, QUANTIZED, at_precision, require_quantizable
+from calibration.ranges import wide_nodes
+from export.graph import producers
+from export.module import ExportResult, export_module
+from runtime.datasets import Dataset, batches, evenly_spaced, split_held_out
+from runtime.manifest import GraphError, LayerEntry
+from runtime.probe import PROBE_IMAGES
+from runtime.progress import Progress
+from runtime.race import Graph
+from runtime.spec import BatchRange, ModelSpec, Precision
+from toolkit.zoo import ZooModel
+from toolkit.zoo.weights import load_weights
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where graphs come from.
+
+    Attributes:
+        model: of the zoo.
+        weights: a safetensors file; None takes the model's own.
+        pool: the images that there are; parity and probe take some of them.
+        calib_images: how many of them thresholds, ranges and errors are taken from.
+        method: how thresholds are found.
+        batch: sizes to serve.
+        reduced_range: INT8 weights use 7 of their 8 bits, so that no CPU overflows.
+        cache_dir: where calibrations are kept; None keeps none.
+    """
+
+    model: ZooModel
+    weights: Path | None
+    pool: Dataset
+    calib_images: int
+    method: RequestedMethod
+    batch: BatchRange
+    reduced_range: bool
+    cache_dir: Path | None
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.model.spec
+
+    @property
+    def images(self) -> Dataset:
+        """What is calibrated with, evenly spaced."""
+        return evenly_spaced(self.pool, self.calib_images)
+
+    @property
+    def samples(self) -> NDArray[np.uint8]:
+        """Enough images for the largest batch and for the probe, uint8 (n, H, W, C)."""
+        count = max(self.batch.largest, PROBE_IMAGES)
+        return next(batches(evenly_spaced(self.pool, count), self.spec, count))
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """What was made.
+
+    Attributes:
+        by_precision: FP32 first.
+        calibration: that the INT8 graphs were made with; None where none was needed.
+    """
+
+    by_precision: dict[Precision, Graph]
+    calibration: Calibration | None
+
+
+def export_fp32(source: Source, samples: NDArray[np.uint8], path: Path, progress: Progress) -> ExportResult:
+    """The FP32 graph, held to PyTorch's answers on some images, uint8 (n, H, W, C).
+
+    Raises:
+        ToolkitError: weights or images that do not fit, or an export that fails or answers otherwise.
+    """
+    module = source.model.make()
+    load_weights(module, source.weights or source.model.weights)
+    return export_module(module.eval(), source.spec, samples, path, source.batch, progress)
+
+
+def make_graphs(source: Source, fp32_path: Path, precisions: Sequence[Precision], progress: Progress) -> Graphs:
+    """The FP32 graph and the others that are wanted, as files beside it.
+
+    Raises:
+        DataError: an image cannot be read, or a tensor holds NaN or infinity.
+        ModelError: INT8 is wanted, and there is no layer that can be quantized.
+    """
+    model = onnx.load(fp32_path)
+    planned = plan(model)
+    calibration = None
+    if QUANTIZED.intersection(precisions) and not planned.quantized_already:
+        calibration = calibrate_graph(source, fp32_path, progress)
+    wide: dict[str, str] = {}
+    if HALVED.intersection(precisions):
+        with progress.stage("look for what float16 cannot hold", len(source.images)) as stage:
+            wide = wide_nodes(model, batches(source.images, source.spec, BATCH), stage)
+    made: dict[Precision, Graph] = {"fp32": Graph(fp32_path, layer_entries(planned, "fp32", {}), GraphError(None, 0))}
+    for precision in precisions:
+        if precision != "fp32":
+            converted, kept = at_precision(model, precision, calibration, wide)
+            path = fp32_path.with_name(f"{precision}.onnx")
+            path.write_bytes(converted.SerializeToString(deterministic=True))
+            layers = layer_entries(planned, precision, kept)
+            made[precision] = with_errors(Graph(path, layers, GraphError(None, 0)), model, converted, source, progress)
+    return Graphs(made, calibration)
+
+
+def calibrate_graph(source: Source, fp32_path: Path, progress: Progress) -> Calibration:
+    """The thresholds of the FP32 graph, from the cache where they are there.
+
+    Raises:
+        DataError: an image cannot be read, or a tensor holds NaN or infinity.
+        ModelError: there is no layer that can be quantized.
+    """
+    planned = plan(onnx.load(fp32_path))
+    require_quantizable(planned, source.spec.name)
+    return cached_calibration(
+        fp32_path,
+        planned,
+        source.images,
+        source.spec,
+        source.method,
+        source.reduced_range,
+        source.cache_dir,
+        progress,
+    )
+
+
+def layer_entries(planned: Plan, precision: Precision, kept: dict[str, str]) -> tuple[LayerEntry, ...]:
+    """What a graph asks of each layer that could be quantized."""
+    rest = "fp16" if precision in HALVED else "fp32"
+    entries = []
+    for layer in planned.layers:
+        asked = "int8" if precision in QUANTIZED else "fp32" if layer.name in kept else rest
+        entries.append(LayerEntry(layer.name, layer.macs, asked, "unknown", kept.get(layer.name, "")))
+    for skipped in planned.skipped:
+        asked, reason = ("fp32", kept[skipped.name]) if skipped.name in kept else (rest, skipped.reason)
+        entries.append(LayerEntry(skipped.name, skipped.macs, asked, "unknown", reason))
+    return tuple(entries)
+
+
+def with_errors(
+    graph: Graph, fp32: onnx.ModelProto, converted: onnx.ModelProto, source: Source, progress: Progress
+) -> Graph:
+    """The same with the error of each layer and of the logits, on the images that gave no thresholds."""
+    outputs = {node.name: node.output[0] for node in producers(fp32.graph).values()}
+    logits = logits_of(fp32)
+    tensors = [*dict.fromkeys([*(outputs[layer.name] for layer in graph.layers), logits])]
+    _, held_out = split_held_out(source.images)
+    with progress.stage(f"measure errors of {graph.path.stem}", len(held_out)) as stage:
+        sqnr = measure_sqnr(fp32, converted, tensors, batches(held_out, source.spec, BATCH), stage)
+    layers = tuple(structs.replace(layer, sqnr_db=sqnr[outputs[layer.name]]) for layer in graph.layers)
+    return Graph(graph.path, layers, GraphError(sqnr[logits], len(held_out)))
