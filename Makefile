@@ -6,22 +6,30 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
+# make test-runtime: an environment for each Python and each file of constraints, without PyTorch and ONNX.
+CONSTRAINTS ?=
+RUNTIME_NAME = py$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')$(addprefix -,$(basename $(notdir $(CONSTRAINTS))))
+RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,bundle_commands cli killed rebuild stopping)
+
 DEMO_BUNDLE := build/lenet-int8
-BENCHMARKS := build_time startup session_overhead int8_accuracy
+BENCHMARKS := build_time startup open_time session_overhead open_close threads int8_accuracy
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test test-runtime check-wheels lint format bench clean
 
 help:
 	@echo "make demo     build an INT8 LeNet-5 and read ten pictures of digits with it"
 	@echo "make test     run the tests (PYTEST_ARGS=... replaces '$(PYTEST_ARGS)')"
+	@echo "make test-runtime   the tests of what runs on a device, with any PYTHON from 3.10 and without PyTorch and ONNX;"
+	@echo "              CONSTRAINTS=constraints-oldest.txt takes the oldest libraries (Python 3.10), else the newest"
+	@echo "make check-wheels   whether the device's packages exist for ARM, with sizes; downloads 240 MB"
 	@echo "make lint     ruff, mypy, import-linter and codespell"
 	@echo "make format   let ruff put the code into shape"
 	@echo "make bench    run tests/benchmarks; the figures go to build/benchmarks"
 	@echo "make clean    remove build and the caches; .venv stays"
 	@echo
-	@echo "PYTHON=... chooses the interpreter: 3.11 or newer (now $(PYTHON))"
+	@echo "PYTHON=... chooses the interpreter of a new .venv: 3.11 or newer (now $(PYTHON))"
 
 demo: $(VENV)/.demo
 	$(BIN)/toolkit build lenet --int8 --force -o $(DEMO_BUNDLE)
@@ -29,6 +37,14 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-runtime:
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) here: name another Python with PYTHON=..." >&2; exit 1; }
+	@$(MAKE) --no-print-directory build/venvs/$(RUNTIME_NAME)/.ready
+	build/venvs/$(RUNTIME_NAME)/bin/python -m pytest $(PYTEST_ARGS) $(RUNTIME_TESTS)
+
+check-wheels: $(VENV)/.made
+	$(BIN)/python tests/check_wheels.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -70,3 +86,9 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "of PyTorch (README: Installation), a minute or two once they are downloaded"
 	@$(PIP) -e '.[export,cpu,train,test,dev]' || { echo "pip failed; what it says stands above. Once that is mended, run make again" >&2; exit 1; }
 	@touch $(VENV)/.demo $@
+
+build/venvs/%/.ready: pyproject.toml $(CONSTRAINTS)
+	@echo "Making build/venvs/$* with $$($(PYTHON) -V): about 0.5 GB on disk"
+	@$(PYTHON) -m venv --clear build/venvs/$* || { echo "python -m venv failed: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+	@build/venvs/$*/bin/python -m pip install -qq --disable-pip-version-check $(addprefix -c ,$(CONSTRAINTS)) -e '.[cpu,test]' || { echo "pip failed; what it says stands above" >&2; exit 1; }
+	@touch $@

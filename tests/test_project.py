@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,28 @@ def test_notice_names_the_data_that_ships() -> None:
     for folder in ("runtime/data/mnist", "examples/digits"):
         assert folder in notice
         assert (ROOT / folder).is_dir()
+
+
+def runtime_tests() -> list[str]:
+    """What `make test-runtime` runs."""
+    done = subprocess.run(["make", "-pn", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    match = re.search(r"^RUNTIME_TESTS := (.+)$", done.stdout, re.MULTILINE)
+    assert match
+    return match[1].split()
+
+
+def test_every_test_that_needs_no_pytorch_runs_on_the_oldest_python() -> None:
+    """A test of `toolkit` that names neither PyTorch nor lenet belongs into RUNTIME_TESTS of the Makefile."""
+    left_out = {str(path.relative_to(ROOT)) for path in ROOT.glob("tests/toolkit/test_*.py")} - set(runtime_tests())
+    light = [name for name in left_out if not re.search(r"\b(torch|lenet\w*)\b", (ROOT / name).read_text())]
+    assert light == []
+    assert "tests/runtime" in runtime_tests()
+
+
+def test_the_oldest_libraries_that_are_tested_are_the_lower_bounds() -> None:
+    tested = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "constraints-oldest.txt").read_text(), re.MULTILINE))
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    lists = re.findall(r"^(?:dependencies|cpu|test) = \[(.*?)\]$", text, re.MULTILINE | re.DOTALL)
+    bounds = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', " ".join(lists)))
+    assert {"numpy", "openvino", "pytest-xdist"} <= set(bounds)
+    assert {name for name, bound in bounds.items() if not f"{tested[name]}.".startswith(f"{bound}.")} == set()
