@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import onnx
@@ -25,6 +22,7 @@ from export.names import name_layers, strip_metadata
 from export.parity import ParityRow, measure_parity, normalize
 from export.rules import apply_rules
 from export.simplify import simplify
+from export.torch_cache import own_torch_cache
 from runtime.errors import ExportError
 from runtime.folder import write_atomically
 from runtime.progress import Progress
@@ -172,8 +170,7 @@ def quiet() -> Iterator[None]:
         with (
             warnings.catch_warnings(),
             contextlib.redirect_stdout(io.StringIO()),
-            tempfile.TemporaryDirectory() as cache,
-            patch.dict(os.environ, {"TORCHINDUCTOR_CACHE_DIR": cache}),
+            own_torch_cache(),
         ):
             warnings.simplefilter("ignore")
             yield

@@ -55,12 +55,6 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         command: click.Command = import_module(f"toolkit.commands.{name}").command
-        if ctx.resilient_parsing:  # a shell completes: an argument MODEL means the same in every command
-            from toolkit.options import MODEL
-
-            for parameter in command.params:
-                if parameter.name == "model":
-                    parameter.type = MODEL
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:

@@ -19,11 +19,11 @@ from calibration.quantize import HALVED, QUANTIZED, at_precision, require_quanti
 from calibration.ranges import wide_nodes
 from export.graph import producers
 from export.module import ExportResult, export_module
+from runtime.candidate import Graph
 from runtime.datasets import Dataset, batches, evenly_spaced, split_held_out
 from runtime.manifest import GraphError, LayerEntry
 from runtime.probe import PROBE_IMAGES
 from runtime.progress import Progress
-from runtime.race import Graph
 from runtime.spec import BatchRange, ModelSpec, Precision
 from toolkit.zoo import ZooModel
 from toolkit.zoo.weights import load_weights

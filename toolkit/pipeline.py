@@ -18,12 +18,13 @@ from export.reference import open_reference
 from runtime import canonical
 from runtime.backend import EngineOptions
 from runtime.bundle import write_bundle
+from runtime.candidate import coverage, enter_all
 from runtime.datasets import Dataset, split_held_out
 from runtime.folder import draft
 from runtime.manifest import SCHEMA_VERSION, Manifest, ProbeResult
 from runtime.probe import LIMITS, PROBE_IMAGES, Probe, check_probe
 from runtime.progress import Progress, TimedProgress
-from runtime.race import Race, coverage, enter_all, resolve_targets, run_race
+from runtime.race import Race, resolve_targets, run_race
 from runtime.spec import Precision
 from toolkit import toolkit_version
 from toolkit.graphs import Source, export_fp32, make_graphs

@@ -12,12 +12,13 @@ from msgspec import structs
 
 from runtime.backend import EngineOptions
 from runtime.bundle import Bundle, verify_file, write_bundle
+from runtime.candidate import Graph, coverage, enter_all
 from runtime.datasets import Dataset
 from runtime.folder import draft
 from runtime.manifest import LayerEntry, ProbeResult
 from runtime.probe import check_probe
 from runtime.progress import Progress, TimedProgress
-from runtime.race import Graph, coverage, enter_all, resolve_targets, run_race
+from runtime.race import resolve_targets, run_race
 from toolkit import toolkit_version
 from toolkit.outcome import BuildResult, make_result
 

@@ -15,11 +15,11 @@ from typing import Any, get_args
 
 from calibration.calibration import Method
 from runtime.backend import EngineFile, EngineOptions, get_backend
+from runtime.candidate import Graph
 from runtime.datasets import Dataset, batches, open_dataset
 from runtime.evaluate import accuracy, predict
 from runtime.latency import measure
 from runtime.progress import SilentProgress
-from runtime.race import Graph
 from runtime.session import session_on
 from runtime.spec import BatchRange, ModelSpec, Precision
 from tests.benchmarks.common import publish

@@ -10,25 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from runtime import candidate as candidates_module
 from runtime import race as module
 from runtime.backend import BACKENDS, Availability, EngineFile, EngineOptions
+from runtime.candidate import Candidate, Failed, Graph, coverage, enter, enter_all, reach
 from runtime.datasets import ArrayDataset
 from runtime.errors import BackendError, BackendUnavailableError
 from runtime.latency import measure
 from runtime.manifest import GraphError, Latency, LayerEntry
 from runtime.progress import SilentProgress
-from runtime.race import (
-    Candidate,
-    Failed,
-    Graph,
-    coverage,
-    enter,
-    enter_all,
-    pick_winner,
-    reach,
-    resolve_targets,
-    run_race,
-)
+from runtime.race import pick_winner, resolve_targets, run_race
 from runtime.session import Session
 from runtime.spec import BatchRange, ModelSpec, Precision
 from tests.fakes import FakeEngine, RecordingProgress, fake_session, first_pixel_class
@@ -86,7 +77,7 @@ class FakeBackend:
 @pytest.fixture
 def fake_backends(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeBackend]:
     backends = {"quick": FakeBackend({"conv": "int8", "fc": "fp32"}), "silent": FakeBackend(None)}
-    monkeypatch.setattr(module, "require_backend", lambda name: backends[name])
+    monkeypatch.setattr(candidates_module, "require_backend", lambda name: backends[name])
     return backends
 
 

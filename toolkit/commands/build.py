@@ -12,6 +12,7 @@ from toolkit.console import make_progress, print_json
 from toolkit.options import (
     BACKEND_NAMES,
     FOLDER,
+    MODEL,
     batch_option,
     cache_option,
     calibration_options,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @precision_options
 @click.option(
     "--target",

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.console import make_progress, print_json, print_table, say
-from toolkit.options import FILE, FOLDER, cache_option, calibration_options, output_options, weights_option
+from toolkit.options import FILE, FOLDER, MODEL, cache_option, calibration_options, output_options, weights_option
 
 if TYPE_CHECKING:
     from calibration.calibration import Calibration, RequestedMethod
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.option("-o", "--output", type=FILE, help="The file.  [default: MODEL-calibration.json]")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @weights_option

@@ -12,6 +12,7 @@ from toolkit.console import make_progress, points, print_json, print_table, say,
 from toolkit.options import (
     FILE,
     FOLDER,
+    MODEL,
     batch_option,
     cache_option,
     calibration_options,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @precision_options
 @click.option("-o", "--output", type=FILE, help="The file.  [default: MODEL-PRECISION.onnx]")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")

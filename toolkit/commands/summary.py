@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.console import print_json, print_table, say, size
-from toolkit.options import output_options
+from toolkit.options import MODEL, output_options
 
 if TYPE_CHECKING:
     from toolkit.summary import Layer, Summary
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @output_options
 def command(model: str, as_json: bool) -> None:
     """Show the layers of MODEL, a model of the zoo such as lenet: shapes, parameters, multiply-accumulates, memory.

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from toolkit.console import make_progress, points, print_json, say
-from toolkit.options import FILE, FOLDER, output_options
+from toolkit.options import FILE, FOLDER, MODEL, output_options
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.option("--data", type=FOLDER, required=True, help="A folder with MNIST's IDX files, or others like them.")
 @click.option("-o", "--output", type=FILE, help="The weights to write.  [default: MODEL.safetensors]")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
@@ -25,6 +25,7 @@ def command(model: str, data: Path, output: Path | None, force: bool, epochs: in
 
     The last 5,000 training images choose the best epoch; test images, where DATA has them, are read once at the end.
     """
+    from export.torch_cache import own_torch_cache
     from toolkit.output_file import place_for
     from toolkit.zoo import get_zoo_model
 
@@ -34,7 +35,7 @@ def command(model: str, data: Path, output: Path | None, force: bool, epochs: in
     from toolkit.training import train
     from toolkit.zoo.weights import save_weights
 
-    with place_for(output, force=force):
+    with place_for(output, force=force), own_torch_cache():
         result = train(entry, data, epochs=epochs, seed=seed, progress=make_progress())
         save_weights(result.module, output)
     if as_json:
