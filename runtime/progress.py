@@ -59,6 +59,12 @@ class TimedProgress:
         self.shown = shown
         self.seconds: dict[str, float] = {}
         self.depth = 0
+        self.start = time.perf_counter()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since it was made."""
+        return time.perf_counter() - self.start
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from runtime.manifest import Accuracy, Coverage, GraphError, Latency, LayerEntry, Manifest
+from runtime.progress import TimedProgress
 from runtime.race import Race, RaceRow
 from runtime.spec import Precision
 from toolkit.console import milliseconds, points, print_table, say, size
@@ -45,8 +46,7 @@ def make_result(
     race: Race,
     bundle: Path,
     warnings: tuple[str, ...],
-    seconds: float,
-    stage_seconds: dict[str, float],
+    progress: TimedProgress,
 ) -> BuildResult:
     """Gather what a build measured."""
     against = race.reason_against
@@ -67,8 +67,8 @@ def make_result(
         race=race.rows,
         probe_distance=manifest.probe.distance,
         warnings=(*warnings, *([f"{manifest.target} gains less than was asked for: {against}"] if against else [])),
-        seconds=round(seconds, 2),
-        stage_seconds=stage_seconds,
+        seconds=round(progress.elapsed_s, 2),
+        stage_seconds=progress.seconds,
     )
 
 

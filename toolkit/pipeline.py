@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -23,7 +22,7 @@ from runtime.datasets import Dataset, split_held_out
 from runtime.folder import draft
 from runtime.manifest import SCHEMA_VERSION, Manifest, ProbeResult
 from runtime.probe import LIMITS, PROBE_IMAGES, Probe, check_probe
-from runtime.progress import Progress, TimedProgress
+from runtime.progress import TimedProgress
 from runtime.race import Race, resolve_targets, run_race
 from runtime.spec import Precision
 from toolkit import toolkit_version
@@ -54,7 +53,7 @@ class BuildRequest:
     options: EngineOptions
 
 
-def build(request: BuildRequest, shown: Progress) -> BuildResult:
+def build(request: BuildRequest, progress: TimedProgress) -> BuildResult:
     """Export, calibrate, compile, evaluate, write.
 
     Nothing is left behind but the bundle, and nothing at all when it fails or is interrupted.
@@ -62,7 +61,6 @@ def build(request: BuildRequest, shown: Progress) -> BuildResult:
     Raises:
         ToolkitError: whatever is wrong with the model, the data, the machine or the output folder.
     """
-    start, progress = time.perf_counter(), TimedProgress(shown)
     source, spec, best = request.source, request.source.spec, request.options.batch.best
     targets = resolve_targets(request.target, request.options.device)
     precisions = (request.precision,) if request.precision else get_args(Precision)
@@ -94,8 +92,7 @@ def build(request: BuildRequest, shown: Progress) -> BuildResult:
             write_calibration(bundle.path / "calibration.json", calibration)
         manifest = make_manifest(request, race, calibration, ProbeResult(check.limit, check.distance))
         write_bundle(bundle, manifest)
-    seconds = time.perf_counter() - start
-    return make_result(manifest, race, request.output, exported.warnings, seconds, progress.seconds)
+    return make_result(manifest, race, request.output, exported.warnings, progress)
 
 
 def make_probe(fp32_path: Path, model_path: Path, images: NDArray[np.uint8]) -> Probe:

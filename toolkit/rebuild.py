@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from runtime.datasets import Dataset
 from runtime.folder import draft
 from runtime.manifest import LayerEntry, ProbeResult
 from runtime.probe import check_probe
-from runtime.progress import Progress, TimedProgress
+from runtime.progress import TimedProgress
 from runtime.race import resolve_targets, run_race
 from toolkit import toolkit_version
 from toolkit.outcome import BuildResult, make_result
@@ -46,13 +45,12 @@ class RebuildRequest:
     options: EngineOptions
 
 
-def rebuild(request: RebuildRequest, shown: Progress) -> BuildResult:
+def rebuild(request: RebuildRequest, progress: TimedProgress) -> BuildResult:
     """Copy, compile, prove, write.
 
     Raises:
         ToolkitError: whatever is wrong with the bundle, the machine or the output folder.
     """
-    start, progress = time.perf_counter(), TimedProgress(shown)
     source, old = request.source, request.source.manifest
     targets = resolve_targets(request.target, request.options.device)
     with draft(request.output, force=request.force) as bundle:
@@ -87,7 +85,7 @@ def rebuild(request: RebuildRequest, shown: Progress) -> BuildResult:
             probe=ProbeResult(check.limit, check.distance),
         )
         write_bundle(bundle, manifest)
-    return make_result(manifest, race, request.output, (), time.perf_counter() - start, progress.seconds)
+    return make_result(manifest, race, request.output, (), progress)
 
 
 def as_asked(layer: LayerEntry) -> LayerEntry:

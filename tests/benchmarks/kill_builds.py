@@ -26,7 +26,7 @@ from runtime import open_session
 from runtime.backend import EngineOptions
 from runtime.bundle import Bundle
 from runtime.errors import ToolkitError
-from runtime.progress import SilentProgress
+from runtime.progress import SilentProgress, TimedProgress
 from tests.benchmarks.common import TOOLKIT, environment, publish
 from toolkit.rebuild import RebuildRequest, rebuild
 
@@ -149,7 +149,7 @@ def recover(source: Path, output: Path) -> str:
     """Build once more, in this process, and say what is wrong then."""
     request = RebuildRequest(Bundle.open(source), "onnxruntime", output, True, None, EngineOptions(threads=1))
     try:
-        rebuild(request, SilentProgress())
+        rebuild(request, TimedProgress(SilentProgress()))
         with open_session(output, threads=1, self_check=True):
             rest = {path.name for path in output.parent.iterdir()} - {output.name, "log"}
             return f"left behind: {rest}" if rest else ""

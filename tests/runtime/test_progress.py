@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from runtime.errors import Cancelled
-from runtime.progress import SilentProgress, advance_or_stop
+from runtime.progress import SilentProgress, TimedProgress, advance_or_stop
 from tests.fakes import RecordingProgress
 
 
@@ -23,3 +25,18 @@ def test_a_request_to_stop_becomes_an_error_with_a_hint() -> None:
         with pytest.raises(Cancelled) as caught:
             advance_or_stop(stage)
     assert caught.value.hint
+
+
+def test_the_seconds_of_stages_are_kept_those_of_inner_ones_in_the_outer() -> None:
+    shown = RecordingProgress()
+    timed = TimedProgress(shown)
+    for _ in range(2):
+        with timed.stage("outer", 3) as stage, timed.stage("inner") as inner:
+            stage.advance()
+            inner.note("said")
+            time.sleep(0.01)
+    with pytest.raises(ZeroDivisionError), timed.stage("broken"):
+        raise ZeroDivisionError
+    assert list(timed.seconds) == ["outer", "broken"]
+    assert 0.02 <= timed.seconds["outer"] <= timed.elapsed_s
+    assert (shown.stages["outer"].total, shown.stages["inner"].notes) == (3, ["said"])

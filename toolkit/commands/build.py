@@ -117,6 +117,7 @@ class Arguments:
 
 def build_from_model(arguments: Arguments) -> BuildResult:
     """Resolve names and folders to what the pipeline takes."""
+    from runtime.progress import TimedProgress
     from runtime.race import resolve_targets
     from toolkit.source import make_source, open_eval_data, require_two_sets
     from toolkit.zoo import get_zoo_model
@@ -128,7 +129,7 @@ def build_from_model(arguments: Arguments) -> BuildResult:
     targets = resolve_targets(arguments.target, arguments.device)
     if arguments.data:
         require_two_sets(arguments.data)
-    progress = make_progress()
+    progress = TimedProgress(make_progress())
     eval_data = open_eval_data(model, arguments.data or arguments.eval_data)
     source = make_source(
         model,
@@ -160,6 +161,7 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
     """Resolve a bundle to what the rebuild takes."""
     from runtime.bundle import Bundle
     from runtime.datasets import open_dataset
+    from runtime.progress import TimedProgress
     from toolkit.rebuild import RebuildRequest, rebuild
 
     for option in ("weights", "data", "calib_data", "calib_images", "method", "reduce_range"):
@@ -187,7 +189,7 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
             precision, arguments.batch or source.manifest.batch, source.manifest.reduced_range
         ),
     )
-    return rebuild(request, make_progress())
+    return rebuild(request, TimedProgress(make_progress()))
 
 
 def refuse_existing(output: Path, force: bool) -> None:
