@@ -16,6 +16,7 @@ from runtime.errors import BackendError, BackendUnavailableError
 from runtime.evaluate import accuracy, predict
 from runtime.latency import measure
 from runtime.manifest import Accuracy, Latency
+from runtime.probe import Probe, ProbeCheck, check_probe
 from runtime.progress import Progress
 from runtime.spec import Precision
 
@@ -59,6 +60,7 @@ class Race:
         rows: every candidate, the FP32 references first.
         accuracy: of the winner; None where there were no images to evaluate on.
         latency: of the winner.
+        check: how the winner answered its probe.
     """
 
     winner: Candidate
@@ -66,11 +68,13 @@ class Race:
     rows: tuple[RaceRow, ...]
     accuracy: Accuracy | None
     latency: Latency
+    check: ProbeCheck
 
 
 def run_race(
     entries: Sequence[Candidate | Failed],
     precision: Precision | None,
+    probes: Mapping[Precision, tuple[Probe, float]],
     timing_images: NDArray[np.uint8],
     held_out: Dataset | None,
     dataset: Dataset | None,
@@ -82,6 +86,7 @@ def run_race(
         entries: what was compiled, and what failed.
         precision: the one that was asked for, others being references only; None lets every precision race that keeps
             FP32's accuracy.
+        probes: of each precision's graph, with the limit that its answers are held to.
         timing_images: uint8 (n, height, width, channels), what latency is measured with.
         held_out: where precisions race, what their accuracy is judged on; never the evaluation set.
         dataset: what accuracy is measured on; None measures none.
@@ -89,27 +94,32 @@ def run_race(
 
     Raises:
         BackendError: no candidate of that precision is there.
+        SelfCheckError: no candidate answers its probe as it should.
     """
     candidates = [entry for entry in entries if isinstance(entry, Candidate)]
     able = [candidate for candidate in candidates if precision in (None, candidate.precision)]
     if not able:
         failed = next((entry for entry in entries if isinstance(entry, Failed)), None)
         raise BackendError(failed.reason if failed else "no target runs on this machine", INSTALL_CPU)
-    against = {candidate.key: candidate.reason_against for candidate in candidates}
+    checks = {one.key: check_probe(one.session, *probes[one.precision]) for one in candidates}
+    against = {one.key: wrong_answers(checks[one.key]) or one.reason_against for one in candidates}
     sessions = {candidate.key: candidate.session for candidate in candidates}
     latencies = measure(sessions, timing_images, progress)
     if precision is None and held_out is not None:
         judged = compare(candidates, held_out, "judge precisions", progress)
         against = {key: reason or loses_too_much(judged[key]) for key, reason in against.items()}
     accuracies = compare(candidates, dataset, "evaluate", progress) if dataset is not None else {}
-    winner = pick_winner(able, against, latencies)
+    right = [candidate for candidate in able if checks[candidate.key].ok]
+    winner = pick_winner(right or able, against, latencies)
+    checks[winner.key].require(f"the new engine ({winner.precision} on {winner.target})")
     rows = tuple(
         row(entry, latencies[entry.key], accuracies.get(entry.key), against[entry.key], entry is winner)
         if isinstance(entry, Candidate)
         else RaceRow(entry.target, entry.precision, reason_against=entry.reason)
         for entry in entries
     )
-    return Race(winner, against[winner.key], rows, accuracies.get(winner.key), latencies[winner.key])
+    key = winner.key
+    return Race(winner, against[key], rows, accuracies.get(key), latencies[key], checks[key])
 
 
 def compare(candidates: Sequence[Candidate], dataset: Dataset, name: str, progress: Progress) -> dict[str, Accuracy]:
@@ -121,6 +131,13 @@ def compare(candidates: Sequence[Candidate], dataset: Dataset, name: str, progre
         )
         for candidate in candidates
     }
+
+
+def wrong_answers(check: ProbeCheck) -> str:
+    """Why an engine that does not answer its probe may not win; empty where it does."""
+    if check.ok:
+        return ""
+    return f"it does not answer its probe as it should: distance {check.distance:.3g}, limit {check.limit:g}"
 
 
 def loses_too_much(measured: Accuracy) -> str:

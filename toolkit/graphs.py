@@ -93,8 +93,22 @@ def export_fp32(source: Source, samples: NDArray[np.uint8], path: Path, progress
     return export_module(module.eval(), source.spec, samples, path, source.batch, progress)
 
 
-def make_graphs(source: Source, fp32_path: Path, precisions: Sequence[Precision], progress: Progress) -> Graphs:
+def make_graphs(
+    source: Source,
+    fp32_path: Path,
+    precisions: Sequence[Precision],
+    progress: Progress,
+    *,
+    all_of_them: bool = True,
+) -> Graphs:
     """The FP32 graph and the others that are wanted, as files beside it.
+
+    Args:
+        source: the images and how to calibrate with them.
+        fp32_path: the FP32 graph.
+        precisions: those that are wanted.
+        progress: told of every step.
+        all_of_them: False leaves INT8 out where there is nothing to quantize.
 
     Raises:
         DataError: an image cannot be read, or a tensor holds NaN or infinity.
@@ -103,6 +117,8 @@ def make_graphs(source: Source, fp32_path: Path, precisions: Sequence[Precision]
     model = onnx.load(fp32_path)
     planned = plan(model)
     calibration = None
+    if not all_of_them and not planned.layers and not planned.quantized_already:
+        precisions = [precision for precision in precisions if precision not in QUANTIZED]
     if QUANTIZED.intersection(precisions) and not planned.quantized_already:
         calibration = calibrate_graph(source, fp32_path, progress)
     wide: dict[str, str] = {}

@@ -15,7 +15,6 @@ from runtime.candidate import Graph, coverage, enter_all
 from runtime.datasets import Dataset
 from runtime.folder import draft
 from runtime.manifest import LayerEntry, ProbeResult
-from runtime.probe import check_probe
 from runtime.progress import TimedProgress
 from runtime.race import resolve_targets, run_race
 from toolkit import toolkit_version
@@ -62,9 +61,8 @@ def rebuild(request: RebuildRequest, progress: TimedProgress) -> BuildResult:
         graphs = {old.precision: Graph(bundle.path / "model.onnx", layers, old.error)}
         with enter_all(targets, graphs, bundle.path, source.spec, request.options, progress) as candidates:
             timing_images = np.resize(source.probe.images, (request.options.batch.best, *source.spec.image_shape))
-            race = run_race(candidates, old.precision, timing_images, None, request.eval_data, progress)
-            check = check_probe(race.winner.session, source.probe, old.probe.limit)
-            check.require(f"the new engine ({old.precision} on {race.winner.target})")
+            probes = {old.precision: (source.probe, old.probe.limit)}
+            race = run_race(candidates, old.precision, probes, timing_images, None, request.eval_data, progress)
         winner = race.winner
         accuracy, reason = (race.accuracy, "") if race.accuracy else (old.accuracy, old.accuracy_reason)
         manifest = structs.replace(
@@ -82,7 +80,7 @@ def rebuild(request: RebuildRequest, progress: TimedProgress) -> BuildResult:
             latency_ms=race.latency,
             latency_reason="",
             fingerprint=dict(winner.engine_file.fingerprint),
-            probe=ProbeResult(check.limit, check.distance),
+            probe=ProbeResult(race.check.limit, race.check.distance),
         )
         write_bundle(bundle, manifest)
     return make_result(manifest, race, request.output, (), progress)

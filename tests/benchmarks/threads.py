@@ -37,7 +37,9 @@ Case = tuple[str, Path, ModelSpec, Precision]
 
 def open_case(case: Case) -> Session:
     backend, model, spec, precision = case
-    return session_on(backend, EngineFile(model, {}, None), spec, EngineOptions(precision, threads=1))
+    return session_on(
+        backend, EngineFile(model, {}, None), spec, EngineOptions(precision, threads=1, reduced_range=True)
+    )
 
 
 def images_per_second(session: Session, wait: Callable[[], object]) -> float:

@@ -15,9 +15,10 @@ from runtime import race as module
 from runtime.backend import BACKENDS, Availability, EngineFile, EngineOptions
 from runtime.candidate import Candidate, Failed, Graph, coverage, enter, enter_all, reach
 from runtime.datasets import ArrayDataset
-from runtime.errors import BackendError, BackendUnavailableError
+from runtime.errors import BackendError, BackendUnavailableError, SelfCheckError
 from runtime.latency import measure
 from runtime.manifest import GraphError, Latency, LayerEntry
+from runtime.probe import Probe
 from runtime.progress import SilentProgress
 from runtime.race import pick_winner, resolve_targets, run_race
 from runtime.session import Session
@@ -30,6 +31,13 @@ FC = LayerEntry("fc", 100, "int8", "int8")
 FLOAT_CONV = LayerEntry("conv", 300, "int8", "fp32", "it runs it in fp32")
 NO_ERROR = GraphError(None, 0)
 FLOAT_FC = LayerEntry("fc", 100, "int8", "fp32", "it runs it in fp32")
+
+
+def probes(limit: float = 10.0) -> dict[Precision, tuple[Probe, float]]:
+    """For both precisions, what a fake without a shift answers; the usual limit lets every fake pass."""
+    images = labelled().images[..., None]
+    answers = first_pixel_class(CLASSES)(images)
+    return {"fp32": (Probe(images, answers, answers), limit), "int8": (Probe(images, answers, answers), limit)}
 
 
 def candidate(
@@ -165,10 +173,10 @@ def test_float_candidates_have_nothing_against_them() -> None:
 
 def test_a_race_without_candidates_is_an_error_with_a_hint() -> None:
     with pytest.raises(BackendError) as caught:
-        run_race([], "int8", make_images(1), None, None, SilentProgress())
+        run_race([], "int8", {}, make_images(1), None, None, SilentProgress())
     assert "pip install" in caught.value.hint
     with pytest.raises(BackendError, match="too new"):
-        run_race([Failed("int8", "one", "too new")], "int8", make_images(1), None, None, SilentProgress())
+        run_race([Failed("int8", "one", "too new")], "int8", {}, make_images(1), None, None, SilentProgress())
 
 
 def racers(tmp_path: Path) -> list[Candidate]:
@@ -198,7 +206,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("measured")
 def test_a_race_has_a_row_for_everyone_and_one_winner_at_the_precision_asked_for(tmp_path: Path) -> None:
     candidates = racers(tmp_path)
-    result = run_race(candidates, "int8", make_images(1), None, labelled(), RecordingProgress())
+    result = run_race(candidates, "int8", probes(), make_images(1), None, labelled(), RecordingProgress())
     assert result.winner is candidates[3]
     assert [(row.precision, row.target, row.chosen) for row in result.rows] == [
         ("fp32", "one", False),
@@ -223,20 +231,31 @@ def test_the_reference_of_a_candidate_is_the_float_graph_on_the_same_target(tmp_
     candidates = racers(tmp_path)
     for index, shift in ((0, 2), (1, 1)):
         candidates[index].session._engine.answer = first_pixel_class(CLASSES, shift)  # type: ignore[union-attr]
-    rows = run_race(candidates, "int8", make_images(1), None, labelled(), RecordingProgress()).rows
+    rows = run_race(candidates, "int8", probes(), make_images(1), None, labelled(), RecordingProgress()).rows
     assert [row.agreement for row in rows] == [100, 100, 0, 100]
 
 
 @pytest.mark.usefixtures("measured")
+def test_an_engine_that_answers_wrongly_is_shown_and_cannot_win(tmp_path: Path) -> None:
+    candidates = racers(tmp_path)
+    result = run_race(candidates, "int8", probes(0.1), make_images(1), None, None, RecordingProgress())
+    assert result.winner is candidates[2]  # though it runs nothing in INT8: the other one is wrong
+    assert result.check.ok
+    assert "it does not answer its probe as it should" in result.rows[3].reason_against
+    with pytest.raises(SelfCheckError, match="int8 on two"):
+        run_race(candidates[3:], "int8", probes(0.1), make_images(1), None, None, RecordingProgress())
+
+
+@pytest.mark.usefixtures("measured")
 def test_without_images_nothing_is_said_of_accuracy(tmp_path: Path) -> None:
-    result = run_race(racers(tmp_path), "int8", make_images(1), None, None, RecordingProgress())
+    result = run_race(racers(tmp_path), "int8", probes(), make_images(1), None, None, RecordingProgress())
     assert result.accuracy is None
     assert {(row.top1, row.drop_points, row.agreement) for row in result.rows} == {(None, None, None)}
 
 
 def test_a_race_measures_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "measure", partial(measure, seconds=1e-3))
-    result = run_race(racers(tmp_path), "fp32", make_images(1), None, labelled(), SilentProgress())
+    result = run_race(racers(tmp_path), "fp32", probes(), make_images(1), None, labelled(), SilentProgress())
     assert result.winner.precision == "fp32"
     assert sum(row.chosen for row in result.rows) == 1
     for row in result.rows:
@@ -255,7 +274,7 @@ class TestPrecisions:
             candidate("one", "int8", path=model, shift=int(worse)),
             Failed("int8", "two", "it is too new"),
         ]
-        return run_race(candidates, None, make_images(1), held_out, labelled(), RecordingProgress())
+        return run_race(candidates, None, probes(), make_images(1), held_out, labelled(), RecordingProgress())
 
     @pytest.fixture(autouse=True)
     def latencies(self, monkeypatch: pytest.MonkeyPatch) -> None:
