@@ -95,6 +95,7 @@ class Way:
             ours, theirs = context.Pipe()
             sessions = 2 if way == "threads" else 1
             context.Process(target=serve, args=(theirs, case, sessions, barrier), daemon=True).start()
+            theirs.close()  # so that a process that dies is noticed here
             self.pipes.append(ours)
         for pipe in self.pipes:
             pipe.recv()
