@@ -21,7 +21,7 @@ from export.head import LOGITS, PROBABILITIES, add_softmax
 from export.names import name_layers, strip_metadata
 from export.parity import ParityRow, measure_parity, normalize
 from export.rules import apply_rules
-from export.simplify import simplify
+from export.simplify import Simplifier, simplify
 from export.torch_cache import own_torch_cache
 from runtime.errors import ExportError
 from runtime.folder import write_atomically
@@ -74,23 +74,24 @@ def export_module(
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
-        with progress.stage("export", None) as stage:
-            pair = np.resize(images, (2, *spec.image_shape))
-            model = trace(module, spec, normalize(spec, pair))
-            strip_metadata(model)
-        with progress.stage("simplify", None) as stage:
-            model, warning = simplify(model, normalize(spec, pair))
-            if warning:
-                stage.note(f"warning: {warning}")
-            name_layers(model)
-            add_front(model, spec)
-            rules = apply_rules(model)
-            add_softmax(model, spec)
-            strip_metadata(model)
-            model.ir_version = IR_VERSION
-            model.producer_name, model.producer_version = "edge-deployment-toolkit", ""
-            model.graph.name = spec.name
-            check(model, spec)
+        with Simplifier() as simplifier:
+            with progress.stage("export", None) as stage:
+                pair = np.resize(images, (2, *spec.image_shape))
+                model = trace(module, spec, normalize(spec, pair))
+                strip_metadata(model)
+            with progress.stage("simplify", None) as stage:
+                model, warning = simplify(model, normalize(spec, pair), simplifier)
+                if warning:
+                    stage.note(f"warning: {warning}")
+        name_layers(model)
+        add_front(model, spec)
+        rules = apply_rules(model)
+        add_softmax(model, spec)
+        strip_metadata(model)
+        model.ir_version = IR_VERSION
+        model.producer_name, model.producer_version = "edge-deployment-toolkit", ""
+        model.graph.name = spec.name
+        check(model, spec)
         with progress.stage("compare with PyTorch", None) as stage:
             sizes = sorted({1, 2, batch.largest})
             parity = measure_parity(module, model, spec, images, sizes)

@@ -1,13 +1,17 @@
-"""onnxsim in a child process: it takes two seconds to import, and a native crash or a hang must not take us along."""
+"""onnxsim in a child process: it takes two seconds to import, and a native crash or a hang must not take us along.
+
+The process is started before the export, and imports while that goes on.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 import onnx
@@ -17,53 +21,84 @@ from export.reference import open_reference
 
 TIME_LIMIT_S = 120.0
 TOLERANCE = 1e-4
-COMMAND = (sys.executable, "-m", "onnxsim")
+#: Imports onnxsim, waits for two paths on standard input, and does what `python -m onnxsim IN OUT` does.
+ONNXSIM = """
+import os, runpy, sys
+import onnxsim
+sys.argv[1:] = map(os.fsdecode, sys.stdin.buffer.read().split(b"\\0"))
+runpy.run_module("onnxsim", run_name="__main__")
+"""
+
+
+class Simplifier:
+    """The child process; a context manager, which ends it.
+
+    Args:
+        code: what it runs.
+        time_limit_s: once it was given the paths, it is killed after that.
+    """
+
+    def __init__(self, code: str = ONNXSIM, time_limit_s: float = TIME_LIMIT_S) -> None:
+        self.time_limit_s = time_limit_s
+        self.process: subprocess.Popen[bytes] | None = None
+        if code is not ONNXSIM or find_spec("onnxsim") is not None:
+            pipe = subprocess.PIPE
+            self.process = subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=pipe)
+
+    def run(self, source: Path, target: Path) -> str:
+        """Simplify one file into another; once only.
+
+        Returns:
+            What went wrong; empty where nothing did.
+        """
+        if self.process is None:
+            return "onnxsim is not installed"
+        try:
+            _, errors = self.process.communicate(os.fsencode(source) + b"\0" + os.fsencode(target), self.time_limit_s)
+        except subprocess.TimeoutExpired:
+            return f"onnxsim took over {self.time_limit_s:g} s"
+        if self.process.returncode:
+            lines = errors.decode(errors="replace").strip().splitlines() or ["no message"]
+            return f"onnxsim ended with {self.process.returncode} ({lines[-1]})"
+        return ""
+
+    def __enter__(self) -> Simplifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.__exit__(kind, error, trace)  # closes the pipes and waits
 
 
 def simplify(
-    model: onnx.ModelProto,
-    images: NDArray[np.float32],
-    *,
-    command: Sequence[str] = COMMAND,
-    time_limit_s: float = TIME_LIMIT_S,
+    model: onnx.ModelProto, images: NDArray[np.float32], simplifier: Simplifier
 ) -> tuple[onnx.ModelProto, str]:
     """Simplify a graph, and compare its answers with the original's.
 
     Args:
         model: with one float input and one output.
         images: float32 (N, C, H, W), N >= 2, to compare with.
-        command: what to run with an input and an output path.
-        time_limit_s: after that the child is killed.
+        simplifier: that has not run yet.
 
     Returns:
         The simplified graph and an empty text; or the original one and why it was kept.
     """
-    if command is COMMAND and find_spec("onnxsim") is None:
-        return model, "onnxsim is not installed: the graph was not simplified"
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.onnx", Path(folder) / "out.onnx"
         onnx.save(model, source)
+        wrong = simplifier.run(source, target)
         try:
-            done = subprocess.run(
-                [*command, str(source), str(target)],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=time_limit_s,
-                stdin=subprocess.DEVNULL,
-            )
-            simplified = onnx.load(target) if done.returncode == 0 else None
-        except subprocess.TimeoutExpired:
-            return model, f"onnxsim took over {time_limit_s:g} s: the graph was not simplified"
+            simplified = model if wrong else onnx.load(target)
         except Exception as error:  # protobuf's and the file system's, all meaning the same
-            return model, f"onnxsim wrote no model ({error}): the graph was not simplified"
-    if simplified is None:
-        lines = done.stderr.strip().splitlines() or ["no message"]
-        return model, f"onnxsim ended with {done.returncode} ({lines[-1]}): the graph was not simplified"
-    difference = largest_difference(model, simplified, images)
-    if not difference <= TOLERANCE:
-        return model, f"onnxsim changed the answers by {difference:.2g}: the graph was not simplified"
-    return simplified, ""
+            wrong = f"onnxsim wrote no model ({error})"
+    if not wrong:
+        difference = largest_difference(model, simplified, images)
+        if not difference <= TOLERANCE:
+            wrong = f"onnxsim changed the answers by {difference:.2g}"
+    return (model, f"{wrong}: the graph was not simplified") if wrong else (simplified, "")
 
 
 def largest_difference(one: onnx.ModelProto, other: onnx.ModelProto, images: NDArray[np.float32]) -> float:

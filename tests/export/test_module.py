@@ -173,10 +173,11 @@ class Tied(Small):
 def unsimplified(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare the two seconds that onnxsim takes."""
 
-    def keep(model: onnx.ModelProto, images: object) -> tuple[onnx.ModelProto, str]:
+    def keep(model: onnx.ModelProto, *_: object) -> tuple[onnx.ModelProto, str]:
         return model, "it was too slow"
 
     monkeypatch.setattr("export.module.simplify", keep)
+    monkeypatch.setattr("export.simplify.find_spec", lambda name: None)  # nor start it
 
 
 def export(module: nn.Module, path: Path, spec: ModelSpec | None = None) -> ExportResult:

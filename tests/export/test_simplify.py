@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from importlib.util import find_spec
 
@@ -11,11 +10,11 @@ import onnx
 import pytest
 
 from export import simplify as module
-from export.simplify import largest_difference, simplify
+from export.simplify import Simplifier, largest_difference, simplify
 from tests.export.graphs import answer, in_bytes, normal, op_types, parse
 
 IMAGES = normal(2, 3, 6, 5)
-START = "import pathlib, sys, time, onnx, numpy as np; source, target = sys.argv[1:]; "
+START = "import pathlib, sys, onnx, numpy as np; source, target = sys.stdin.read().split(chr(0)); "
 LOAD = START + "model = onnx.load(source); "
 SAVE = "; onnx.save(model, target)"
 CONSTANT = "model.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(np.float32([{}]), 'w'))"
@@ -30,14 +29,16 @@ def foldable() -> onnx.ModelProto:
 def run(code: str, time_limit_s: float = 60.0) -> tuple[onnx.ModelProto, onnx.ModelProto, str]:
     """The graph given, what became of it with a script for onnxsim, and the warning."""
     model = foldable()
-    return model, *simplify(model, IMAGES, command=(sys.executable, "-c", code), time_limit_s=time_limit_s)
+    with Simplifier(code, time_limit_s) as simplifier:
+        return model, *simplify(model, IMAGES, simplifier)
 
 
 @pytest.mark.skipif(find_spec("onnxsim") is None, reason="onnxsim is not installed")
 def test_onnxsim_folds_constants_and_leaves_the_batch_dynamic() -> None:
     model = foldable()
     before = in_bytes(model)
-    simplified, warning = simplify(model, IMAGES)
+    with Simplifier() as simplifier:
+        simplified, warning = simplify(model, IMAGES, simplifier)
     assert warning == ""
     assert op_types(simplified) == ["Mul"]
     assert simplified.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
@@ -87,11 +88,10 @@ def test_one_that_hangs_is_killed() -> None:
     assert warning == "onnxsim took over 0.3 s: the graph was not simplified"
 
 
-def test_a_command_that_is_not_there_is_no_simplification() -> None:
-    model = foldable()
-    simplified, warning = simplify(model, IMAGES, command=("/nonexistent/onnxsim",))
-    assert simplified is model
-    assert "wrote no model" in warning and "/nonexistent/onnxsim" in warning
+def test_one_that_was_started_for_nothing_is_ended() -> None:
+    with pytest.raises(ZeroDivisionError), Simplifier("import time; time.sleep(60)") as simplifier:
+        raise ZeroDivisionError
+    assert simplifier.process is not None and simplifier.process.returncode == -9
 
 
 def test_without_onnxsim_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,9 +102,10 @@ def test_without_onnxsim_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None
         raise AssertionError("a process was started")
 
     monkeypatch.setattr(module, "find_spec", nothing)
-    monkeypatch.setattr(module.subprocess, "run", forbidden)
+    monkeypatch.setattr(module.subprocess, "Popen", forbidden)
     model = foldable()
-    simplified, warning = simplify(model, IMAGES)
+    with Simplifier() as simplifier:
+        simplified, warning = simplify(model, IMAGES, simplifier)
     assert simplified is model
     assert warning == "onnxsim is not installed: the graph was not simplified"
 

@@ -67,6 +67,10 @@ def stop(arguments: list[object], folder: Path, number: signal.Signals, line: st
         ("load PyTorch", signal.SIGTERM),
         ("export", signal.SIGHUP),  # simplification: a child process
         ("compare with PyTorch", signal.SIGINT),
+        ("look for a calibration", signal.SIGTERM),  # calibration
+        ("calibrate", signal.SIGINT),  # the comparison of methods
+        ("measure errors of int8", signal.SIGINT),  # compilation
+        ("measure latency", signal.SIGTERM),  # evaluation
     ],
 )
 def test_in_each_stage_of_a_build(tmp_path: Path, line: str, number: signal.Signals) -> None:
