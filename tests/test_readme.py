@@ -42,7 +42,7 @@ def test_the_output_shown_is_that_of_the_demo() -> None:
     shown = re.search(r"<!-- demo -->\n```\n(.*?)```", README, re.DOTALL)
     assert shown
     for word in (
-        "top-1 %",
+        "top-1, drop and agreement in %",
         "int8    openvino",
         "chosen: int8 on openvino",
         "wrote build/lenet-int8",

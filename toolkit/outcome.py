@@ -74,18 +74,7 @@ def make_result(
 
 def show(result: BuildResult) -> None:
     """The race, the layers of the winner, what it means, and what to do next."""
-    columns = [
-        "graph",
-        "target",
-        ">size",
-        ">top-1 %",
-        ">drop",
-        ">agree %",
-        ">SQNR dB",
-        ">p50 ms",
-        ">p99 ms",
-        "executed",
-    ]
+    columns = ["graph", "target", ">size", ">top-1", ">drop", ">agree", ">SQNR", ">p50", ">p99", "runs"]
     rows = [
         [
             row.precision,
@@ -102,7 +91,8 @@ def show(result: BuildResult) -> None:
         for row in result.race
     ]
     chosen = next(index for index, row in enumerate(result.race) if row.chosen)
-    print_table(f"{result.model}, batch {result.latency_batch}", columns, rows, bold=chosen)
+    title = f"{result.model}, batch {result.latency_batch}: top-1, drop and agreement in %, SQNR in dB, latency in ms"
+    print_table(title, columns, rows, bold=chosen)
     if any(layer.sqnr_db is not None for layer in result.layers):
         show_layers(result.layers)
     for line in explain(result):
