@@ -164,7 +164,10 @@ def with_remedy(error: Exception) -> ToolkitError | None:
 
 
 def report(error: ToolkitError) -> None:
-    """Print an error and its remedy to standard error."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
-    if error.hint:
-        click.echo(f"{click.style('hint:', fg='cyan', bold=True)}  {error.hint}", err=True)
+    """Print an error and its remedy to standard error, without the terminal codes that a file's name may hold."""
+    from toolkit.console import printable
+
+    for label, color, text in (("error:", "red", error.message), ("hint: ", "cyan", error.hint)):
+        lines = [printable(line) for line in text.splitlines()]
+        if lines:
+            click.echo(f"{click.style(label, fg=color, bold=True)} " + "\n".join(lines), err=True)

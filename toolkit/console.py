@@ -67,7 +67,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         align: JustifyMethod = "right" if column.startswith(">") else "left"
         table.add_column(column.removeprefix(">"), justify=align, overflow="fold")  # rather than cut
     for index, row in enumerate(rows):
-        table.add_row(*(Text(cell) for cell in row), style="bold green" if index == bold else "")
+        table.add_row(*(Text(printable(cell)) for cell in row), style="bold green" if index == bold else "")
     printer = console(stderr=False)
     unlimited = printer.options.update(max_width=10_000)
     table.collapse_padding = printer.measure(table, options=unlimited).maximum > printer.width
@@ -160,6 +160,11 @@ class BarStage:
 
     def note(self, text: str) -> None:
         self.bars.console.print(f"  {text}", markup=False, highlight=False)
+
+
+def printable(text: str) -> str:
+    """Text on one line and without terminal codes, which names of files and classes may hold."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def milliseconds(value: float | None) -> str:

@@ -81,3 +81,9 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     done = toolkit("verify", "nowhere", "--debug", cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" in done.stderr
+
+
+def test_terminal_codes_in_a_name_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    done = toolkit("verify", "a\033[31mb", cwd=tmp_path)
+    assert_clean_failure(done, r"a\x1b[31mb is not a bundle")
+    assert "\033" not in done.stderr

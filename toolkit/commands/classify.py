@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from toolkit.console import print_json_line, print_table, say
+from toolkit.console import print_json_line, print_table, printable, say
 from toolkit.options import FiniteRange, bundle_argument, engine_options, output_options
 
 
@@ -57,16 +57,11 @@ def command(
             elif isinstance(result, Classified):
                 answers = ", ".join(f"{answer.label} {100 * answer.probability:.1f} %" for answer in result.top)
                 refused = "  (refused: below the threshold)" if result.refused else ""
-                rows.append([on_one_line(result.image), answers + refused])
+                rows.append([result.image, answers + refused])
             else:
-                click.echo(f"error: {on_one_line(result.error)}\nhint:  {result.hint}", err=True)
+                click.echo(f"error: {printable(result.error)}\nhint:  {result.hint}", err=True)
     if rows:
         print_table("", ["image", "answer"], rows)
     if failed and not as_json:
         say(f"{failed} of {len(paths)} images could not be read")
     return 1 if failed else 0
-
-
-def on_one_line(text: str) -> str:
-    """Text without line ends and terminal codes, which file names may hold."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
