@@ -1,9 +1,9 @@
 """What a bundle has to know of an ONNX file without the package onnx: that it holds everything itself, and ends.
 
 A tensor may name another file for its values (`external_data`). In a bundle that file would not be verified, or not
-even be in the folder, and how well a library keeps such paths in check is its own affair. A loop may go on for ever,
-and no Ctrl-C reaches into a library. A classifier needs neither. The file is a protobuf message; this walks through it
-by the field numbers of onnx.proto, skips the values, and copies next to nothing.
+even be in the folder: ONNX Runtime 1.20 and OpenVINO 2025.0 read it all the same, newer ones do not. A loop may go on
+for ever, and no Ctrl-C reaches into a library. A classifier needs neither. The file is a protobuf message; this walks
+through it by the field numbers of onnx.proto, skips the values, and copies next to nothing.
 """
 
 from __future__ import annotations
