@@ -14,6 +14,8 @@ from runtime.errors import DataError
 from runtime.progress import Progress
 from runtime.spec import ModelSpec
 
+ALGORITHM = 1  # of thresholds: one more wherever the same images would give others
+
 
 def cached_calibration(
     fp32_path: Path,
@@ -48,7 +50,9 @@ def cached_calibration(
         "the images": dataset.digest(),
         "the method": method,
         "the range of weights": "reduced" if reduced_range else "full",
-        "ONNX Runtime": reference_version(),
+        "the preprocessing": canonical.digest(spec.preprocess),
+        "the layers": canonical.digest(plan.tensors),
+        "the versions": f"{ALGORITHM} {reference_version()}",
     }
     path = folder / f"{spec.name}-{canonical.digest(made_from)}"
     with progress.stage("look for a calibration", None) as stage:
@@ -62,9 +66,9 @@ def cached_calibration(
     return calibration
 
 
-def read_calibration_entry(path: Path) -> Calibration | None:
+def read_calibration_entry(path: Path, *, used: bool = True) -> Calibration | None:
     """A calibration that was kept; None where there is none, or it is damaged or of an older form."""
-    data = read_entry(path)
+    data = read_entry(path, used=used)
     if data is None:
         return None
     try:
@@ -77,10 +81,10 @@ def changed(path: Path, made_from: dict[str, str]) -> str:
     """What differs from the newest calibration that is kept of a model of this name."""
     name = path.name.rpartition("-")[0]
     others = [other for other in path.parent.glob("*") if other.name.rpartition("-")[0] == name]
-    kept = [entry for other in sorted(others, key=age) if (entry := read_calibration_entry(other))]
-    if not kept:
+    newest_first = (read_calibration_entry(other, used=False) for other in sorted(others, key=age))
+    last = next(filter(None, newest_first), None)
+    if last is None:
         return f"none of {name} in the cache yet"
-    last = kept[0]
     then = {
         "the graph": last.model_digest,
         "the images": last.images_digest,
@@ -88,7 +92,8 @@ def changed(path: Path, made_from: dict[str, str]) -> str:
         "the range of weights": "reduced" if last.reduced_range else "full",
     }
     differ = [what for what, value in then.items() if made_from[what] != value]
-    return f"the one in the cache differs in {' and '.join(differ) or 'the version of ONNX Runtime'}"
+    others_differ = "the preprocessing, the layers, or a version"
+    return f"the one in the cache differs in {' and '.join(differ) or others_differ}"
 
 
 def age(path: Path) -> float:

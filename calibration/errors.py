@@ -32,7 +32,7 @@ def measure_sqnr(
         stage: advanced by the number of images.
 
     Returns:
-        10 log10(sum x^2 / sum (x - y)^2) over all images, in decibels, at most `MOST_DB`.
+        10 log10(sum x^2 / sum (x - y)^2) over all images, in decibels, within `MOST_DB` of 0.
     """
     signal, noise = np.zeros(len(tensors)), np.zeros(len(tensors))
     sessions = [open_reference(graph, tensors) for graph in (reference, model)]
@@ -44,6 +44,7 @@ def measure_sqnr(
             noise[index] += np.sum((wide - y) ** 2)
         advance_or_stop(stage, len(batch))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(noise > 0, 10 * np.log10(signal / noise), MOST_DB)
-    clipped = np.clip(ratios, -MOST_DB, MOST_DB).round(2)
+        ratios = np.where(noise == 0, MOST_DB, 10 * np.log10(signal / noise))
+    # A graph that answers NaN or infinity has nothing left of the signal.
+    clipped = np.nan_to_num(np.clip(ratios, -MOST_DB, MOST_DB), nan=-MOST_DB).round(2)
     return {name: float(value) for name, value in zip(tensors, clipped, strict=True)}

@@ -93,7 +93,8 @@ def entropy(histogram: Histogram) -> float:
     """The threshold at which 128 levels tell most: the smallest Kullback-Leibler divergence from the histogram.
 
     Source: S. Migacz, "8-bit Inference with TensorRT", GPU Technology Conference 2017. What lies beyond a threshold is
-    counted at it; a level spreads its sum evenly over those of its bins that are not empty.
+    counted in the last bin below it that is not empty; a level spreads its sum evenly over those of its bins that are
+    not empty.
     """
     filled = np.flatnonzero(histogram.counts)
     used = int(filled[-1]) + 1 if len(filled) else 0
@@ -107,18 +108,18 @@ def entropy(histogram: Histogram) -> float:
 
 
 def divergence(counts: NDArray[np.float64], outliers: float) -> float:
-    """Between a clipped histogram (n,) and what 128 levels make of it; infinite where a level loses the outliers."""
+    """Between a clipped histogram (n,) and what 128 levels make of it; infinite where there is nothing but outliers."""
     edges = np.arange(LEVELS) * len(counts) // LEVELS
     filled = counts > 0
+    if not filled.any():
+        return math.inf
     sums = np.add.reduceat(counts, edges)
     means = sums / np.maximum(np.add.reduceat(filled.astype(np.float64), edges), 1)
     quantized = np.repeat(means, np.diff(edges, append=len(counts)))
-    clipped = counts.copy()
-    clipped[-1] += outliers
-    if not filled[-1] and outliers:
-        return math.inf
-    p, q = clipped[filled], quantized[filled]
-    return float((p * np.log(p / q)).sum() / clipped.sum() + math.log(q.sum() / clipped.sum()))
+    p, q = counts[filled], quantized[filled]
+    p[-1] += outliers
+    clipped = counts.sum() + outliers
+    return float((p * np.log(p / q)).sum() / clipped + math.log(q.sum() / clipped))
 
 
 METHODS: dict[str, Callable[[Histogram], float]] = {"minmax": minmax, "entropy": entropy}

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 
 from calibration.observers import Range
-from export.float16 import LARGEST, float_tensors
+from export.float16 import LARGEST, SMALLEST_NORMAL, float_tensors
 from export.front import IMAGE
 from export.graph import initializers
 from export.reference import open_reference
@@ -27,7 +27,8 @@ def wide_nodes(model: onnx.ModelProto, images: Iterable[NDArray[np.uint8]], stag
         stage: advanced by the number of images.
 
     Returns:
-        Each node that reads or gives a tensor beyond half of float16's range, with the reason.
+        Each node that reads or gives a tensor beyond half of float16's range, or below its normal numbers, with the
+        reason.
 
     Raises:
         DataError: a tensor holds NaN or infinity.
@@ -39,12 +40,16 @@ def wide_nodes(model: onnx.ModelProto, images: Iterable[NDArray[np.uint8]], stag
     session = open_reference(model, made)
     for batch in images:
         for entry, values in zip(ranges, session.run(None, {IMAGE: batch}), strict=True):
-            entry.update(values)
+            kept = values[values != -np.inf]  # what masks before a softmax is infinite in float16 too
+            if kept.size:
+                entry.update(kept)
         advance_or_stop(stage, len(batch))
     largest = {entry.name: entry.largest for entry in ranges}
     reasons = {}
     for node in model.graph.node:
-        reached = max((largest.get(name, 0.0) for name in (*node.input, *node.output)), default=0.0)
-        if reached * HEADROOM > LARGEST:
-            reasons[node.name] = f"its activations reach {reached:.3g}, and float16 ends at {LARGEST:.0f}"
+        reached = [largest[name] for name in (*node.input, *node.output) if 0 < largest.get(name, 0) < np.inf]
+        if reached and max(reached) * HEADROOM > LARGEST:
+            reasons[node.name] = f"its activations reach {max(reached):.3g}, and float16 ends at {LARGEST:.0f}"
+        elif reached and min(reached) < SMALLEST_NORMAL:
+            reasons[node.name] = f"its activations reach {min(reached):.3g} at most, too small for float16"
     return reasons

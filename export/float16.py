@@ -14,8 +14,11 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from export.front import FRONT_OFFSET_OUTPUT, FRONT_PREFIX, FRONT_SCALED_OUTPUT
 from export.graph import consumers, initializers, producers, replace_initializer
+from runtime.errors import ExportError
 
 LARGEST = float(np.finfo(np.float16).max)
+INT8_REACH = 128  # steps of a scale that an int8 tensor spans
+LARGEST_LOSS = 0.01  # of a constant's norm; rounding normal numbers loses 0.0003
 SMALLEST_NORMAL = float(np.finfo(np.float16).smallest_normal)
 #: Five squares of LRN's overflow from 115 on; a softmax in float16 would hide what logits tell.
 FLOAT32_OPERATORS = frozenset({"LRN", "Softmax", "LogSoftmax"})
@@ -30,10 +33,11 @@ def scale_front(model: onnx.ModelProto) -> onnx.ModelProto:
     Folded weights are in units of pixels; a twentieth of lenet's first layer would be subnormal in float16.
 
     Args:
-        model: a float32 graph. One whose front is not folded into its first layer is returned as it is.
+        model: a float32 graph. One whose front is not folded into its first layer, or whose first layer shares its
+            weight, is left as it is.
 
     Returns:
-        A changed copy; the layer reads the tensor `FRONT_SCALED_OUTPUT`.
+        A changed copy; its first layer reads the tensor `FRONT_SCALED_OUTPUT`.
     """
     scaled = onnx.ModelProto()
     scaled.CopyFrom(model)
@@ -42,7 +46,10 @@ def scale_front(model: onnx.ModelProto) -> onnx.ModelProto:
     if len(users) != 1 or users[0].op_type != "Conv":
         return scaled
     (conv,) = users
-    weight = numpy_helper.to_array(initializers(graph)[conv.input[1]])
+    constant = fixed_constants(graph).get(conv.input[1])
+    if constant is None or len(consumers(graph)[conv.input[1]]) > 1:
+        return scaled
+    weight = numpy_helper.to_array(constant)
     replace_initializer(graph, conv.input[1], weight * np.float32(FRONT_STEPS))
     graph.initializer.append(numpy_helper.from_array(np.array(1 / FRONT_STEPS, np.float32), "front/step"))
     multiply = helper.make_node(
@@ -60,15 +67,20 @@ def to_float16(model: onnx.ModelProto, keep: Mapping[str, str]) -> tuple[onnx.Mo
         model: float32, opset 19 or newer where it holds Q/DQ (older ones have no float16 scales).
         keep: nodes that stay float32, with the reason.
 
+    Raises:
+        ExportError: what came of it is not valid.
+
     Returns:
         The graph, and every Conv, Gemm and MatMul that stays float32, with the reason.
     """
     converted = onnx.ModelProto()
     converted.CopyFrom(model)
     graph = converted.graph
+    for index, node in enumerate(graph.node):
+        node.name = node.name or f"unnamed/{index}"
     kept = kept_nodes(converted, keep)
     types = float_tensors(converted)
-    constants = initializers(graph)
+    constants = fixed_constants(graph)
     casts: dict[tuple[str, int], str] = {}  # (tensor, type) -> the tensor's copy in that type
     nodes: list[onnx.NodeProto] = []
 
@@ -96,7 +108,7 @@ def to_float16(model: onnx.ModelProto, keep: Mapping[str, str]) -> tuple[onnx.Mo
             for name in captured(node) & types.keys():
                 rename_captured(node, name, in_type(name, TensorProto.FLOAT))
         else:
-            types.update({name: wanted for name in node.output if name in types})
+            types.update({name: wanted for name in float16_outputs(node, converted) if name in types})
         nodes.append(node)
 
     for output in graph.output:  # stays float32, under its name
@@ -110,7 +122,10 @@ def to_float16(model: onnx.ModelProto, keep: Mapping[str, str]) -> tuple[onnx.Mo
     del graph.node[:]
     graph.node.extend(nodes)
     drop_unused_constants(graph)
-    onnx.checker.check_model(converted, full_check=True)
+    try:
+        onnx.checker.check_model(converted, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"the float16 graph is not valid: {error}", "build it with --fp32 or --int8 alone") from error
     layers = {node.name for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")}
     return converted, {name: reason for name, reason in kept.items() if name in layers}
 
@@ -118,7 +133,8 @@ def to_float16(model: onnx.ModelProto, keep: Mapping[str, str]) -> tuple[onnx.Mo
 def kept_nodes(model: onnx.ModelProto, keep: Mapping[str, str]) -> dict[str, str]:
     """The nodes that stay float32, with the reason."""
     graph = model.graph
-    constants = initializers(graph)
+    constants = fixed_constants(graph)
+    typed = typed_tensors(model)
     made_by, used_by = producers(graph), consumers(graph)
     kept = dict(keep)
     for node in graph.node:
@@ -128,6 +144,8 @@ def kept_nodes(model: onnx.ModelProto, keep: Mapping[str, str]) -> dict[str, str
             kept[node.name] = "it belongs to the front"
         elif node.op_type in FLOAT32_OPERATORS | FLOAT32_SOURCES or captured(node):
             kept[node.name] = f"{node.op_type} is kept in float32"
+        elif not typed.keys() >= {name for name in (*node.input, *node.output) if name}:
+            kept[node.name] = "ONNX cannot tell the types of its tensors"
         elif not knows_float16(node, model):
             kept[node.name] = f"{node.op_type} is not defined for float16"
         else:
@@ -156,32 +174,48 @@ def unfit_constant(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -
     for index, name in enumerate(node.input):
         if name not in constants or constants[name].data_type != TensorProto.FLOAT:
             continue
-        magnitudes = np.abs(numpy_helper.to_array(constants[name]))
-        finite = magnitudes[np.isfinite(magnitudes)]
-        if finite.size and finite.max() > LARGEST:
-            return f"its constant {name} reaches {finite.max():.3g}, and float16 ends at {LARGEST:.0f}"
+        values = numpy_helper.to_array(constants[name]).astype(np.float64)
+        finite = values[np.isfinite(values)]
+        if not finite.size:
+            continue
         is_scale = node.op_type in ("QuantizeLinear", "DequantizeLinear") and index == 1
+        reached = np.abs(finite).max() * (INT8_REACH if is_scale else 1)
+        if reached > LARGEST:
+            return f"its constant {name} reaches {reached:.3g}, and float16 ends at {LARGEST:.0f}"
         if is_scale and finite.min() < SMALLEST_NORMAL:
             return f"the scale {name} is {finite.min():.3g}, too small for float16"
+        norm = float(np.linalg.norm(finite))
+        lost = float(np.linalg.norm(finite - finite.astype(np.float16)))
+        if lost > LARGEST_LOSS * norm:
+            return f"its constant {name} is too small for float16, which loses {100 * lost / norm:.0f} % of it"
     return ""
+
+
+def fixed_constants(graph: onnx.GraphProto) -> dict[str, TensorProto]:
+    """Constants by name, without those that a caller may replace."""
+    given = {entry.name for entry in graph.input}
+    return {name: constant for name, constant in initializers(graph).items() if name not in given}
 
 
 def float_tensors(model: onnx.ModelProto) -> dict[str, int]:
     """The float32 tensors of a graph, constants included, by name."""
+    return {name: kind for name, kind in typed_tensors(model).items() if kind == TensorProto.FLOAT}
+
+
+def typed_tensors(model: onnx.ModelProto) -> dict[str, int]:
+    """The tensors of a graph whose types ONNX can tell, constants included."""
     graph = shape_inference.infer_shapes(model).graph
-    values = {
-        value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.input, *graph.output)
-    }
-    values.update({entry.name: entry.data_type for entry in graph.initializer})
-    return {name: kind for name, kind in values.items() if kind == TensorProto.FLOAT}
+    values = (*graph.value_info, *graph.input, *graph.output)
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    types.update({entry.name: entry.data_type for entry in graph.initializer})
+    return types
 
 
 def knows_float16(node: onnx.NodeProto, model: onnx.ModelProto) -> bool:
     """Whether ONNX defines a node for float16, as far as its first output goes."""
     schema = schema_of(node, model)
-    return schema is not None and (
-        "tensor(float16)" in (types := schema.outputs[0].types) or "tensor(float)" not in types
-    )
+    types = schema.outputs[0].types if schema is not None else {"tensor(float)"}
+    return "tensor(float16)" in types or "tensor(float)" not in types
 
 
 def float32_inputs(node: onnx.NodeProto, model: onnx.ModelProto) -> set[int]:
@@ -194,6 +228,17 @@ def float32_inputs(node: onnx.NodeProto, model: onnx.ModelProto) -> set[int]:
         for index in range(len(node.input))
         if "tensor(float16)" not in schema.inputs[min(index, len(schema.inputs) - 1)].types
     }
+
+
+def float16_outputs(node: onnx.NodeProto, model: onnx.ModelProto) -> list[str]:
+    """The outputs of a float16 node that may be float16: LayerNormalization's mean may not."""
+    schema = schema_of(node, model)
+    if schema is None:
+        return []
+    last = len(schema.outputs) - 1
+    return [
+        name for index, name in enumerate(node.output) if "tensor(float16)" in schema.outputs[min(index, last)].types
+    ]
 
 
 def schema_of(node: onnx.NodeProto, model: onnx.ModelProto) -> onnx.defs.OpSchema | None:
@@ -223,9 +268,9 @@ def rename_captured(node: onnx.NodeProto, old: str, new: str) -> None:
 
 
 def drop_unused_constants(graph: onnx.GraphProto) -> None:
-    """Remove the constants that no node reads."""
+    """Remove the constants that no node reads and no caller may replace."""
     used = {name for node in graph.node for name in (*node.input, *captured(node))}
-    used |= {output.name for output in graph.output}
+    used |= {value.name for value in (*graph.output, *graph.input)}
     left = [entry for entry in graph.initializer if entry.name in used]
     del graph.initializer[:]
     graph.initializer.extend(left)

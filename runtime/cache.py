@@ -56,8 +56,8 @@ def user_folder() -> Path | None:
     return folder if folder.is_absolute() else None
 
 
-def read_entry(path: Path) -> bytes | None:
-    """What `write_entry` wrote there; None where that is not there, or not whole."""
+def read_entry(path: Path, *, used: bool = True) -> bytes | None:
+    """What `write_entry` wrote there; None where that is not there, or not whole. `used` keeps it from being pruned."""
     try:
         with path.open("rb") as file:
             digest, data = file.read(DIGEST_BYTES), file.read()
@@ -65,8 +65,9 @@ def read_entry(path: Path) -> bytes | None:
         return None
     if digest != seal(path.name, data):
         return None
-    with suppress(OSError):
-        os.utime(path)  # used just now
+    if used:
+        with suppress(OSError):
+            os.utime(path)
     return data
 
 

@@ -23,6 +23,7 @@ from runtime.spec import Precision
 INSTALL_CPU = "install the CPU engines: pip install '.[cpu]' in a clone of the toolkit"
 MAX_DROP_POINTS = 0.1  # of a precision that nobody asked for, against FP32 on the same target
 MIN_AGREEMENT = 99.9  # the same where images have no labels, in percent
+MIN_JUDGES = 100  # held-out images: fewer cannot tell
 
 
 class RaceRow(Struct, frozen=True):
@@ -107,7 +108,10 @@ def run_race(
     latencies = measure(sessions, timing_images, progress)
     if precision is None and held_out is not None:
         judged = compare(candidates, held_out, "judge precisions", progress)
-        against = {key: reason or loses_too_much(judged[key]) for key, reason in against.items()}
+        against = {
+            one.key: against[one.key] or (loses_too_much(judged[one.key]) if one.precision != "fp32" else "")
+            for one in candidates
+        }
     accuracies = compare(candidates, dataset, "evaluate", progress) if dataset is not None else {}
     right = [candidate for candidate in able if checks[candidate.key].ok]
     winner = pick_winner(right or able, against, latencies)
@@ -143,10 +147,14 @@ def wrong_answers(check: ProbeCheck) -> str:
 def loses_too_much(measured: Accuracy) -> str:
     """Why a precision that nobody asked for may not win; empty where it may."""
     where = f"on {measured.images:,} held-out calibration images"
+    if measured.images < MIN_JUDGES:
+        return f"it was not asked for, and {measured.images:,} held-out images are too few to judge it"
+    if measured.agreement is None:
+        return "it was not asked for, and there is no FP32 on this target to judge it by"
     if measured.drop_points is not None:
         lost = measured.drop_points
         return f"it loses {lost:.2f} points {where}, over {MAX_DROP_POINTS:g}" if lost > MAX_DROP_POINTS else ""
-    if measured.agreement is not None and measured.agreement < MIN_AGREEMENT:
+    if measured.agreement < MIN_AGREEMENT:
         return f"it agrees with FP32 on {measured.agreement:.2f} % {where}, under {MIN_AGREEMENT:g}"
     return ""
 

@@ -81,6 +81,11 @@ class Graphs:
     by_precision: dict[Precision, Graph]
     calibration: Calibration | None
 
+    @property
+    def reduced_range(self) -> bool:
+        """Whether INT8 weights use 7 of their 8 bits."""
+        return self.calibration is not None and self.calibration.reduced_range
+
 
 def export_fp32(source: Source, samples: NDArray[np.uint8], path: Path, progress: Progress) -> ExportResult:
     """The FP32 graph, held to PyTorch's answers on some images, uint8 (n, H, W, C).

@@ -91,6 +91,13 @@ def pick_precision(fp32: bool, fp16: bool, int8: bool) -> Precision | None:
     return "fp16" if fp16 else "fp32" if fp32 else None
 
 
+def refuse_idle(precision: Precision | None, method: object, reduce_range: object) -> None:
+    """Refuse the options of INT8 where none is made."""
+    if precision in ("fp32", "fp16") and (method is not None or reduce_range is not None):
+        option = "--method" if method is not None else "--reduce-range and --full-range"
+        raise click.UsageError(f"{option} say how INT8 is made: give --int8 too")
+
+
 class BatchRangeType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
     """SMALLEST:BEST:LARGEST, or one number for all three."""
 

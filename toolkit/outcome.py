@@ -14,6 +14,8 @@ from runtime.spec import Precision
 from toolkit.console import milliseconds, points, print_table, say, size
 
 SHORT_STAGE_S = 0.05  # shorter stages are left to the JSON
+LOW_SQNR_DB = 15.0
+HIGH_DROP = 1.0  # points
 MOST_LAYERS = 20  # of the table; `inspect` and the JSON have all
 SMALL_DIFFERENCE = 1.02  # two targets nearer than this are said to be equally fast
 
@@ -31,6 +33,8 @@ class BuildResult(Struct, frozen=True):
     latency_ms: Latency | None
     latency_reason: str
     latency_batch: int
+    method: str | None
+    reduced_range: bool
     coverage: Coverage
     error: GraphError
     layers: tuple[LayerEntry, ...]
@@ -43,6 +47,7 @@ class BuildResult(Struct, frozen=True):
 
 def make_result(
     manifest: Manifest,
+    method: str | None,
     race: Race,
     bundle: Path,
     warnings: tuple[str, ...],
@@ -61,15 +66,28 @@ def make_result(
         latency_ms=manifest.latency_ms,
         latency_reason=manifest.latency_reason,
         latency_batch=manifest.batch.best,
+        method=method,
+        reduced_range=manifest.reduced_range,
         coverage=manifest.coverage,
         error=manifest.error,
         layers=manifest.layers,
         race=race.rows,
         probe_distance=manifest.probe.distance,
-        warnings=(*warnings, *([f"{manifest.target} gains less than was asked for: {against}"] if against else [])),
+        warnings=(*warnings, *more_warnings(manifest, against)),
         seconds=round(progress.elapsed_s, 2),
         stage_seconds=progress.seconds,
     )
+
+
+def more_warnings(manifest: Manifest, against: str) -> list[str]:
+    """What the user should know before using the bundle."""
+    found = [f"{manifest.target} gains less than was asked for: {against}"] if against else []
+    sqnr, accuracy = manifest.error.logits_sqnr_db, manifest.accuracy
+    lost = accuracy.drop_points if accuracy else None
+    if (sqnr is not None and sqnr < LOW_SQNR_DB) or (lost is not None and lost > HIGH_DROP):
+        what = f"it loses {lost:.2f} points" if lost is not None else f"its logits have an SQNR of {sqnr:.1f} dB"
+        found.append(f"{manifest.precision} is far from FP32 here: {what}; try --method auto, more images, or --fp16")
+    return found
 
 
 def show(result: BuildResult) -> None:
@@ -165,6 +183,8 @@ def explain(result: BuildResult) -> list[str]:
         lines.append(accuracy_line(result.accuracy))
     if "int8" in chosen.precision:
         lines.append(f"INT8 layers do {100 * result.coverage.macs_share:.1f} % of the multiply-accumulates")
+    if result.reduced_range:
+        lines.append("INT8 weights use 7 of their 8 bits, so that no CPU without VNNI overflows")
     return lines + [f"warning: {text}" for text in result.warnings]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ def place_for(output: Path, *, force: bool) -> Iterator[None]:
     """
     if output.is_dir():
         raise ToolkitError(f"{output} is a folder", "give a file with -o")
-    if output.exists() and not force:
+    if os.path.lexists(output) and not force:
         raise ToolkitError(f"{output} is there already", "give --force to replace it, or another file with -o")
     made = [parent for parent in output.absolute().parents if not parent.exists()]
     try:

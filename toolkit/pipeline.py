@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -76,7 +76,8 @@ def build(request: BuildRequest, progress: TimedProgress) -> BuildResult:
         graphs = make_graphs(source, exported.path, precisions, progress, all_of_them=bool(asked))
 
         # Compile, and evaluate
-        with enter_all(targets, graphs.by_precision, work, spec, request.options, progress) as candidates:
+        options = replace(request.options, reduced_range=graphs.reduced_range)
+        with enter_all(targets, graphs.by_precision, work, spec, options, progress) as candidates:
             timing_images = np.resize(samples, (best, *spec.image_shape))
             _, held_out = split_held_out(source.images)
             probes = make_probes(graphs, samples[:PROBE_IMAGES])
@@ -91,7 +92,8 @@ def build(request: BuildRequest, progress: TimedProgress) -> BuildResult:
             write_calibration(bundle.path / "calibration.json", calibration)
         manifest = make_manifest(request, race, calibration)
         write_bundle(bundle, manifest)
-    return make_result(manifest, race, request.output, exported.warnings, progress)
+    method = calibration.method if calibration else None
+    return make_result(manifest, method, race, request.output, exported.warnings, progress)
 
 
 def make_probes(graphs: Graphs, images: NDArray[np.uint8]) -> dict[Precision, tuple[Probe, float]]:

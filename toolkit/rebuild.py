@@ -64,7 +64,8 @@ def rebuild(request: RebuildRequest, progress: TimedProgress) -> BuildResult:
             probes = {old.precision: (source.probe, old.probe.limit)}
             race = run_race(candidates, old.precision, probes, timing_images, None, request.eval_data, progress)
         winner = race.winner
-        accuracy, reason = (race.accuracy, "") if race.accuracy else (old.accuracy, old.accuracy_reason)
+        alone = "" if old.precision == "fp32" else "a bundle holds no FP32 graph to compare with"
+        accuracy, reason = (race.accuracy, alone) if race.accuracy else (old.accuracy, old.accuracy_reason)
         manifest = structs.replace(
             old,
             toolkit_version=toolkit_version(),
@@ -83,7 +84,7 @@ def rebuild(request: RebuildRequest, progress: TimedProgress) -> BuildResult:
             probe=ProbeResult(race.check.limit, race.check.distance),
         )
         write_bundle(bundle, manifest)
-    return make_result(manifest, race, request.output, (), progress)
+    return make_result(manifest, None, race, request.output, (), progress)
 
 
 def as_asked(layer: LayerEntry) -> LayerEntry:

@@ -10,7 +10,7 @@ import click
 
 from runtime.backend import get_backend
 from runtime.cache import cache_folder
-from runtime.datasets import Dataset, has_both_splits, open_dataset
+from runtime.datasets import ArrayDataset, Dataset, has_both_splits, open_dataset
 from runtime.errors import DataError
 from runtime.progress import Progress
 from runtime.spec import BatchRange
@@ -73,6 +73,22 @@ def open_eval_data(model: ZooModel, folder: Path | None) -> Dataset | None:
     """The images to measure accuracy on: those of a folder, or the model's own; None where there are none."""
     folder = folder or model.data
     return open_dataset(folder, "test", model.spec.labels) if folder else None
+
+
+def require_apart(calibration: Dataset, evaluation: Dataset | None) -> None:
+    """Refuse to evaluate on the very set that thresholds, methods and precisions are chosen on.
+
+    Raises:
+        DataError: both are the same, under one name or in copies of IDX files.
+    """
+    if evaluation is None:
+        return
+    copies = isinstance(calibration, ArrayDataset) and isinstance(evaluation, ArrayDataset)
+    if calibration.name == evaluation.name or (copies and calibration.digest() == evaluation.digest()):
+        raise DataError(
+            f"{calibration.name} would be calibrated with and evaluated on",
+            "give --calib-data and --eval-data that share no image: an accuracy on calibration images says little",
+        )
 
 
 def require_two_sets(folder: Path) -> None:

@@ -178,9 +178,9 @@ def compile_model(path: Path, spec: ModelSpec, options: EngineOptions, batch: in
     """
     if "int8" in options.precision and not options.reduced_range and saturates():
         raise BackendError(
-            f"{path} would overflow here: its INT8 weights use all 8 bits, this CPU has no VNNI, and OpenVINO adds "
-            "INT8 products in 16 bits on it",
-            "build the model with --reduce-range, or run the bundle with --backend onnxruntime",
+            f"{spec.name} would overflow on openvino here: its INT8 weights use all 8 bits, this CPU has no VNNI, and "
+            "OpenVINO adds INT8 products in 16 bits on it",
+            "build the model with --reduce-range; onnxruntime runs it as it is, in float",
         )
     try:
         core = openvino().Core()

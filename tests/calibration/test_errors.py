@@ -35,3 +35,7 @@ def test_equal_tensors_get_the_most_and_a_lost_signal_the_least() -> None:
 def test_an_error_shows_where_it_comes_in() -> None:
     errors = measure_sqnr(graph(1), graph(1, 0.1), ["t", "y"], [normal(3, 4)], RecordingStage(3, None))
     assert errors["t"] == MOST_DB and errors["y"] < 40
+
+
+def test_a_graph_that_answers_nan_has_nothing_left_of_the_signal() -> None:
+    assert measure_sqnr(graph(1), graph(np.nan), ["y"], [normal(3, 4)], RecordingStage(3, None)) == {"y": -MOST_DB}

@@ -81,6 +81,12 @@ def test_entropy_clips_a_long_tail_and_minmax_does_not() -> None:
     assert 3 < entropy(histogram) < 8
 
 
+@pytest.mark.parametrize("outlier", [100.0, 1000.0])
+def test_entropy_clips_an_outlier_behind_a_gap(outlier: float) -> None:
+    values = np.append(np.random.default_rng(0).normal(0, 1, 200_000), outlier)
+    assert entropy(observed(values)) <= outlier / 8
+
+
 def test_entropy_keeps_what_is_evenly_spread() -> None:
     histogram = observed(np.linspace(-1.9, 1.9, 100_001))
     assert entropy(histogram) > 1.8
@@ -89,7 +95,9 @@ def test_entropy_keeps_what_is_evenly_spread() -> None:
 def slow_divergence(counts: np.ndarray, stop: int) -> float:
     """The definition, word by word: clip, quantize to LEVELS, spread evenly over what is not empty, compare."""
     reference = counts[:stop].astype(float)
-    reference[-1] += counts[stop:].sum()
+    if not reference.any():
+        return math.inf
+    reference[np.flatnonzero(reference)[-1]] += counts[stop:].sum()
     candidate = np.zeros(stop)
     for level in range(LEVELS):
         inside = [i for i in range(stop) if level_of(i, stop) == level and counts[i]]

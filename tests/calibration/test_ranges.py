@@ -40,3 +40,15 @@ def test_nan_names_its_tensor() -> None:
     model = parse(BODY, OUTPUT, takes=FLOATS, w=np.full((4, 4), np.nan, np.float32), v=normal(4, 4))
     with pytest.raises(DataError, match="tensor t "):
         wide_nodes(model, [normal(2, 4)], SilentStage())
+
+
+def test_activations_below_float16s_normal_numbers_stay_float32() -> None:
+    model = parse("[a] t = Mul (image, w) [b] y = Div (t, w)", OUTPUT, takes=FLOATS, w=np.array(1e-6, np.float32))
+    found = wide_nodes(model, [normal(8, 4)], SilentStage())
+    assert set(found) == {"a", "b"} and "too small for float16" in found["a"]
+
+
+def test_a_mask_of_infinities_is_no_error() -> None:
+    body = "[c] c = Less (image, zero) [w] t = Where (c, mask, image) [s] y = Softmax (t)"
+    numbers = {"zero": np.array(0, np.float32), "mask": np.array(-np.inf, np.float32)}
+    assert wide_nodes(parse(body, OUTPUT, takes=FLOATS, **numbers), [np.abs(normal(8, 4))], SilentStage()) == {}

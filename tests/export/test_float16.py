@@ -11,6 +11,7 @@ from onnx import TensorProto, numpy_helper
 
 from export.float16 import scale_front, to_float16
 from export.front import FRONT_OFFSET_OUTPUT, FRONT_SCALED_OUTPUT
+from export.reference import open_reference
 from tests.export.graphs import answer, constant_names, distance, normal, op_types, parse
 
 FLOATS = "float[batch,4] image"
@@ -147,3 +148,73 @@ def test_a_scale_that_float16_cannot_hold_keeps_its_layer_in_float32() -> None:
     assert kept == {"a": "the scale ws is 1e-06, too small for float16"}
     assert TensorProto.FLOAT16 not in {entry.data_type for entry in half.graph.initializer if entry.name == "ws"}
     assert np.array_equal(answer(model, normal(4, 4))[0], answer(half, normal(4, 4))[0])
+
+
+def test_a_weight_that_callers_may_replace_is_cast_and_not_frozen() -> None:
+    model = parse("[a] y = Gemm (image, w)", OUTPUT, takes=f"{FLOATS}, float[4,4] w", w=normal(4, 4))
+    half, _ = to_float16(model, {})
+    images, other = normal(4, 4), normal(4, 4, seed=3)
+    for given in ({}, {"w": other}):
+        one, two = (open_reference(graph).run(None, {"image": images, **given})[0] for graph in (model, half))
+        assert distance(one, two) < 2e-3
+
+
+def test_a_first_weight_that_is_read_again_is_not_scaled(lenet_fp32: Path) -> None:
+    model = onnx.load(lenet_fp32)
+    model.graph.node.append(onnx.helper.make_node("Identity", ["conv1.weight"], ["again"], "again"))
+    assert scale_front(model) == model
+
+
+@pytest.mark.parametrize("factor", [1e-7, 1e-9])
+def test_a_weight_that_float16_would_lose_keeps_its_layer_in_float32(factor: float) -> None:
+    big = np.array(1 / factor, np.float32)
+    model = parse(
+        "[a] t = Gemm (image, w) [b] y = Mul (t, big)",
+        OUTPUT,
+        takes=FLOATS,
+        w=normal(4, 4) * np.float32(factor),
+        big=big,
+    )
+    half, kept = to_float16(model, {})
+    assert "too small for float16" in kept["a"]
+    assert distance(answer(model, normal(8, 4))[0], answer(half, normal(8, 4))[0]) < 2e-3
+
+
+def test_an_epsilon_that_would_become_0_keeps_its_node_in_float32() -> None:
+    body = "[m] m = ReduceMean <keepdims=1> (image) [s] s = Sub (m, m) [e] d = Add (s, epsilon) [q] y = Div (image, d)"
+    model = parse(body, OUTPUT, takes=FLOATS, epsilon=np.array(1e-12, np.float32))
+    half, _ = to_float16(model, {"q": "its activations"})
+    assert np.isfinite(answer(half, normal(4, 4))[0]).all()
+
+
+def test_a_scale_whose_values_would_overflow_keeps_its_layer_in_float32() -> None:
+    body = "[dw] g = DequantizeLinear (w, ws, wz) [a] y = MatMul (image, g)"
+    model = parse(
+        body, OUTPUT, takes=FLOATS,
+        w=np.full((4, 4), 100, np.int8), ws=np.array(2000, np.float32), wz=np.array(0, np.int8),
+    )  # fmt: skip
+    half, kept = to_float16(model, {})
+    assert "float16 ends at" in kept["a"]
+    assert np.array_equal(answer(model, normal(4, 4))[0], answer(half, normal(4, 4))[0])
+
+
+def test_what_onnx_cannot_type_stays_float32() -> None:
+    model = parse("[a] t = Gemm (image, w) [f] u = Gelu (t) [b] y = Gemm (u, w)", OUTPUT, takes=FLOATS, w=normal(4, 4))
+    model.graph.node[1].domain = "com.microsoft"
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    half, kept = to_float16(model, {})
+    assert "cannot tell" in kept["b"]
+    assert distance(answer(model, normal(4, 4))[0], answer(half, normal(4, 4))[0]) < 2e-3
+
+
+def test_the_statistics_of_a_layer_normalization_stay_float32() -> None:
+    body = "[n] n, mean = LayerNormalization (image, one) [a] y = Mul (n, mean)"
+    model = parse(body, OUTPUT, takes=FLOATS, one=np.ones(4, np.float32))
+    half, _ = to_float16(model, {})
+    assert types(half)["n"] == TensorProto.FLOAT16 and types(half)["mean"] == TensorProto.FLOAT
+
+
+def test_nodes_without_names_are_told_apart() -> None:
+    model = parse("t = Gemm (image, w) u = Softmax (t) y = Gemm (u, w)", OUTPUT, takes=FLOATS, w=normal(4, 4))
+    half, kept = to_float16(model, {})
+    assert kept == {} and op_types(half).count("Cast") == 4

@@ -282,25 +282,39 @@ class TestPrecisions:
         monkeypatch.setattr(module, "measure", lambda sessions, *_: {key: values[key] for key in sessions})
 
     def test_the_fastest_wins_where_it_loses_nothing(self, tmp_path: Path) -> None:
-        assert self.race(tmp_path, labelled(), worse=False).winner.key == "int8 one"
+        assert self.race(tmp_path, labelled(200), worse=False).winner.key == "int8 one"
 
     def test_one_that_loses_points_is_shown_with_its_loss_and_cannot_win(self, tmp_path: Path) -> None:
-        result = self.race(tmp_path, labelled(), worse=True)
+        result = self.race(tmp_path, labelled(200), worse=True)
         assert result.winner.key == "fp32 one"
-        assert result.rows[2].reason_against == "it loses 100.00 points on 8 held-out calibration images, over 0.1"
+        assert result.rows[2].reason_against == "it loses 100.00 points on 200 held-out calibration images, over 0.1"
         assert result.rows[2].top1 == 0
 
     def test_without_labels_agreement_judges(self, tmp_path: Path) -> None:
-        unlabelled = ArrayDataset("set", labelled().images, None)
+        unlabelled = ArrayDataset("set", labelled(200).images, None)
         result = self.race(tmp_path, unlabelled, worse=True)
         assert result.winner.key == "fp32 one"
-        assert "agrees with FP32 on 0.00 % on 8 held-out" in result.rows[2].reason_against
+        assert "agrees with FP32 on 0.00 % on 200 held-out" in result.rows[2].reason_against
         assert self.race(tmp_path, unlabelled, worse=False).winner.key == "int8 one"
 
     def test_what_failed_is_shown_with_its_reason(self, tmp_path: Path) -> None:
-        failed = self.race(tmp_path, labelled(), worse=False).rows[3]
+        failed = self.race(tmp_path, labelled(200), worse=False).rows[3]
         assert (failed.target, failed.precision, failed.reason_against) == ("two", "int8", "it is too new")
         assert (failed.p50_ms, failed.size_bytes, failed.top1, failed.chosen) == (None, None, None, False)
+
+    def test_too_few_images_judge_nothing(self, tmp_path: Path) -> None:
+        result = self.race(tmp_path, labelled(99), worse=False)
+        assert result.winner.key == "fp32 one"
+        assert result.rows[2].reason_against == "it was not asked for, and 99 held-out images are too few to judge it"
+        assert [row.reason_against for row in result.rows[:2]] == ["", ""]
+
+    def test_without_fp32_on_a_target_nothing_is_judged_there(self, tmp_path: Path) -> None:
+        model = tmp_path / "model.onnx"
+        model.write_bytes(b"x")
+        entries = [Failed("fp32", "one", "no"), candidate("two", "fp32", path=model), candidate("one", path=model)]
+        result = run_race(entries, None, probes(), make_images(1), labelled(200), None, RecordingProgress())
+        assert result.winner.key == "fp32 two"
+        assert "no FP32 on this target" in result.rows[2].reason_against
 
 
 def test_entering_compiles_loads_and_fills_in_what_was_reached(

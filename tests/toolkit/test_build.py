@@ -98,14 +98,15 @@ def test_int8_for_a_target_that_runs_none_of_it_is_built_with_a_warning(tmp_path
 
 
 def test_own_images_without_labels_give_agreement_alone(tmp_path: Path) -> None:
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
+    pictures, others = tmp_path / "pictures", tmp_path / "others"
     rng = np.random.default_rng(0)
-    for index in range(3):
-        cv2.imwrite(str(pictures / f"{index}.png"), rng.integers(0, 256, (40, 30, 3), np.uint8))
+    for folder in (pictures, others):
+        folder.mkdir()
+        for index in range(3):
+            cv2.imwrite(str(folder / f"{index}.png"), rng.integers(0, 256, (40, 30, 3), np.uint8))
     done = toolkit(
         *("build", "lenet", "--int8", "--target", "openvino", "--json"),
-        *("--calib-data", pictures, "--eval-data", pictures, "--calib-images", 2, "--batch", "1:2:4", "-o", "out"),
+        *("--calib-data", pictures, "--eval-data", others, "--calib-images", 2, "--batch", "1:2:4", "-o", "out"),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
@@ -193,6 +194,24 @@ class TestBadInput:
     def test_one_set_cannot_serve_as_both(self, tmp_path: Path) -> None:
         done = toolkit("build", "lenet", "--int8", "--data", ROOT / "examples" / "digits", cwd=tmp_path)
         assert_clean_failure(done, "digits", "two sets")
+
+    @pytest.mark.parametrize("both", [False, True])
+    def test_the_evaluation_set_chooses_nothing(self, tmp_path: Path, both: bool) -> None:
+        """Copies of the test digits under another name, and one folder for both."""
+        (tmp_path / "copy").mkdir()
+        for file in (ROOT / "runtime" / "data" / "mnist").glob("t10k-*"):
+            (tmp_path / "copy" / file.name).symlink_to(file)
+        flags = ["--eval-data", "copy"] if both else []
+        done = toolkit("build", "lenet", "--calib-data", "copy", *flags, "-o", "out", cwd=tmp_path)
+        assert_clean_failure(done, "copy (t10k) would be calibrated with and evaluated on", "--eval-data")
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize("command", ["build", "export"])
+    @pytest.mark.parametrize("option", [["--method", "minmax"], ["--full-range"]])
+    def test_options_of_int8_without_int8(self, tmp_path: Path, command: str, option: list[str]) -> None:
+        done = toolkit(command, "lenet", "--fp16", *option, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "give --int8 too" in done.stderr
 
     def test_missing_folder(self, tmp_path: Path) -> None:
         assert_clean_failure(toolkit("build", "lenet", "--int8", "--calib-data", "gone", cwd=tmp_path), "gone")

@@ -44,7 +44,7 @@ def test_float16_is_built_and_the_type_that_runs_is_named(
 
 
 def test_without_a_flag_precisions_race_and_the_table_tells_why(tmp_path: Path) -> None:
-    done = toolkit("build", "lenet", "--calib-images", 64, cwd=tmp_path)
+    done = toolkit("build", "lenet", "--calib-images", 400, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "judge precisions" in done.stderr
     manifest = Bundle.open(tmp_path / "lenet-auto").manifest
@@ -53,6 +53,15 @@ def test_without_a_flag_precisions_race_and_the_table_tells_why(tmp_path: Path) 
         assert f"\n {row}" in done.stdout
     assert "int8 on onnxruntime cannot win: it runs nothing of this graph in INT8" in done.stdout
     assert ("calibration.json" in manifest.files) == ("int8" in manifest.precision)
+
+
+def test_a_method_that_does_badly_is_warned_of(tmp_path: Path) -> None:
+    done = toolkit("build", "lenet-28", "--int8", "--method", "entropy", "--target", "openvino", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    lost = result["accuracy"]["drop_points"]
+    assert any("--method auto" in warning for warning in result["warnings"]) == (lost > 1)
+    assert result["method"] == "entropy"
 
 
 def test_two_builds_in_two_folders_give_the_same_bytes(lenet_bundle: Path, tmp_path: Path) -> None:
@@ -77,6 +86,7 @@ class TestExport:
         result = json.loads(done.stdout)
         assert (tmp_path / "new/model.onnx").read_bytes() == (lenet_bundle / "model.onnx").read_bytes()
         assert [path.name for path in (tmp_path / "new").iterdir()] == ["model.onnx"]
+        assert result["method"] == "minmax" and isinstance(result["reduced_range"], bool)
         assert result["file"] == "new/model.onnx" and result["error"]["logits_sqnr_db"] > 30
         assert [layer["name"] for layer in result["layers"]] == ["conv1", "conv2", "fc1", "fc2", "fc3"]
 

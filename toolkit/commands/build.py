@@ -20,6 +20,7 @@ from toolkit.options import (
     output_options,
     pick_precision,
     precision_options,
+    refuse_idle,
     threads_option,
     weights_option,
 )
@@ -68,6 +69,7 @@ def command(as_json: bool, fp32: bool, fp16: bool, int8: bool, **values: Any) ->
     arguments = Arguments(precision=pick_precision(fp32, fp16, int8), **values)
     if arguments.data and (arguments.calib_data or arguments.eval_data):
         raise click.UsageError("--data names both sets: give it alone, or --calib-data and --eval-data")
+    refuse_idle(arguments.precision, arguments.method, arguments.reduce_range)
     if is_bundle(Path(arguments.model)):
         click.echo(f"building from the bundle {arguments.model}", err=True)
         result = build_from_bundle(arguments)
@@ -107,7 +109,7 @@ class Arguments:
         suffix = "" if self.target == "auto" else f"-{self.target}"
         return self.output or Path(f"{model}-{precision or 'auto'}{suffix}")
 
-    def engine_options(self, precision: Precision, batch: BatchRange, reduced_range: bool) -> EngineOptions:
+    def engine_options(self, precision: Precision, batch: BatchRange, reduced_range: bool = False) -> EngineOptions:
         from runtime.backend import EngineOptions, available_cores
         from runtime.cache import cache_folder
 
@@ -119,7 +121,7 @@ def build_from_model(arguments: Arguments) -> BuildResult:
     """Resolve names and folders to what the pipeline takes."""
     from runtime.progress import TimedProgress
     from runtime.race import resolve_targets
-    from toolkit.source import make_source, open_eval_data, require_two_sets
+    from toolkit.source import make_source, open_eval_data, require_apart, require_two_sets
     from toolkit.zoo import get_zoo_model
 
     model = get_zoo_model(arguments.model)
@@ -143,6 +145,7 @@ def build_from_model(arguments: Arguments) -> BuildResult:
         arguments.cache_dir,
         progress,
     )
+    require_apart(source.pool, eval_data)
     from toolkit.pipeline import BuildRequest, build
 
     request = BuildRequest(
@@ -152,7 +155,7 @@ def build_from_model(arguments: Arguments) -> BuildResult:
         output=output,
         force=arguments.force,
         eval_data=eval_data,
-        options=arguments.engine_options(arguments.precision or "fp32", source.batch, source.reduced_range),
+        options=arguments.engine_options(arguments.precision or "fp32", source.batch),
     )
     return build(request, progress)
 

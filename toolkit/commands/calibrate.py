@@ -81,5 +81,5 @@ def show(model: str, calibration: Calibration) -> None:
     if calibration.compared:
         judged = ", ".join(f"{method} {value:.1f} dB" for method, value in calibration.compared.items())
         say(f"method: {calibration.method}; SQNR of the logits on {calibration.held_out:,} held-out images: {judged}")
-    if calibration.reduced_range:
-        say("judged with INT8 weights that use 7 of their 8 bits: a CPU engine here would overflow with all 8")
+    if calibration.compared and calibration.reduced_range:
+        say("judged with INT8 weights that use 7 of their 8 bits")

@@ -19,6 +19,7 @@ from toolkit.options import (
     output_options,
     pick_precision,
     precision_options,
+    refuse_idle,
     weights_option,
 )
 
@@ -69,6 +70,7 @@ def command(
 
     entry = get_zoo_model(model)
     precision = pick_precision(fp32, fp16, int8) or "fp32"
+    refuse_idle(precision, method, reduce_range)
     path = output or Path(f"{entry.name}-{precision}.onnx")
     progress = make_progress()
     with place_for(path, force=force), tempfile.TemporaryDirectory() as folder:
@@ -88,7 +90,8 @@ def command(
         from toolkit.graphs import export_fp32, make_graphs
 
         exported = export_fp32(source, source.samples, Path(folder) / "fp32.onnx", progress)
-        graph = make_graphs(source, exported.path, (precision,), progress).by_precision[precision]
+        graphs = make_graphs(source, exported.path, (precision,), progress)
+        graph = graphs.by_precision[precision]
         data = graph.path.read_bytes()
         write_atomically(path, data)
     if as_json:
@@ -99,6 +102,8 @@ def command(
                 "file": str(path),
                 "size_bytes": len(data),
                 "parity": exported.parity,
+                "method": graphs.calibration.method if graphs.calibration else None,
+                "reduced_range": graphs.reduced_range,
                 "error": graph.error,
                 "layers": [
                     {"name": layer.name, "asked": layer.asked, "reason": layer.reason, "sqnr_db": layer.sqnr_db}
@@ -119,4 +124,6 @@ def command(
         say(
             f"logits: SQNR {graph.error.logits_sqnr_db:.1f} dB on {graph.error.images:,} images, against the FP32 graph"
         )
+    if graphs.reduced_range:
+        say("INT8 weights use 7 of their 8 bits, which a CPU engine here needs; --full-range uses all 8")
     say(f"wrote {path} ({size(len(data))})")
