@@ -58,9 +58,9 @@ def cached_calibration(
     with progress.stage("look for a calibration", None) as stage:
         found = read_calibration_entry(path)
         if found:
-            stage.note(f"reused, since graph, images and method are the same: {path}")
+            stage.note(f"reused from {cache_dir}: graph, images and method are the same")
             return found
-        stage.note(f"calibrating: {'the one in the cache is damaged' if path.exists() else changed(path, made_from)}")
+        stage.note(f"none to reuse: {'the one in the cache is damaged' if path.exists() else changed(path, made_from)}")
     calibration = calibrate(fp32_path, plan, dataset, spec, method, reduced_range, progress)
     write_entry(path, canonical.to_bytes(calibration))
     return calibration

@@ -18,12 +18,14 @@ import onnx
 from numpy.typing import NDArray
 
 from export.reference import open_reference
+from runtime.backends.onnxruntime import TELEMETRY_SWITCH
 
 TIME_LIMIT_S = 120.0
 TOLERANCE = 1e-4
 #: Imports onnxsim, waits for two paths on standard input, and does what `python -m onnxsim IN OUT` does.
 ONNXSIM = """
 import os, runpy, sys
+sys.path[:] = filter(None, sys.path)  # nothing from the folder that the user happens to be in
 import onnxsim
 sys.argv[1:] = map(os.fsdecode, sys.stdin.buffer.read().split(b"\\0"))
 runpy.run_module("onnxsim", run_name="__main__")
@@ -43,7 +45,11 @@ class Simplifier:
         self.process: subprocess.Popen[bytes] | None = None
         if code is not ONNXSIM or find_spec("onnxsim") is not None:
             pipe = subprocess.PIPE
-            self.process = subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=pipe)
+            # onnxsim imports ONNX Runtime, which is given no chance to send telemetry there either.
+            environment = {**os.environ, TELEMETRY_SWITCH: "1"}
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=pipe, env=environment
+            )
 
     def run(self, source: Path, target: Path) -> str:
         """Simplify one file into another; once only.

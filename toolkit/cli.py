@@ -86,7 +86,9 @@ def show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show it.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the version."
+)
 def cli() -> None:
     """Build checked INT8 engines from trained models, and run them on small machines.
 
@@ -140,6 +142,9 @@ def drop_output() -> None:
 def interrupted() -> int:
     """Say so, and give the exit code."""
     click.echo("interrupted", err=True)
+    # Python remembers a KeyboardInterrupt that left an `exec`, such as a dataclass makes, and would end by that signal
+    # however it was handled: the next `exec` lets it forget.
+    exec("")
     return INTERRUPTED
 
 

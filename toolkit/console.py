@@ -96,18 +96,21 @@ class LineProgress:
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
         stopping.check()
         start = time.perf_counter()
-        yield LineStage()
+        yield LineStage(name)
         click.echo(f"{name}: {time.perf_counter() - start:.1f} s", err=True)
 
 
 class LineStage:
     """A stage of `LineProgress`."""
 
+    def __init__(self, name: str) -> None:
+        self.name = name
+
     def advance(self, n: int = 1) -> bool:
         return True
 
     def note(self, text: str) -> None:
-        click.echo(f"  {text}", err=True)
+        click.echo(f"  {self.name}: {text}", err=True)
 
 
 class BarProgress:
@@ -135,7 +138,7 @@ class BarProgress:
         task = bars.add_task(name, total=total)
         bars.refresh()
         try:
-            yield BarStage(bars, task)
+            yield BarStage(bars, task, name)
             bars.console.print(f"[green]done[/green] {name} [dim]{time.perf_counter() - start:.1f} s[/dim]")
         finally:
             bars.remove_task(task)
@@ -147,8 +150,8 @@ class BarProgress:
 class BarStage:
     """A stage of `BarProgress`."""
 
-    def __init__(self, bars: Bars, task: TaskID) -> None:
-        self.bars, self.task = bars, task
+    def __init__(self, bars: Bars, task: TaskID, name: str) -> None:
+        self.bars, self.task, self.name = bars, task, name
         self.drawn = time.perf_counter()
 
     def advance(self, n: int = 1) -> bool:
@@ -159,7 +162,7 @@ class BarStage:
         return True
 
     def note(self, text: str) -> None:
-        self.bars.console.print(f"  {text}", markup=False, highlight=False)
+        self.bars.console.print(f"  {self.name}: {text}", markup=False, highlight=False)
 
 
 def printable(text: str) -> str:

@@ -28,6 +28,8 @@ from runtime.spec import BatchRange, ModelSpec, Precision
 from toolkit.zoo import ZooModel
 from toolkit.zoo.weights import load_weights
 
+FEW_IMAGES = 32
+
 
 @dataclass(frozen=True)
 class Source:
@@ -80,6 +82,13 @@ class Graphs:
 
     by_precision: dict[Precision, Graph]
     calibration: Calibration | None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """For the user."""
+        images = self.calibration.images if self.calibration else FEW_IMAGES
+        few = f"thresholds come from {images} images alone: give {FEW_IMAGES} or more"
+        return (few,) if images < FEW_IMAGES else ()
 
     @property
     def reduced_range(self) -> bool:

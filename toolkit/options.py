@@ -34,7 +34,9 @@ def combine(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
 threads_option = click.option(
     "--threads", type=click.IntRange(1, MOST_THREADS), help="CPU threads.  [default: every core this process may use]"
 )
-device_option = click.option("--device", metavar="NAME", help="The backend's name of a device.")
+device_option = click.option(
+    "--device", metavar="NAME", help="A device of the backend, such as CPU; doctor names them."
+)
 cache_option = click.option(
     "--cache-dir",
     type=FOLDER,
@@ -119,23 +121,25 @@ class BatchRangeType(click.ParamType):  # type: ignore[type-arg]  # generic from
 
 
 weights_option = click.option("--weights", type=FILE, help="A safetensors file.  [default: the model's own]")
-batch_option = click.option("--batch", type=BatchRangeType(), help="Batch sizes to serve.  [default: 1:1:32]")
+batch_option = click.option(
+    "--batch", type=BatchRangeType(), help="Batch sizes to serve: smallest, best (timed), largest.  [default: 1:1:32]"
+)
 calibration_options = combine(
     click.option(
         "--calib-images",
         type=click.IntRange(min=1),
         metavar="N",
-        help=f"Take N images to calibrate with, evenly spaced; a quarter of them judges.  [default: {CALIB_IMAGES}]",
+        help=f"Take N images to calibrate with, evenly spaced; a quarter is held out.  [default: {CALIB_IMAGES}]",
     ),
     click.option(
         "--method",
         type=click.Choice(("auto", "minmax", "entropy")),
-        help="How INT8 thresholds are found; auto tries each on the quarter that judges.  [default: auto]",
+        help="How INT8 thresholds are found; auto compares all on the quarter held out.  [default: auto]",
     ),
     click.option(
         "--reduce-range/--full-range",
         default=None,
-        help="Let INT8 weights use 7 of their 8 bits, which no CPU overflows with.  [default: where a target needs it]",
+        help="Keep INT8 weights to 7 bits, for CPUs without VNNI.  [default: where an engine of this machine needs it]",
     ),
 )
 

@@ -81,7 +81,7 @@ def make_result(
 
 def more_warnings(manifest: Manifest, against: str) -> list[str]:
     """What the user should know before using the bundle."""
-    found = [f"{manifest.target} gains less than was asked for: {against}"] if against else []
+    found = [f"{against}: {manifest.target} gains size from it, not speed"] if against else []
     sqnr, accuracy = manifest.error.logits_sqnr_db, manifest.accuracy
     lost = accuracy.drop_points if accuracy else None
     if (sqnr is not None and sqnr < LOW_SQNR_DB) or (lost is not None and lost > HIGH_DROP):
@@ -150,11 +150,14 @@ def explain(result: BuildResult) -> list[str]:
     chosen = next(row for row in result.race if row.chosen)
     name = f"{chosen.precision} on {chosen.target}"
     rivals = [row for row in result.race if row is not chosen and row.p50_ms is not None]
-    able = [row for row in rivals if not row.reason_against and row.precision == chosen.precision]
+    raced = chosen.precision == "fp32" or len({row.precision for row in result.race}) > 2  # no precision was asked for
+    able = [row for row in rivals if not row.reason_against and (raced or row.precision == chosen.precision)]
     lines = []
     if able:
-        second = min(able, key=lambda row: row.p50_ms or 0)
-        lines.append(f"chosen: {name}, {times(second, chosen)} as fast as {second.target}")
+        slower = ", ".join(f"{times(row, chosen)} as fast as {row.precision} on {row.target}" for row in able)
+        lines.append(f"chosen: {name}, {slower}")
+    elif not rivals_at(chosen, rivals):
+        lines.append(f"chosen: {name}, the only target that was built for")
     elif not chosen.reason_against:
         lines.append(f"chosen: {name}, the only one of {chosen.precision} that can win")
     else:
@@ -181,11 +184,18 @@ def explain(result: BuildResult) -> list[str]:
         lines.append(f"accuracy: not measured: {result.accuracy_reason}")
     else:
         lines.append(accuracy_line(result.accuracy))
+        if result.accuracy.measured_with != result.target:
+            lines.append(f"that is the accuracy of the bundle it was built from; --eval-data measures {result.target}")
     if "int8" in chosen.precision:
         lines.append(f"INT8 layers do {100 * result.coverage.macs_share:.1f} % of the multiply-accumulates")
     if result.reduced_range:
         lines.append("INT8 weights use 7 of their 8 bits, so that no CPU without VNNI overflows")
     return lines + [f"warning: {text}" for text in result.warnings]
+
+
+def rivals_at(chosen: RaceRow, rivals: list[RaceRow]) -> list[RaceRow]:
+    """Those of the same precision."""
+    return [row for row in rivals if row.precision == chosen.precision]
 
 
 def times(slower: RaceRow, faster: RaceRow) -> str:

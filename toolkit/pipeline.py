@@ -93,7 +93,7 @@ def build(request: BuildRequest, progress: TimedProgress) -> BuildResult:
         manifest = make_manifest(request, race, calibration)
         write_bundle(bundle, manifest)
     method = calibration.method if calibration else None
-    return make_result(manifest, method, race, request.output, exported.warnings, progress)
+    return make_result(manifest, method, race, request.output, (*exported.warnings, *graphs.warnings), progress)
 
 
 def make_probes(graphs: Graphs, images: NDArray[np.uint8]) -> dict[Precision, tuple[Probe, float]]:

@@ -11,7 +11,7 @@ import click
 from runtime.backend import get_backend
 from runtime.cache import cache_folder
 from runtime.datasets import ArrayDataset, Dataset, has_both_splits, open_dataset
-from runtime.errors import DataError
+from runtime.errors import DataError, WeightsError
 from runtime.progress import Progress
 from runtime.spec import BatchRange
 from toolkit.options import CALIB_IMAGES
@@ -52,6 +52,8 @@ def make_source(
     if folder is None:
         raise click.UsageError(f"{model.name} brings no images: give --calib-data FOLDER")
     pool = open_dataset(folder, "train" if has_both_splits(folder) else None, model.spec.labels)
+    if weights is not None and not weights.exists():
+        raise WeightsError(f"cannot read the weights {weights}: no such file", "give a safetensors file")
     with progress.stage("load PyTorch"):
         from toolkit.graphs import Source
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MOVING_OPERATORS = frozenset(
     {"Cast", "Concat", "DequantizeLinear", "Flatten", "Gather", "Identity", "QuantizeLinear", "Reshape", "Transpose"}
 )
+TELEMETRY_SWITCH = "ORT_DISABLE_TELEMETRY"
 QUANTIZED_OPERATORS = ("QLinear", "QGemm", "MatMulInteger", "ConvInteger", "DynamicQuantize")
 # What ONNX Runtime adds to a layer's name: fused with its activation, with the Add behind it, with the Q/DQ around it.
 FUSION_PREFIX = "fused "
@@ -35,7 +36,7 @@ FUSION_SUFFIXES = ("_kernel_time", "_quant", "/MatMulAddFusion")
 @cache
 def onnxruntime() -> Any:
     """The package, imported without its telemetry, which leaves a file in the temporary folder and may call home."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault(TELEMETRY_SWITCH, "1")
     import onnxruntime as module
 
     return module

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -123,3 +124,18 @@ def test_the_difference_is_the_worst_of_one_and_of_two_images() -> None:
     body = "count = Shape <start=0, end=1> (image) n = Cast <to=1> (count) m = Div (n, n) k = Sub (n, m) "
     other = parse(body + "out = Mul (image, k)", "float[batch,3,6,5] out")
     assert largest_difference(same, other, IMAGES) == 1
+
+
+def test_the_process_sends_no_telemetry_and_imports_nothing_from_the_folder_one_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    _, _, warning = run("import os, sys; sys.exit(os.environ['ORT_DISABLE_TELEMETRY'])")
+    assert "(1)" in warning
+    (tmp_path / "onnxsim.py").write_text("open('it ran', 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with Simplifier() as simplifier:
+        _, warning = simplify(foldable(), IMAGES, simplifier)
+    assert warning == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["onnxsim.py"]

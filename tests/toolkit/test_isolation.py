@@ -164,7 +164,7 @@ def test_a_build_and_what_follows_stay_where_they_belong_and_off_the_network(gua
     before = snapshot()
     for number, command in enumerate(
         (
-            ["build", "lenet", "--int8", "-o", "lenet"],
+            ["build", "lenet", "--int8", "--target", "openvino", "-o", "lenet"],
             ["build", "lenet", "--target", "openvino", "-o", "again"],
             ["classify", "lenet", str(IMAGE)],
             ["classify", "lenet", str(IMAGE), "--backend", "onnxruntime"],

@@ -74,7 +74,7 @@ def stop(arguments: list[object], folder: Path, number: signal.Signals, line: st
     ],
 )
 def test_in_each_stage_of_a_build(tmp_path: Path, line: str, number: signal.Signals) -> None:
-    stop(["build", "lenet", "--int8", "-o", "deep/out"], tmp_path, number, line)
+    stop(["build", "lenet", "--int8", "-o", "deep/out", "--cache-dir", tmp_path / "cache"], tmp_path, number, line)
 
 
 @pytest.mark.parametrize(
@@ -115,4 +115,4 @@ def test_while_a_model_is_trained(tmp_path: Path) -> None:
     ):
         header = bytes((0, 0, 8, array.ndim)) + b"".join(size.to_bytes(4, "big") for size in array.shape)
         (data / f"train-{name}-ubyte").write_bytes(header + array.tobytes())
-    stop(["train", "lenet", "--data", data, "--epochs", 500], tmp_path, signal.SIGTERM, "  epoch 1/")
+    stop(["train", "lenet", "--data", data, "--epochs", 500], tmp_path, signal.SIGTERM, "  train: epoch 1/")

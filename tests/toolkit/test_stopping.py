@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,19 @@ def test_exit_code_is_that_of_the_signal(name: str, code: int, function: str) ->
     assert (done.returncode, done.stdout) == (code, "")
     assert "interrupted" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_interrupt_within_exec_gives_the_exit_code_all_the_same(tmp_path: Path) -> None:
+    """As in a dataclass that is made while a module is imported."""
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\n"
+        "from toolkit import cli\n"
+        "def main(*_, **__):\n"
+        "    exec('raise KeyboardInterrupt')\n"
+        "cli.cli.main = main\n"
+        "sys.exit(cli.run([]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted"], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

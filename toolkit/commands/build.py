@@ -164,6 +164,7 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
     """Resolve a bundle to what the rebuild takes."""
     from runtime.bundle import Bundle
     from runtime.datasets import open_dataset
+    from runtime.errors import DataError
     from runtime.progress import TimedProgress
     from toolkit.rebuild import RebuildRequest, rebuild
 
@@ -182,12 +183,19 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
     output = arguments.output_for(source.spec.name, precision)
     refuse_existing(output, arguments.force)
     labels = source.spec.labels
+    eval_data = open_dataset(arguments.eval_data, "test", labels) if arguments.eval_data else None
+    if eval_data is not None and eval_data.labels is None:
+        raise DataError(
+            f"the {len(eval_data):,} images of {arguments.eval_data} have no labels, and a bundle holds no FP32 graph "
+            "to compare with",
+            "give labelled images: IDX files with their labels, or a subfolder for each class",
+        )
     request = RebuildRequest(
         source=source,
         target=arguments.target,
         output=output,
         force=arguments.force,
-        eval_data=open_dataset(arguments.eval_data, "test", labels) if arguments.eval_data else None,
+        eval_data=eval_data,
         options=arguments.engine_options(
             precision, arguments.batch or source.manifest.batch, source.manifest.reduced_range
         ),

@@ -79,7 +79,7 @@ def show(model: str, calibration: Calibration) -> None:
     columns = ["activation", ">minimum", ">maximum", ">threshold", ">scale", "by"]
     print_table(f"{model}, from {calibration.images:,} images", columns, rows)
     if calibration.compared:
-        judged = ", ".join(f"{method} {value:.1f} dB" for method, value in calibration.compared.items())
-        say(f"method: {calibration.method}; SQNR of the logits on {calibration.held_out:,} held-out images: {judged}")
+        judged = ", ".join(f"{method} {value:.1f} dB" for method, value in sorted(calibration.compared.items()))
+        say(f"method: {calibration.method}; SQNR of the logits on {calibration.held_out:,} images: {judged}")
     if calibration.compared and calibration.reduced_range:
         say("judged with INT8 weights that use 7 of their 8 bits")

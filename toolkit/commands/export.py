@@ -109,7 +109,7 @@ def command(
                     {"name": layer.name, "asked": layer.asked, "reason": layer.reason, "sqnr_db": layer.sqnr_db}
                     for layer in graph.layers
                 ],
-                "warnings": exported.warnings,
+                "warnings": (*exported.warnings, *graphs.warnings),
             }
         )
         return
@@ -117,7 +117,7 @@ def command(
         [layer.name, f"{layer.macs:,}", layer.asked, points(layer.sqnr_db, 1), layer.reason] for layer in graph.layers
     ]
     print_table(f"{entry.name}, {precision}", ["layer", ">multiply-adds", "type", ">SQNR dB", "why not"], rows)
-    for warning in exported.warnings:
+    for warning in (*exported.warnings, *graphs.warnings):
         say(f"warning: {warning}")
     say(f"PyTorch's logits and the FP32 graph's differ by {max(row.max_error for row in exported.parity):.1e} at most")
     if graph.error.logits_sqnr_db is not None:

@@ -83,6 +83,10 @@ def get_zoo_model(name: str) -> ZooModel:
     """
     if name in ZOO:
         return ZOO[name]
+    if name.endswith(".onnx") or ":" in name:
+        raise UnknownModelError(
+            f"'{name}': ONNX files and modules of your own cannot be built yet", f"there are: {', '.join(ZOO)}"
+        )
     near = get_close_matches(name, ZOO, n=1)
     suggestion = f"did you mean {near[0]}? " if near else ""
     raise UnknownModelError(f"no model '{name}'", f"{suggestion}There are: {', '.join(ZOO)}, or the folder of a bundle")
