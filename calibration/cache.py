@@ -4,64 +4,47 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from calibration.calibration import Calibration, RequestedMethod, calibrate, parse_calibration
-from calibration.placement import Plan
+from calibration.calibration import Calibration, CalibrationRequest, calibrate, parse_calibration
 from export.reference import reference_version
 from runtime import canonical
 from runtime.cache import read_entry, write_entry
-from runtime.datasets import Dataset
 from runtime.errors import DataError
 from runtime.progress import Progress
-from runtime.spec import ModelSpec
 
 ALGORITHM = 1  # of thresholds: one more wherever the same images would give others
 
 
-def cached_calibration(
-    fp32_path: Path,
-    plan: Plan,
-    dataset: Dataset,
-    spec: ModelSpec,
-    method: RequestedMethod,
-    reduced_range: bool,
-    cache_dir: Path | None,
-    progress: Progress,
-) -> Calibration:
+def cached_calibration(request: CalibrationRequest, cache_dir: Path | None, progress: Progress) -> Calibration:
     """`calibrate`, or what it gave the last time.
 
     A calibration is kept under the model's name and the digest of all that it was made from. Where there is none, or it
     is damaged, it is made again.
 
     Args:
-        fp32_path: as the others here, for `calibrate`.
-        plan: the same.
-        dataset: the same.
-        spec: the same.
-        method: the same.
-        reduced_range: the same.
+        request: what to calibrate.
         cache_dir: the cache folder; None keeps nothing.
-        progress: as for `calibrate`.
+        progress: told whether one is reused, or what changed.
     """
     if cache_dir is None:
-        return calibrate(fp32_path, plan, dataset, spec, method, reduced_range, progress)
+        return calibrate(request, progress)
     folder = cache_dir / "calibrations"
     made_from = {
-        "the graph": canonical.digest_file(fp32_path),
-        "the images": dataset.digest(),
-        "the method": method,
-        "the range of weights": "reduced" if reduced_range else "full",
-        "the preprocessing": canonical.digest(spec.preprocess),
-        "the layers": canonical.digest(plan.tensors),
+        "the graph": canonical.digest_file(request.fp32_path),
+        "the images": request.dataset.digest(),
+        "the method": request.method,
+        "the range of weights": "reduced" if request.reduced_range else "full",
+        "the preprocessing": canonical.digest(request.spec.preprocess),
+        "the layers": canonical.digest(request.plan.tensors),
         "the versions": f"{ALGORITHM} {reference_version()}",
     }
-    path = folder / f"{spec.name}-{canonical.digest(made_from)}"
+    path = folder / f"{request.spec.name}-{canonical.digest(made_from)}"
     with progress.stage("look for a calibration", None) as stage:
         found = read_calibration_entry(path)
         if found:
             stage.note(f"reused from {cache_dir}: graph, images and method are the same")
             return found
         stage.note(f"none to reuse: {'the one in the cache is damaged' if path.exists() else changed(path, made_from)}")
-    calibration = calibrate(fp32_path, plan, dataset, spec, method, reduced_range, progress)
+    calibration = calibrate(request, progress)
     write_entry(path, canonical.to_bytes(calibration))
     return calibration
 

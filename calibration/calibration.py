@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, get_args
 
@@ -81,34 +82,39 @@ class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
     tensors: dict[str, TensorScale]
 
 
-def calibrate(
-    fp32_path: Path,
-    plan: Plan,
-    dataset: Dataset,
-    spec: ModelSpec,
-    method: RequestedMethod,
-    reduced_range: bool,
-    progress: Progress,
-) -> Calibration:
-    """Find a scale for every activation of the plan.
+@dataclass(frozen=True)
+class CalibrationRequest:
+    """What to calibrate, and how.
 
-    Three quarters of the images give the histograms. Where a method is to be chosen, each one's INT8 graph is compared
-    with the FP32 one on the other quarter, and the one whose logits differ least is taken.
-
-    Args:
+    Attributes:
         fp32_path: the graph.
         plan: says which tensors.
         dataset: the images.
         spec: of the model.
         method: one of `METHODS`, or `auto`.
         reduced_range: of the weights, when methods are compared: see `insert_qdq`.
-        progress: told of every batch.
+    """
+
+    fp32_path: Path
+    plan: Plan
+    dataset: Dataset
+    spec: ModelSpec
+    method: RequestedMethod
+    reduced_range: bool
+
+
+def calibrate(request: CalibrationRequest, progress: Progress) -> Calibration:
+    """Find a scale for every activation of the plan.
+
+    Three quarters of the images give the histograms. Where a method is to be chosen, each one's INT8 graph is compared
+    with the FP32 one on the other quarter, and the one whose logits differ least is taken.
 
     Raises:
         DataError: an image cannot be read, there is none, or a tensor holds NaN or infinity.
     """
-    model = onnx.load(fp32_path)
-    seen, held_out = split_held_out(dataset)
+    plan, spec, method, reduced_range = request.plan, request.spec, request.method, request.reduced_range
+    model = onnx.load(request.fp32_path)
+    seen, held_out = split_held_out(request.dataset)
     with progress.stage("calibrate", len(seen)) as stage:
         histograms = observe(model, plan.tensors, batches(seen, spec, BATCH), stage)
     methods = get_args(Method) if method == "auto" else (method,)
@@ -131,8 +137,8 @@ def calibrate(
         images=len(seen),
         held_out=len(held_out),
         reduced_range=reduced_range,
-        images_digest=dataset.digest(),
-        model_digest=canonical.digest_file(fp32_path),
+        images_digest=request.dataset.digest(),
+        model_digest=canonical.digest_file(request.fp32_path),
         tensors=scales[chosen],
     )
 

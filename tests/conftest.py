@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,21 @@ def own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         os.environ["XDG_CACHE_HOME"] = before
 
 
+@contextmanager
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str, name: str) -> Iterator[Path]:
+    """A folder that the workers of pytest-xdist share, held by one of them at a time."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base if worker_id == "master" else base.parent) / name
+    root.mkdir(exist_ok=True)
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield root
+
+
 @pytest.fixture(scope="session")
 def lenet_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A folder with what one `toolkit build lenet --int8 --json` printed, and the bundle that it wrote."""
-    base = tmp_path_factory.getbasetemp()
-    root = (base if worker_id == "master" else base.parent) / "lenet-build"
-    root.mkdir(exist_ok=True)
-    with (root / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the workers of pytest-xdist share it
+    with shared_folder(tmp_path_factory, worker_id, "lenet-build") as root:
         if not (root / "out").exists():
             (root / "bundles").mkdir(exist_ok=True)
             done = toolkit("build", "lenet", "--int8", "--json", cwd=root / "bundles")
@@ -105,11 +113,7 @@ def tiny_bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def lenet_fp32(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The FP32 graph of lenet, exported once for all workers: not to be changed."""
-    base = tmp_path_factory.getbasetemp()
-    root = (base if worker_id == "master" else base.parent) / "lenet-fp32"
-    root.mkdir(exist_ok=True)
-    with (root / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the workers of pytest-xdist share it
+    with shared_folder(tmp_path_factory, worker_id, "lenet-fp32") as root:
         if not (root / "done").exists():
             command = [sys.executable, "-m", "tests.export.lenet", str(root / "lenet.onnx")]
             done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)

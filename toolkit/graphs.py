@@ -12,7 +12,7 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from calibration.cache import cached_calibration
-from calibration.calibration import BATCH, Calibration, RequestedMethod, logits_of
+from calibration.calibration import BATCH, Calibration, CalibrationRequest, RequestedMethod, logits_of
 from calibration.errors import measure_sqnr
 from calibration.placement import Plan, plan
 from calibration.quantize import HALVED, QUANTIZED, at_precision, require_quantizable
@@ -159,16 +159,8 @@ def calibrate_graph(source: Source, fp32_path: Path, progress: Progress) -> Cali
     """
     planned = plan(onnx.load(fp32_path))
     require_quantizable(planned, source.spec.name)
-    return cached_calibration(
-        fp32_path,
-        planned,
-        source.images,
-        source.spec,
-        source.method,
-        source.reduced_range,
-        source.cache_dir,
-        progress,
-    )
+    request = CalibrationRequest(fp32_path, planned, source.images, source.spec, source.method, source.reduced_range)
+    return cached_calibration(request, source.cache_dir, progress)
 
 
 def layer_entries(planned: Plan, precision: Precision, kept: dict[str, str]) -> tuple[LayerEntry, ...]:

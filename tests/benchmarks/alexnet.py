@@ -84,12 +84,13 @@ def write_fp32(path: Path) -> None:
 
 def write_int8(fp32_path: Path, path: Path) -> None:
     """The same graph with Q/DQ, calibrated by this project on random pixels; weights of 7 bits run on any CPU."""
-    from calibration.calibration import calibrate
+    from calibration.calibration import CalibrationRequest, calibrate
     from calibration.placement import plan
     from calibration.quantize import at_precision
 
     pixels = np.random.default_rng(1).integers(0, 256, (CALIBRATION_IMAGES, SIDE, SIDE, 3), dtype=np.uint8)
     images = ArrayDataset("random pixels", pixels, None)
     model = onnx.load(fp32_path)
-    calibration = calibrate(fp32_path, plan(model), images, make_spec(), "minmax", True, SilentProgress())
+    request = CalibrationRequest(fp32_path, plan(model), images, make_spec(), "minmax", True)
+    calibration = calibrate(request, SilentProgress())
     onnx.save(at_precision(model, "int8", calibration, {})[0], path)

@@ -11,7 +11,7 @@ import pytest
 
 import runtime
 from calibration.cache import cached_calibration
-from calibration.calibration import Calibration
+from calibration.calibration import Calibration, CalibrationRequest
 from calibration.placement import plan
 from runtime.datasets import evenly_spaced, open_dataset
 from tests.fakes import RecordingProgress
@@ -28,7 +28,8 @@ def run(
     progress = RecordingProgress()
     digits = evenly_spaced(open_dataset(DIGITS, "train"), count)
     planned, spec = plan(onnx.load(path)), ZOO["lenet"].spec
-    made = cached_calibration(path, planned, digits, spec, method, reduced, cache, progress)  # type: ignore[arg-type]
+    request = CalibrationRequest(path, planned, digits, spec, method, reduced)  # type: ignore[arg-type]
+    made = cached_calibration(request, cache, progress)
     said = " ".join(progress.stages[LOOK].notes) if LOOK in progress.stages else ""
     return made, said, "calibrate" in progress.stages
 

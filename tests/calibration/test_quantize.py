@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 import runtime
-from calibration.calibration import Calibration, calibrate, read_calibration
+from calibration.calibration import Calibration, CalibrationRequest, calibrate, read_calibration
 from calibration.placement import plan
 from calibration.quantize import at_precision
 from export.front import FRONT_SCALED_OUTPUT
@@ -35,7 +35,8 @@ SPEC = ZOO["lenet"].spec
 def forty_digits(path: Path, method: str = "auto", reduced: bool = True) -> Calibration:
     digits = evenly_spaced(open_dataset(DIGITS, "train"), 40)
     planned = plan(onnx.load(path))
-    return calibrate(path, planned, digits, SPEC, method, reduced, SilentProgress())  # type: ignore[arg-type]
+    request = CalibrationRequest(path, planned, digits, SPEC, method, reduced)  # type: ignore[arg-type]
+    return calibrate(request, SilentProgress())
 
 
 def test_both_engines_put_the_digits_into_the_same_classes(lenet_bundle: Path) -> None:
@@ -66,7 +67,8 @@ def test_the_table_names_tensors_of_the_graph_and_what_it_was_taken_from(lenet_b
 def test_three_quarters_calibrate_and_a_quarter_chooses(lenet_fp32: Path) -> None:
     progress = RecordingProgress()
     digits = evenly_spaced(open_dataset(DIGITS, "train"), 40)
-    calibration = calibrate(lenet_fp32, plan(onnx.load(lenet_fp32)), digits, SPEC, "auto", True, progress)
+    request = CalibrationRequest(lenet_fp32, plan(onnx.load(lenet_fp32)), digits, SPEC, "auto", True)
+    calibration = calibrate(request, progress)
     assert (calibration.images, calibration.held_out) == (30, 10)
     assert (progress.stages["calibrate"].done, progress.stages["compare methods"].done) == (30, 20)
     assert set(calibration.compared) == {"minmax", "entropy"}
