@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,8 +17,10 @@ def environment(**extra: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **extra}
 
 
-def toolkit(*arguments: object, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
-    """Run `toolkit ARGUMENTS` in a folder and wait for it."""
+def toolkit(
+    *arguments: object, cwd: Path, first: Callable[[], None] | None = None, **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `toolkit ARGUMENTS` in a folder and wait for it; its process calls `first` before all else."""
     return subprocess.run(
         [*TOOLKIT, *map(str, arguments)],
         cwd=cwd,
@@ -26,6 +29,7 @@ def toolkit(*arguments: object, cwd: Path, **extra: str) -> subprocess.Completed
         text=True,
         timeout=300,
         stdin=subprocess.DEVNULL,
+        preexec_fn=first,
     )
 
 

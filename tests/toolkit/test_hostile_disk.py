@@ -41,16 +41,7 @@ def limited(*arguments: object, cwd: Path, size: int | None = None, **extra: str
         if size is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    return subprocess.run(
-        [*TOOLKIT, *map(str, arguments)],
-        cwd=cwd,
-        env=environment(**extra),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        stdin=subprocess.DEVNULL,
-        preexec_fn=limit,
-    )
+    return toolkit(*arguments, cwd=cwd, first=limit, **extra)
 
 
 def pages(path: Path) -> int:
