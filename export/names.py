@@ -6,7 +6,7 @@ from typing import Any
 
 import onnx
 
-WEIGHTED = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
+WEIGHTED = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1, "BatchNormalization": 1}
 
 
 def strip_metadata(model: onnx.ModelProto) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import onnx
 
+from export.rules.fold_batch_norm_into_gemm import FoldBatchNormIntoGemm
 from export.rules.fold_front_into_conv import FoldFrontIntoConv
 
 
@@ -25,7 +26,7 @@ class Rule(Protocol):
     def rewrite(self, graph: onnx.GraphProto, match: Any) -> None: ...
 
 
-DEFAULT_RULES: tuple[Rule, ...] = (FoldFrontIntoConv(),)
+DEFAULT_RULES: tuple[Rule, ...] = (FoldFrontIntoConv(), FoldBatchNormIntoGemm())
 
 
 def apply_rules(model: onnx.ModelProto, rules: tuple[Rule, ...] = DEFAULT_RULES) -> tuple[tuple[str, int, str], ...]:

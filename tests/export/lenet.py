@@ -7,17 +7,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 import runtime
 from export.module import ExportResult, export_module
 from runtime.datasets import Dataset, batches, evenly_spaced, open_dataset
 from runtime.progress import Progress, SilentProgress
 from runtime.spec import BatchRange
-from toolkit.zoo import LENET, ZOO
-from toolkit.zoo.lenet import LeNet
-from toolkit.zoo.weights import load_weights
+from toolkit.zoo import ZOO
+from toolkit.zoo.weights import make_with_weights
 
 COUNT = 32
+LENET = ZOO["lenet"].spec
 
 
 def dataset() -> Dataset:
@@ -30,14 +31,12 @@ def digits() -> NDArray[np.uint8]:
     return next(batches(dataset(), LENET, COUNT))
 
 
-def trained_lenet() -> LeNet:
+def trained_lenet() -> nn.Module:
     """With its weights, in training mode, as `nn.Module` starts."""
-    module = LeNet()
-    load_weights(module, ZOO["lenet"].weights)
-    return module
+    return make_with_weights(ZOO["lenet"])
 
 
-def export_lenet(module: LeNet, path: Path, progress: Progress) -> ExportResult:
+def export_lenet(module: nn.Module, path: Path, progress: Progress) -> ExportResult:
     """Export it for batches of 1 to 32."""
     return export_module(module, LENET, digits(), path, BatchRange(1, 1, COUNT), progress)
 

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from export.front import FRONT_MEAN_OUTPUT, FRONT_OFFSET_OUTPUT, add_front
 from export.names import name_layers
 from export.rules import apply_rules
-from export.rules.fold_front_into_conv import fold
+from export.rules.fold_front_into_conv import FoldFrontIntoConv, fold
 from tests.export.graphs import (
     answer,
     color_images,
@@ -28,6 +28,7 @@ from tests.export.graphs import (
 )
 
 RULE = "fold_front_into_conv"
+RULES = (FoldFrontIntoConv(),)
 KERNEL = (2, 3, 3, 2)
 MAPS = "float[batch,maps,high,wide] conv"
 
@@ -56,7 +57,7 @@ def test_an_unpadded_convolution_takes_the_front_in_and_answers_as_before(attrib
     constants = {"b": normal(2, seed=1)} if bias else {}
     before = with_front(f"conv = Conv {attributes} (image, w{', b' if bias else ''})", **constants)
     after = copy(before)
-    assert apply_rules(after) == ((RULE, 1, ""),)
+    assert apply_rules(after, RULES) == ((RULE, 1, ""),)
     onnx.checker.check_model(after, full_check=True)
     assert op_types(after) == ["Cast", "Transpose", "Sub", "Conv"]
     images = color_images(3)
@@ -66,7 +67,7 @@ def test_an_unpadded_convolution_takes_the_front_in_and_answers_as_before(attrib
 @pytest.mark.parametrize("bias", [False, True])
 def test_no_constant_is_left_over_and_each_keeps_its_shape(bias: bool) -> None:
     model = with_front(f"conv = Conv (image, w{', b' if bias else ''})", **({"b": normal(2)} if bias else {}))
-    apply_rules(model)
+    apply_rules(model, RULES)
     assert constant_names(model) == {"w", "b" if bias else "conv.bias", "front/128"}
     assert constant_names(model) <= {name for node in model.graph.node for name in node.input}
     assert [tuple(initializer.dims) for initializer in model.graph.initializer if initializer.name == "w"] == [KERNEL]
@@ -76,7 +77,7 @@ def test_layers_keep_their_names_and_their_order() -> None:
     body = "conv = Conv (image, w) relu = Relu (conv) second = Conv (relu, v)"
     model = with_front(body, "float[batch,maps,high,wide] second", v=normal(2, 2, 1, 1))
     before = [node.name for node in model.graph.node]
-    apply_rules(model)
+    apply_rules(model, RULES)
     after = [node.name for node in model.graph.node]
     assert after == ["front/cast", "front/transpose", "front/offset", "conv", "relu", "second"]
     assert set(before) - set(after) == {"front/scale"}
@@ -86,14 +87,14 @@ def test_a_later_convolution_is_left_alone() -> None:
     second = normal(2, 2, 1, 1)
     body = "conv = Conv (image, w) relu = Relu (conv) second = Conv <pads=[1,1,1,1]> (relu, v)"
     model = with_front(body, "float[batch,maps,high,wide] second", v=second)
-    assert apply_rules(model) == ((RULE, 1, ""),)
+    assert apply_rules(model, RULES) == ((RULE, 1, ""),)
     (kept,) = (entry for entry in model.graph.initializer if entry.name == "v")
     assert np.array_equal(onnx.numpy_helper.to_array(kept), second)
 
 
 def test_what_the_convolution_takes_is_exactly_the_pixel_minus_128() -> None:
     model = with_front("conv = Conv (image, w)")
-    apply_rules(model)
+    apply_rules(model, RULES)
     images = color_images(4)
     images.reshape(-1)[:256] = np.arange(256)
     (taken,) = answer(model, images, FRONT_OFFSET_OUTPUT)
@@ -104,9 +105,9 @@ def test_what_the_convolution_takes_is_exactly_the_pixel_minus_128() -> None:
 
 def test_a_second_run_finds_nothing_to_do() -> None:
     model = with_front("conv = Conv (image, w)")
-    apply_rules(model)
+    apply_rules(model, RULES)
     once = in_bytes(model)
-    assert apply_rules(model) == ((RULE, 0, ""),)
+    assert apply_rules(model, RULES) == ((RULE, 0, ""),)
     assert in_bytes(model) == once
 
 
@@ -143,7 +144,7 @@ def test_where_it_does_not_fit_nothing_changes_and_the_report_says_why(body: str
         del used["c"]
     model = with_front(body, outputs, **used)
     before = in_bytes(model)
-    found = apply_rules(model)
+    found = apply_rules(model, RULES)
     assert in_bytes(model) == before
     assert found == ((RULE, 0, reason),)
 
@@ -153,7 +154,7 @@ def test_a_normalized_image_that_the_graph_gives_out_is_used_elsewhere(tensor: s
     model = with_front("conv = Conv (image, w)")
     model.graph.output.append(helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None))
     before = in_bytes(model)
-    assert apply_rules(model) == ((RULE, 0, ELSEWHERE),)
+    assert apply_rules(model, RULES) == ((RULE, 0, ELSEWHERE),)
     assert in_bytes(model) == before
 
 
@@ -168,7 +169,7 @@ def test_a_normalized_image_that_the_graph_gives_out_is_used_elsewhere(tensor: s
 def test_a_graph_without_the_pattern_has_no_reason(body: str) -> None:
     model = with_front(body)
     before = in_bytes(model)
-    assert apply_rules(model) == ((RULE, 0, ""),)
+    assert apply_rules(model, RULES) == ((RULE, 0, ""),)
     assert in_bytes(model) == before
 
 
@@ -176,7 +177,7 @@ def test_a_model_that_subtracts_and_scales_by_itself_is_not_taken_for_the_front(
     body = "less = Sub (image, m) more = Mul (less, s) conv = Conv (more, w)"
     constants = {"m": normal(1, 3, 1, 1), "s": normal(1, 3, 1, 1)}
     model = with_front(body, **constants)
-    assert apply_rules(model) == ((RULE, 0, ""),)
+    assert apply_rules(model, RULES) == ((RULE, 0, ""),)
 
 
 def convolve(
