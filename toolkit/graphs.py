@@ -26,7 +26,7 @@ from runtime.probe import PROBE_IMAGES
 from runtime.progress import Progress
 from runtime.spec import BatchRange, ModelSpec, Precision
 from toolkit.zoo import ZooModel
-from toolkit.zoo.weights import load_weights
+from toolkit.zoo.weights import make_with_weights
 
 FEW_IMAGES = 32
 
@@ -36,8 +36,7 @@ class Source:
     """Where graphs come from.
 
     Attributes:
-        model: of the zoo.
-        weights: a safetensors file; None takes the model's own.
+        model: of the zoo, with its weights; without any, they are random.
         pool: the images that there are; parity and probe take some of them.
         calib_images: how many of them thresholds, ranges and errors are taken from.
         method: how thresholds are found.
@@ -47,7 +46,6 @@ class Source:
     """
 
     model: ZooModel
-    weights: Path | None
     pool: Dataset
     calib_images: int
     method: RequestedMethod
@@ -102,8 +100,7 @@ def export_fp32(source: Source, samples: NDArray[np.uint8], path: Path, progress
     Raises:
         ToolkitError: weights or images that do not fit, or an export that fails or answers otherwise.
     """
-    module = source.model.make()
-    load_weights(module, source.weights or source.model.weights)
+    module = make_with_weights(source.model)
     return export_module(module.eval(), source.spec, samples, path, source.batch, progress)
 
 

@@ -23,7 +23,6 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 BACKEND_NAMES = ("openvino", "onnxruntime")
 CALIB_IMAGES = 1024
 MOST_THREADS = 256  # as in runtime.session
-ZOO_NAMES = ("lenet", "lenet-28")
 
 
 def combine(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -70,8 +69,10 @@ class ModelType(click.ParamType):  # type: ignore[type-arg]  # generic from clic
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
         from click.shell_completion import CompletionItem
 
+        from toolkit.zoo import ZOO
+
         folders = CompletionItem(incomplete, type="dir")  # first: bash's script forgets what came before it
-        return [folders, *(CompletionItem(name) for name in ZOO_NAMES if name.startswith(incomplete))]
+        return [folders, *(CompletionItem(name) for name in ZOO if name.startswith(incomplete))]
 
 
 MODEL = ModelType()
@@ -120,7 +121,50 @@ class BatchRangeType(click.ParamType):  # type: ignore[type-arg]  # generic from
             self.fail(f"'{value}' is not MIN:OPT:MAX with 1 <= MIN <= OPT <= MAX <= 65536", param, ctx)
 
 
-weights_option = click.option("--weights", type=FILE, help="A safetensors file.  [default: the model's own]")
+class WeightsType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
+    """A file, or the name of weights that can be downloaded: the text as it is, but a shell completes it."""
+
+    name = "file"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        from toolkit.zoo import ZOO
+
+        names = {name for model in ZOO.values() for name in model.downloads if name.startswith(incomplete)}
+        return [CompletionItem(incomplete, type="file"), *map(CompletionItem, sorted(names))]
+
+
+class Settings(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
+    """NAME=VALUE."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        name, equals, text = str(value).partition("=")
+        if not equals or not name:
+            self.fail(f"'{value}' is not NAME=VALUE, such as activation=relu", param, ctx)
+        return name.strip().replace("-", "_"), text.strip()
+
+
+set_option = click.option(
+    "--set",
+    "settings",
+    type=Settings(),
+    multiple=True,
+    callback=lambda ctx, param, value: dict(value),
+    help="An option of the model, such as activation=relu; may be repeated. `toolkit summary MODEL` lists them.",
+)
+weights_options = combine(
+    set_option,
+    click.option(
+        "--weights",
+        type=WeightsType(),
+        help="A safetensors or .pth file; for alexnet-owt also `torchvision`, which is downloaded.  "
+        "[default: the model's own]",
+    ),
+    click.option("--random-weights", is_flag=True, help="Take no weights: for timing, not for answers."),
+)
 batch_option = click.option(
     "--batch", type=BatchRangeType(), help="Batch sizes to serve: smallest, best (timed), largest.  [default: 1:1:32]"
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 
 from runtime.backend import get_backend
 from runtime.cache import cache_folder
@@ -15,16 +17,18 @@ from runtime.errors import DataError, WeightsError
 from runtime.progress import Progress
 from runtime.spec import BatchRange
 from toolkit.options import CALIB_IMAGES
-from toolkit.zoo import ZooModel
+from toolkit.zoo import ZooModel, get_zoo_model
+from toolkit.zoo.download import fetch
 
 if TYPE_CHECKING:
     from calibration.calibration import RequestedMethod
     from toolkit.graphs import Source
 
+NOISE_IMAGES = 64
+
 
 def make_source(
     model: ZooModel,
-    weights: Path | None,
     calib_folder: Path | None,
     calib_images: int | None,
     method: RequestedMethod | None,
@@ -37,9 +41,8 @@ def make_source(
     """What graphs are made from.
 
     Args:
-        model: of the zoo.
-        weights: None takes the model's own.
-        calib_folder: images to calibrate with; None takes the model's own.
+        model: of the zoo, with its weights; without any, they are random.
+        calib_folder: images to calibrate with; None takes the model's own, or noise for random weights.
         calib_images: how many of them; None takes `CALIB_IMAGES`.
         method: None is `auto`.
         batch: None is 1:1:32.
@@ -48,12 +51,7 @@ def make_source(
         cache_dir: where calibrations are kept; None is the user's cache folder.
         progress: told that PyTorch is loaded.
     """
-    folder = calib_folder or model.data
-    if folder is None:
-        raise click.UsageError(f"{model.name} brings no images: give --calib-data FOLDER")
-    pool = open_dataset(folder, "train" if has_both_splits(folder) else None, model.spec.labels)
-    if weights is not None and not weights.exists():
-        raise WeightsError(f"cannot read the weights {weights}: no such file", "give a safetensors file")
+    pool = open_calib_data(model, calib_folder)
     with progress.stage("load PyTorch"):
         from toolkit.graphs import Source
 
@@ -61,7 +59,6 @@ def make_source(
     reduced = overflows if reduce_range is None else reduce_range
     return Source(
         model,
-        weights,
         pool,
         calib_images or CALIB_IMAGES,
         method or "auto",
@@ -69,6 +66,63 @@ def make_source(
         reduced,
         cache_folder(cache_dir),
     )
+
+
+def resolve_model(
+    name: str,
+    settings: dict[str, str],
+    weights: str | None,
+    random_weights: bool,
+    cache_dir: Path | None,
+    progress: Progress,
+) -> ZooModel:
+    """A model of the zoo with the options and the weights that a command line names.
+
+    Args:
+        name: of the model.
+        settings: options as text, by name.
+        weights: a file, or the name of one that can be downloaded; None takes what ships.
+        random_weights: take none.
+        cache_dir: where a download is kept; None is the user's cache folder.
+        progress: told of a download.
+
+    Raises:
+        ModelError: an unknown name, option or value.
+        WeightsError: there are no weights, or they do not fit.
+    """
+    model = get_zoo_model(name).with_options(settings)
+    if random_weights:
+        if weights:
+            raise click.UsageError("--random-weights and --weights exclude each other")
+        return replace(model, weights=None)
+    if weights is not None and weights in model.downloads:
+        return model.with_weights(download(model.downloads[weights], cache_dir, progress))
+    if weights:
+        return model.with_weights(Path(weights))
+    if model.weights is None:
+        known = " or ".join(f"--weights {name}" for name in ("FILE", *model.downloads))
+        what = f"{model.name} with these options" if settings else model.name
+        raise WeightsError(f"no weights of {what} ship", f"give {known}, or --random-weights to time it")
+    return model.with_weights(model.weights)
+
+
+def download(url: str, cache_dir: Path | None, progress: Progress) -> Path:
+    """Weights that others publish, from the cache folder where they are there."""
+    folder = cache_folder(cache_dir)
+    if folder is None:
+        raise WeightsError(f"there is no folder to keep {url} in", "give one with --cache-dir")
+    return fetch(url, folder / "weights", progress)
+
+
+def open_calib_data(model: ZooModel, folder: Path | None) -> Dataset:
+    """The images to calibrate with: those of a folder, or the model's own, or noise where its weights are random."""
+    folder = folder or model.data
+    if folder:
+        return open_dataset(folder, "train" if has_both_splits(folder) else None, model.spec.labels)
+    if model.weights is None:
+        noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *model.spec.image_shape), np.uint8)
+        return ArrayDataset("noise", noise, None)
+    raise click.UsageError(f"{model.name} brings no images: give --calib-data FOLDER")
 
 
 def open_eval_data(model: ZooModel, folder: Path | None) -> Dataset | None:

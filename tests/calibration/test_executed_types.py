@@ -8,7 +8,7 @@ import pytest
 
 from runtime.backend import EngineOptions, get_backend
 from runtime.progress import SilentProgress
-from toolkit.zoo import LENET
+from toolkit.zoo import ZOO
 
 LAYERS = ("conv1", "conv2", "fc1", "fc2", "fc3")
 
@@ -16,7 +16,7 @@ LAYERS = ("conv1", "conv2", "fc1", "fc2", "fc3")
 def executed(target: str, path: Path, threads: int) -> set[str]:
     """The types of the five layers."""
     options = EngineOptions(threads=threads)
-    types = get_backend(target).compile(path, path.parent, LENET, options, SilentProgress()).layers
+    types = get_backend(target).compile(path, path.parent, ZOO["lenet"].spec, options, SilentProgress()).layers
     assert types is not None
     return {types[layer] for layer in LAYERS}
 

@@ -11,7 +11,6 @@ import pytest
 
 from tests.command import TOOLKIT, environment, toolkit
 from toolkit.cli import COMMANDS
-from toolkit.options import ZOO_NAMES
 
 INSTALLED = Path(sys.executable).with_name("toolkit")
 # `compopt` works only while bash completes, so that here it says what it was told.
@@ -63,23 +62,22 @@ def test_choices_of_an_option(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["build", "train"])
 def test_a_model_is_a_name_of_the_zoo_or_a_folder(tmp_path: Path, name: str) -> None:
     assert complete(name, "len", cwd=tmp_path) == [["dir", "len"], ["plain", "lenet"], ["plain", "lenet-28"]]
+    assert complete(name, "alexnet-", cwd=tmp_path)[1:] == [["plain", "alexnet-bn"], ["plain", "alexnet-owt"]]
     assert complete(name, "builds/", cwd=tmp_path) == [["dir", "builds/"]]
 
 
 def test_files_and_folders(tmp_path: Path) -> None:
     assert complete("build", "lenet", "--data", "x", cwd=tmp_path) == [["dir", "x"]]
     assert complete("build", "lenet", "--weights", "x", cwd=tmp_path) == [["file", "x"]]
+    assert complete("build", "alexnet-owt", "--weights", "torch", cwd=tmp_path) == [
+        ["file", "torch"],
+        ["plain", "torchvision"],
+    ]
     assert complete("classify", "bundle", "x", cwd=tmp_path) == [["file", "x"]]
 
 
 def test_a_wrong_command_completes_to_nothing_and_says_nothing(tmp_path: Path) -> None:
     assert complete("biuld", "x", cwd=tmp_path) == []
-
-
-def test_the_names_are_those_of_the_zoo() -> None:
-    from toolkit.zoo import ZOO
-
-    assert list(ZOO) == list(ZOO_NAMES)
 
 
 def test_completing_a_model_imports_nothing_heavy() -> None:

@@ -15,7 +15,6 @@ from runtime.errors import ExportError
 from tests.command import assert_clean_failure, toolkit, without_packages
 from toolkit.summary import Layer, Summary, summarize
 from toolkit.zoo import ZOO
-from toolkit.zoo.lenet import LeNet
 
 
 def by_name(summary: Summary) -> dict[str, Layer]:
@@ -28,7 +27,7 @@ def operations(module: nn.Module, *shape: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 def summary() -> Summary:
-    return summarize(LeNet(), (1, 32, 32), "lenet")
+    return summarize(ZOO["lenet"].make(), (1, 32, 32), "lenet")
 
 
 class TestLeNet:
@@ -36,7 +35,7 @@ class TestLeNet:
 
     def test_neurons(self, summary: Summary) -> None:
         named = by_name(summary)
-        published = ("conv1", "max_pool2d", "conv2", "max_pool2d_2", "fc1", "fc2", "fc3")
+        published = ("conv1", "pool1", "conv2", "pool2", "fc1", "fc2", "fc3")
         assert [named[name].neurons for name in published] == [4704, 1176, 1600, 400, 120, 84, 10]
 
     def test_parameters(self, summary: Summary) -> None:
@@ -45,19 +44,19 @@ class TestLeNet:
         }  # fmt: skip
         assert summary.parameters == 61_706
 
-    def test_shapes_and_operations_functional_ones_too(self, summary: Summary) -> None:
+    def test_shapes_and_operations(self, summary: Summary) -> None:
         assert [(layer.name, layer.operation, layer.output) for layer in summary.layers] == [
             ("conv1", "Conv2d 6 @ 5x5", (6, 28, 28)),
-            ("tanh", "Tanh", (6, 28, 28)),
-            ("max_pool2d", "MaxPool 2x2/2", (6, 14, 14)),
+            ("tanh1", "Tanh", (6, 28, 28)),
+            ("pool1", "MaxPool 2x2/2", (6, 14, 14)),
             ("conv2", "Conv2d 16 @ 5x5", (16, 10, 10)),
-            ("tanh_2", "Tanh", (16, 10, 10)),
-            ("max_pool2d_2", "MaxPool 2x2/2", (16, 5, 5)),
+            ("tanh2", "Tanh", (16, 10, 10)),
+            ("pool2", "MaxPool 2x2/2", (16, 5, 5)),
             ("flatten", "Flatten", (400,)),
             ("fc1", "Linear", (120,)),
-            ("tanh_3", "Tanh", (120,)),
+            ("tanh3", "Tanh", (120,)),
             ("fc2", "Linear", (84,)),
-            ("tanh_4", "Tanh", (84,)),
+            ("tanh4", "Tanh", (84,)),
             ("fc3", "Linear", (10,)),
         ]
 
@@ -78,7 +77,7 @@ def test_lenet_28() -> None:
     summary = summarize(ZOO["lenet-28"].make(), (1, 28, 28), "lenet-28")
     assert summary.parameters == 44_426
     named = by_name(summary)
-    assert [named[name].output for name in ("conv1", "max_pool2d", "conv2", "max_pool2d_2", "flatten")] == [
+    assert [named[name].output for name in ("conv1", "pool1", "conv2", "pool2", "flatten")] == [
         (6, 24, 24), (6, 12, 12), (16, 8, 8), (16, 4, 4), (256,)
     ]  # fmt: skip
 
@@ -213,6 +212,7 @@ class TestCommand:
         assert (done.returncode, done.stderr) == (0, "")
         result = json.loads(done.stdout)
         layers = result.pop("layers")
+        assert result.pop("options")["side"] == 28
         assert result == {
             "model": "lenet-28",
             "input": [1, 28, 28],

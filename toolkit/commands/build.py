@@ -22,7 +22,7 @@ from toolkit.options import (
     precision_options,
     refuse_idle,
     threads_option,
-    weights_option,
+    weights_options,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", type=FOLDER, help="The bundle's folder.  [default: MODEL-PRECISION[-TARGET]]")
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
-@weights_option
+@weights_options
 @click.option("--data", type=FOLDER, help="Images to calibrate and to evaluate with: a folder with both halves.")
 @click.option("--calib-data", type=FOLDER, help="Images to calibrate with.  [default: the model's own]")
 @click.option("--eval-data", type=FOLDER, help="Images to measure accuracy on.  [default: the model's own]")
@@ -92,7 +92,9 @@ class Arguments:
     target: str
     output: Path | None
     force: bool
-    weights: Path | None
+    settings: dict[str, str]
+    weights: str | None
+    random_weights: bool
     data: Path | None
     calib_data: Path | None
     eval_data: Path | None
@@ -121,21 +123,21 @@ def build_from_model(arguments: Arguments) -> BuildResult:
     """Resolve names and folders to what the pipeline takes."""
     from runtime.progress import TimedProgress
     from runtime.race import resolve_targets
-    from toolkit.source import make_source, open_eval_data, require_apart, require_two_sets
-    from toolkit.zoo import get_zoo_model
+    from toolkit.source import make_source, open_eval_data, require_apart, require_two_sets, resolve_model
 
-    model = get_zoo_model(arguments.model)
+    progress = TimedProgress(make_progress())
+    model = resolve_model(
+        arguments.model, arguments.settings, arguments.weights, arguments.random_weights, arguments.cache_dir, progress
+    )
     click.echo(f"building {model.name} of the zoo", err=True)
     output = arguments.output_for(model.name, arguments.precision)
     refuse_existing(output, arguments.force)
     targets = resolve_targets(arguments.target, arguments.device)
     if arguments.data:
         require_two_sets(arguments.data)
-    progress = TimedProgress(make_progress())
     eval_data = open_eval_data(model, arguments.data or arguments.eval_data)
     source = make_source(
         model,
-        arguments.weights,
         arguments.data or arguments.calib_data,
         arguments.calib_images,
         arguments.method,
@@ -168,9 +170,10 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
     from runtime.progress import TimedProgress
     from toolkit.rebuild import RebuildRequest, rebuild
 
-    for option in ("weights", "data", "calib_data", "calib_images", "method", "reduce_range"):
-        if getattr(arguments, option) is not None:
-            flag = "--" + option.replace("_", "-")
+    foreign = ("settings", "weights", "random_weights", "data", "calib_data", "calib_images", "method", "reduce_range")
+    for option in foreign:
+        if getattr(arguments, option) not in (None, False, {}):
+            flag = "--set" if option == "settings" else "--" + option.replace("_", "-")
             raise click.UsageError(
                 f"{flag} does not go with a bundle: its graph is finished. Build from the model instead"
             )

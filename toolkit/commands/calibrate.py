@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.console import make_progress, print_json, print_table, say
-from toolkit.options import FILE, FOLDER, MODEL, cache_option, calibration_options, output_options, weights_option
+from toolkit.options import FILE, FOLDER, MODEL, cache_option, calibration_options, output_options, weights_options
 
 if TYPE_CHECKING:
     from calibration.calibration import Calibration, RequestedMethod
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=MODEL)
 @click.option("-o", "--output", type=FILE, help="The file.  [default: MODEL-calibration.json]")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-@weights_option
+@weights_options
 @click.option("--data", "--calib-data", "data", type=FOLDER, help="The images.  [default: the model's own]")
 @calibration_options
 @cache_option
@@ -28,7 +28,9 @@ def command(
     model: str,
     output: Path | None,
     force: bool,
-    weights: Path | None,
+    settings: dict[str, str],
+    weights: str | None,
+    random_weights: bool,
     data: Path | None,
     calib_images: int | None,
     method: RequestedMethod | None,
@@ -43,15 +45,14 @@ def command(
     """
     from runtime.backend import installed_backends
     from toolkit.output_file import place_for
-    from toolkit.source import make_source
-    from toolkit.zoo import get_zoo_model
+    from toolkit.source import make_source, resolve_model
 
-    entry = get_zoo_model(model)
-    path = output or Path(f"{entry.name}-calibration.json")
     progress = make_progress()
+    entry = resolve_model(model, settings, weights, random_weights, cache_dir, progress)
+    path = output or Path(f"{entry.name}-calibration.json")
     with place_for(path, force=force), tempfile.TemporaryDirectory() as folder:
         source = make_source(
-            entry, weights, data, calib_images, method, None, reduce_range, installed_backends(), cache_dir, progress
+            entry, data, calib_images, method, None, reduce_range, installed_backends(), cache_dir, progress
         )
         from calibration.calibration import write_calibration
         from toolkit.graphs import calibrate_graph, export_fp32

@@ -20,7 +20,7 @@ from toolkit.options import (
     pick_precision,
     precision_options,
     refuse_idle,
-    weights_option,
+    weights_options,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @precision_options
 @click.option("-o", "--output", type=FILE, help="The file.  [default: MODEL-PRECISION.onnx]")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-@weights_option
+@weights_options
 @click.option(
     "--calib-data", "--data", type=FOLDER, help="Images to check and calibrate with.  [default: the model's own]"
 )
@@ -48,7 +48,9 @@ def command(
     int8: bool,
     output: Path | None,
     force: bool,
-    weights: Path | None,
+    settings: dict[str, str],
+    weights: str | None,
+    random_weights: bool,
     calib_data: Path | None,
     calib_images: int | None,
     method: RequestedMethod | None,
@@ -65,18 +67,16 @@ def command(
     """
     from runtime.backend import installed_backends
     from toolkit.output_file import place_for
-    from toolkit.source import make_source
-    from toolkit.zoo import get_zoo_model
+    from toolkit.source import make_source, resolve_model
 
-    entry = get_zoo_model(model)
+    progress = make_progress()
+    entry = resolve_model(model, settings, weights, random_weights, cache_dir, progress)
     precision = pick_precision(fp32, fp16, int8) or "fp32"
     refuse_idle(precision, method, reduce_range)
     path = output or Path(f"{entry.name}-{precision}.onnx")
-    progress = make_progress()
     with place_for(path, force=force), tempfile.TemporaryDirectory() as folder:
         source = make_source(
             entry,
-            weights,
             calib_data,
             calib_images,
             method,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from toolkit.console import print_json, print_table, say, size
-from toolkit.options import MODEL, output_options
+from toolkit.options import MODEL, output_options, set_option
 
 if TYPE_CHECKING:
     from toolkit.summary import Layer, Summary
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", type=MODEL)
+@set_option
 @output_options
-def command(model: str, as_json: bool) -> None:
+def command(model: str, settings: dict[str, str], as_json: bool) -> None:
     """Show the layers of MODEL, a model of the zoo such as lenet: shapes, parameters, multiply-accumulates, memory.
 
     Every figure is for one image. A parameter that several layers share is counted once.
@@ -31,16 +33,17 @@ def command(model: str, as_json: bool) -> None:
             f"{model} is a bundle, and summary reads the models that bundles are built from",
             f"toolkit inspect {model} shows its layers",
         )
-    entry = get_zoo_model(model)
+    entry = get_zoo_model(model).with_options(settings)
     height, width, channels = entry.spec.image_shape
 
     from toolkit.summary import summarize
 
     summary = summarize(entry.make(), (channels, height, width), entry.name)
     if as_json:
-        print_json(summary)
+        print_json({**asdict(summary), "options": entry.options})
     else:
         show(summary)
+        say(f"options, for --set: {entry.describe()}")
 
 
 def show(summary: Summary) -> None:

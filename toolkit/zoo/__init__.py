@@ -2,76 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pkgutil import iter_modules
 
-import runtime
 from runtime.errors import UnknownModelError
-from runtime.spec import ModelSpec, Pad, PadToSquare, Polarity, Preprocess, Resize, classifier_spec
+from toolkit.zoo import models
+from toolkit.zoo.model import Options, ZooModel
 
-if TYPE_CHECKING:
-    from torch import nn
+__all__ = ["ZOO", "Options", "ZooModel", "get_zoo_model"]
 
-HERE = Path(__file__).parent
-DATA = Path(runtime.__file__).parent / "data"
-
-
-@dataclass(frozen=True)
-class ZooModel:
-    """One model.
-
-    Attributes:
-        name: for the command line.
-        factory: `module:callable` that makes the untrained nn.Module.
-        spec: what it takes and gives.
-        weights: the safetensors file that ships.
-        data: a folder with images to calibrate and to evaluate with, or None.
-    """
-
-    name: str
-    factory: str
-    spec: ModelSpec
-    weights: Path
-    data: Path | None
-
-    def make(self) -> nn.Module:
-        """The untrained module. This is what imports PyTorch."""
-        module, _, factory = self.factory.partition(":")
-        made: nn.Module = getattr(import_module(module), factory)()
-        return made
-
-
-def lenet_spec(name: str, side: int) -> ModelSpec:
-    """LeNet-5: a digit is brought to MNIST's 28x28 pixels, light on dark, with black round it up to `side`."""
-    margin = (side - 28) // 2
-    pad = (Pad(margin, margin, margin, margin, 0),) if margin else ()
-    return classifier_spec(
-        name,
-        height=side,
-        width=side,
-        classes=10,
-        labels=tuple("0123456789"),
-        preprocess=Preprocess(
-            color="gray",
-            steps=(Polarity("auto"), PadToSquare(0), Resize(28, 28, "exact", "area"), *pad),
-            mean=(0.0,),
-            std=(1.0,),
-        ),
-    )
-
-
-LENET = lenet_spec("lenet", 32)
-LENET_28 = lenet_spec("lenet-28", 28)
-
+FAMILIES = sorted(module.name for module in iter_modules(models.__path__))
 ZOO: dict[str, ZooModel] = {
-    model.name: model
-    for model in (
-        ZooModel("lenet", "toolkit.zoo.lenet:LeNet", LENET, HERE / "lenet.safetensors", DATA / "mnist"),
-        ZooModel("lenet-28", "toolkit.zoo.lenet:lenet_28", LENET_28, HERE / "lenet-28.safetensors", DATA / "mnist"),
-    )
+    model.name: model for family in FAMILIES for model in import_module(f"{models.__name__}.{family}").MODELS
 }
 
 

@@ -1,20 +1,24 @@
-"""Weights to and from safetensors files. Nothing is ever unpickled: a pickle can run any code."""
+"""Weights to and from files. Those of torch.save are pickles, which can run any code: no code in them is run."""
 
 from __future__ import annotations
 
-import shlex
 import stat
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from runtime.errors import WeightsError
 from runtime.folder import write_atomically
+from toolkit.zoo.card import HINT, LARGEST_HEADER, Card, to_metadata
+from toolkit.zoo.checkpoint import load_state
+from toolkit.zoo.model import ZooModel
+from toolkit.zoo.torchvision import rename
 
+RANDOM_WEIGHTS_SEED = 0
 SAVE_HINT = "save them with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
-LARGEST_HEADER = 100_000_000  # bytes, by the format
 PICKLE_STARTS = (
     b"PK\x03\x04",
     b"\x80\x02",
@@ -24,26 +28,31 @@ PICKLE_STARTS = (
 )  # torch.save writes a zip or the second
 
 
+def make_with_weights(model: ZooModel) -> nn.Module:
+    """A model's module with its weights; with random ones, always the same, where it has none.
+
+    Raises:
+        WeightsError: the file cannot be read, or does not fit.
+    """
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(RANDOM_WEIGHTS_SEED)
+        module = model.make()
+    if model.weights:
+        load_weights(module, model.weights)
+    return module
+
+
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Fill a module from a safetensors file that has exactly its keys, shapes and types.
+    """Fill a module from a file that has exactly its keys, shapes and types.
+
+    The file is a safetensors file, or a state_dict as torch.save writes it; its content tells which, not its name.
+    torchvision's names for AlexNet are understood.
 
     Raises:
         WeightsError: the file cannot be read, or does not fit; the message names the first key.
     """
     wanted = module.state_dict()
-    data = read_file(path, 16 * sum(tensor.nbytes for tensor in wanted.values()) + LARGEST_HEADER)
-    try:
-        given = load(data)
-    except SafetensorError as error:
-        if data.startswith(PICKLE_STARTS):
-            raise WeightsError(
-                f"{path} is a pickle or another archive, as torch.save writes it; it was not opened, since it can run "
-                "any code",
-                f"convert it without running any: {convert_line(path)}",
-            ) from error
-        raise WeightsError(f"{path} is not a whole safetensors file: {error}", SAVE_HINT) from error
-    except KeyError as error:
-        raise misfit(path, f"it has the type {error.args[0]}, which PyTorch does not know") from error
+    given = rename(read_state(path, 16 * sum(tensor.nbytes for tensor in wanted.values()) + LARGEST_HEADER), wanted)
     for key, tensor in wanted.items():
         if key not in given:
             raise misfit(path, f"it has no '{key}', which the model wants as {shape(tensor)}")
@@ -57,37 +66,36 @@ def load_weights(module: nn.Module, path: Path) -> None:
     module.load_state_dict(given)
 
 
-def save_weights(module: nn.Module, path: Path) -> None:
-    """Write a module's weights in one step."""
-    write_atomically(path, save({key: tensor.contiguous() for key, tensor in module.state_dict().items()}))
+def save_weights(module: nn.Module, path: Path, card: Card) -> None:
+    """Write a module's weights in one step, with what they are of."""
+    tensors = {key: tensor.contiguous() for key, tensor in module.state_dict().items()}
+    write_atomically(path, save(tensors, to_metadata(card)))
 
 
-def read_file(path: Path, limit: int) -> bytes:
-    """The bytes of a file of at most `limit` bytes. Pipes and devices are refused: they may never end."""
-    hint = "give a safetensors file"
+def read_state(path: Path, limit: int) -> dict[str, Tensor]:
+    """The tensors of a file of at most `limit` bytes. Pipes and devices are refused: they may never end."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise WeightsError(f"the weights {path} are not a file", hint)
+            raise WeightsError(f"the weights {path} are not a file", HINT)
         if status.st_size > limit:
-            raise WeightsError(f"{path} has {status.st_size / 1e6:,.0f} MB, far too many for this model", hint)
-        return path.read_bytes()
+            raise WeightsError(f"{path} has {status.st_size / 1e6:,.0f} MB, far too many for this model", HINT)
+        with path.open("rb") as file:
+            start = file.read(9)
+        # A safetensors file may begin with two bytes of a pickle as well: a length, and then always JSON.
+        if start.startswith(PICKLE_STARTS) and start[8:] != b"{":
+            return load_state(path)
+        data = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"cannot read the weights {path}: {error.strerror}", hint) from error
-
-
-def convert_line(path: Path) -> str:
-    """A shell command that makes a safetensors file of a pickled state_dict; `weights_only` lets no code run."""
-    target = path.with_name(
-        f"{path.stem}-converted.safetensors" if path.suffix == ".safetensors" else f"{path.stem}.safetensors"
-    )
-    code = (
-        "import torch, safetensors.torch; "
-        f"state = torch.load(open({str(path)!r}, 'rb'), map_location='cpu', weights_only=True); "
-        "safetensors.torch.save_file({key: value.contiguous().clone() for key, value in state.items()}, "
-        f"{str(target)!r})"
-    )
-    return f"python -c {shlex.quote(code)}"
+        raise WeightsError(f"cannot read the weights {path}: {error.strerror}", HINT) from error
+    try:
+        return load(data)
+    except SafetensorError as error:
+        raise WeightsError(
+            f"{path} is not a whole safetensors file, nor one of torch.save: {error}", SAVE_HINT
+        ) from error
+    except KeyError as error:
+        raise misfit(path, f"it has the type {error.args[0]}, which PyTorch does not know") from error
 
 
 def misfit(path: Path, why: str) -> WeightsError:

@@ -1,0 +1,126 @@
+"""What an entry of the zoo is. Imports no PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct, structs
+
+from runtime.errors import ModelError, WeightsError
+from runtime.spec import ModelSpec
+from toolkit.recipe import Recipe
+from toolkit.zoo.card import Card, read_card
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Options(Struct, frozen=True, forbid_unknown_fields=True):
+    """What can be chosen of a model, each with its default. A family of models adds its own fields."""
+
+
+@dataclass(frozen=True)
+class ZooModel:
+    """One model.
+
+    Attributes:
+        name: for the command line.
+        options: of its family.
+        make_module: from options to the untrained nn.Module. This is what imports PyTorch.
+        make_spec: from name and options to what the model takes and gives.
+        recipe: how it is trained.
+        weights: the safetensors file that it has; None where none ships.
+        data: a folder with images to calibrate and to evaluate with, or None.
+        downloads: addresses of weights that others publish, by the name that `--weights` takes.
+        asked: whether the options are others than the model's own.
+        given_spec: what the weights say that the model takes and gives; None takes `make_spec`.
+    """
+
+    name: str
+    options: Options
+    make_module: Callable[[Any], nn.Module]
+    make_spec: Callable[[str, Any], ModelSpec]
+    recipe: Recipe
+    weights: Path | None = None
+    data: Path | None = None
+    downloads: Mapping[str, str] = field(default_factory=dict)
+    given_spec: ModelSpec | None = None
+    asked: bool = False
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What it takes and gives."""
+        return self.given_spec or self.make_spec(self.name, self.options)
+
+    @property
+    def card(self) -> Card:
+        """What a file of its weights says of itself."""
+        return Card(self.name, structs.asdict(self.options), self.spec)
+
+    def make(self) -> nn.Module:
+        """The untrained module, by PyTorch's random generator."""
+        return self.make_module(self.options)
+
+    def with_options(self, given: Mapping[str, object]) -> ZooModel:
+        """The same family with other options; weights and data are left behind where something changes.
+
+        Args:
+            given: values by name of the option, as their type or as text.
+
+        Raises:
+            ModelError: no such option, or not such a value.
+        """
+        known = structs.asdict(self.options)
+        for name in given:
+            if name not in known:
+                raise ModelError(f"{self.name} has no option '{name}'", f"it has: {', '.join(known) or 'none'}")
+        try:
+            options = msgspec.convert({**known, **given}, type(self.options), strict=False)
+        except msgspec.ValidationError as error:
+            raise ModelError(
+                f"{self.name} cannot be made so: {error}", f"its options are: {self.describe()}"
+            ) from error
+        if options == self.options:
+            return self
+        return replace(self, options=options, asked=True, weights=None, given_spec=None)
+
+    def with_weights(self, path: Path) -> ZooModel:
+        """The same model with a file's weights, and with the options and the spec that the file's card names.
+
+        Raises:
+            WeightsError: the file cannot be read, or its card names another model or has no place here.
+        """
+        card = read_card(path)
+        if card is None:
+            return replace(self, weights=path)
+        if card.model != self.name:
+            raise WeightsError(
+                f"the weights {path} are of {card.model}, not of {self.name}", "name the model they are of"
+            )
+        theirs = ", ".join(f"{name}={value}" for name, value in card.options.items())
+        try:
+            model = self.with_options(card.options)
+        except ModelError as error:
+            raise WeightsError(
+                f"the weights {path} do not fit: {error}", "train them again with this version"
+            ) from error
+        if self.asked and self.options != model.options:
+            raise WeightsError(
+                f"the weights {path} are of {self.name} with {theirs}; that is not what --set asks for",
+                "leave --set out: the file knows its options",
+            )
+        if card.spec.inputs != model.spec.inputs or card.spec.output != model.spec.output:
+            raise WeightsError(
+                f"the weights {path} are for images {card.spec.image_shape} and {card.spec.classes} classes; "
+                f"{self.name} with their options takes {model.spec.image_shape} and gives {model.spec.classes}",
+                "the file was changed by hand: train the weights again",
+            )
+        return replace(model, weights=path, data=model.data or self.data, given_spec=card.spec)
+
+    def describe(self) -> str:
+        """`name=value` of each option."""
+        return ", ".join(f"{name}={value}" for name, value in structs.asdict(self.options).items())
