@@ -178,6 +178,16 @@ def open_dataset(path: Path, split: Split | None, labels: Sequence[str] = ()) ->
     return open_folder(path, labels)
 
 
+def class_names(path: Path, split: Split) -> tuple[str, ...]:
+    """The subfolders of pictures, sorted, which name classes; none for IDX files and for pictures without classes."""
+    if any(find_idx(path, f"{prefix}-images-idx3-ubyte") for prefix in IDX_PREFIX.values()) or not path.is_dir():
+        return ()
+    half = path / FOLDER_NAME[split]
+    folder = half if half.is_dir() else path
+    parts = (file.relative_to(folder).parts for file in find_images(folder))
+    return tuple(sorted({part[0] for part in parts if len(part) > 1}))
+
+
 def has_both_splits(path: Path) -> bool:
     """Whether a folder holds a training and a test half, as IDX files or as folders."""
     return all(

@@ -161,6 +161,10 @@ class BarStage:
             self.drawn = time.perf_counter()
         return True
 
+    def live(self, text: str) -> None:
+        """Show what changes all the time beside the name; it is drawn with the next advance."""
+        self.bars.update(self.task, description=f"{self.name}: {text}")
+
     def note(self, text: str) -> None:
         self.bars.console.print(f"  {self.name}: {text}", markup=False, highlight=False)
 

@@ -2,42 +2,130 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from toolkit.console import make_progress, points, print_json, say
-from toolkit.options import FILE, FOLDER, MODEL, output_options
+from toolkit.options import FILE, FOLDER, MODEL, FiniteRange, output_options, set_option
+from toolkit.recipe_options import recipe_options
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from toolkit.training import TrainResult
+    from toolkit.training.rejection import Rejection
+    from toolkit.zoo import ZooModel
+    from toolkit.zoo.card import Card
+
+LARGEST_SEED = 2**63 - 1
 
 
 @click.command()
 @click.argument("model", type=MODEL)
-@click.option("--data", type=FOLDER, required=True, help="A folder with MNIST's IDX files, or others like them.")
+@click.option("--data", type=FOLDER, required=True, help="A folder with IDX files as MNIST's, or pictures by class.")
+@set_option
+@click.option("--labels", type=FILE, help="A text file with the name of each class, a line each.")
+@click.option("--outlier-data", type=FOLDER, help="Images of no class, for --outliers; every third class judges.")
+@click.option("--teacher", type=FILE, help="Weights that `train` wrote, of a model that this one learns from.")
 @click.option("-o", "--output", type=FILE, help="The weights to write.  [default: MODEL.safetensors]")
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--force", is_flag=True, help="Replace files that are there, and begin anew.")
 @click.option(
-    "--epochs", type=click.IntRange(min=1), default=15, show_default=True, help="How often to see each image."
+    "--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Of all that is random."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of weights, order and shifts.")
+@click.option("--checkpoint", type=FILE, help="Kept after each epoch, until the end.  [default: OUTPUT.checkpoint.pt]")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint.")
+@click.option("--log-dir", type=FOLDER, help="Write event files for TensorBoard here.")
+@click.option("--workers", type=click.IntRange(0, 256), help="Processes that read pictures.  [default: one per core]")
+@click.option(
+    "--worker-timeout",
+    type=FiniteRange(min=1),
+    default=60,
+    show_default=True,
+    help="Under torchrun: seconds without an answer after which another process counts as lost.",
+)
+@recipe_options
 @output_options
-def command(model: str, data: Path, output: Path | None, force: bool, epochs: int, seed: int, as_json: bool) -> None:
+def command(
+    model: str,
+    data: Path,
+    settings: dict[str, str],
+    labels: Path | None,
+    outlier_data: Path | None,
+    teacher: Path | None,
+    output: Path | None,
+    force: bool,
+    seed: int,
+    checkpoint: Path | None,
+    resume: bool,
+    log_dir: Path | None,
+    workers: int | None,
+    worker_timeout: float,
+    as_json: bool,
+    **changes: Any,
+) -> None:
     """Train MODEL, a model of the zoo such as lenet, and write its weights as safetensors.
 
-    The last 5,000 training images choose the best epoch; test images, where DATA has them, are read once at the end.
+    Folders of pictures name the model's classes by their subfolders, in alphabetical order.
+
+    The model brings a recipe, and options change parts of it. Images held out of the training set choose the best
+    epoch; test images, where DATA has them, are read once at the end.
+
+    Several processes train one model as torchrun starts them: torchrun --nproc-per-node N -m toolkit train ...
     """
     from export.torch_cache import own_torch_cache
+    from runtime.datasets import class_names
+    from runtime.errors import ToolkitError
+    from runtime.progress import SilentProgress
     from toolkit.output_file import place_for
     from toolkit.zoo import get_zoo_model
 
-    entry = get_zoo_model(model)
+    entry = get_zoo_model(model).with_options(settings)
+    entry = with_labels(entry, read_labels(labels) if labels else class_names(data, "train"))
+    recipe = entry.recipe.changed(changes)
     output = output or Path(f"{entry.name}.safetensors")
+    checkpoint = checkpoint or output.with_name(f"{output.name}.checkpoint.pt")
 
     from toolkit.training import train
+    from toolkit.training.distributed import join, restarted, world_of_environment
     from toolkit.zoo.weights import save_weights
 
-    with place_for(output, force=force), own_torch_cache():
-        result = train(entry, data, epochs=epochs, seed=seed, progress=make_progress())
-        save_weights(result.module, output)
+    rank, size = world_of_environment()
+    first = rank == 0
+    with ExitStack() as stack:
+        if first:
+            stack.enter_context(place_for(output, force=force))
+            stack.enter_context(place_for(checkpoint, force=True))
+        stack.enter_context(own_torch_cache())
+        stack.enter_context(hint_of_interruption(checkpoint, rank, size))
+        world = stack.enter_context(join(worker_timeout))
+        resume = resume or (world.any(restarted()) and checkpoint.exists())
+        if checkpoint.exists() and not resume and not force:
+            raise ToolkitError(
+                f"{checkpoint} is there: a training was interrupted", "give --resume to go on, or --force to begin anew"
+            )
+        result = train(
+            entry,
+            data,
+            recipe,
+            seed=seed,
+            progress=make_progress() if first else SilentProgress(),
+            checkpoint=checkpoint,
+            resume=resume,
+            workers=workers,
+            log_dir=log_dir,
+            outlier_data=outlier_data,
+            teacher=load_teacher(entry, teacher),
+            world=world,
+        )
+        if not first:
+            return
+        save_weights(result.module, output, card_of(entry, result))
+        checkpoint.unlink(missing_ok=True)
     if as_json:
         print_json(
             {
@@ -47,11 +135,97 @@ def command(model: str, data: Path, output: Path | None, force: bool, epochs: in
                 "epoch": result.epoch,
                 "held_out_top1": result.held_out_top1,
                 "test_top1": result.test_top1,
+                "rejection": result.rejection,
+                "recipe": recipe,
+                "seed": seed,
+                "computed": result.computed,
+                "history": result.history,
             }
         )
         return
     test = "no test images there" if result.test_top1 is None else f"test top-1 {points(result.test_top1)} %"
     say(f"{entry.name}: {result.parameters:,} parameters, best epoch {result.epoch}, {test}")
     say(f"held-out top-1 {points(result.held_out_top1)} %")
+    if result.rejection:
+        show_rejection(result.rejection)
     say(f"wrote {output}")
     say(f"next:  toolkit build {entry.name} --int8 --weights {output}")
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """The lines of a text file, without the empty ones."""
+    from runtime.errors import DataError
+
+    try:
+        names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read the labels {path}: {error}", "give a text file with a name a line") from error
+    if len(names) < 2 or len(set(names)) != len(names):
+        raise DataError(f"{path} does not name two or more different classes", "give one name a line")
+    return names
+
+
+def with_labels(model: ZooModel, names: tuple[str, ...]) -> ZooModel:
+    """The model with as many classes as there are names, and with these; unchanged where it knows them all."""
+    from msgspec import structs
+
+    if not names or set(names) <= set(model.spec.labels):
+        return model
+    if len(names) != model.spec.classes:
+        click.echo(f"{model.name} gets {len(names)} classes in place of {model.spec.classes}", err=True)
+        model = model.with_options({"classes": len(names)})
+    return replace(model, given_spec=structs.replace(model.spec, labels=names))
+
+
+def load_teacher(student: ZooModel, path: Path | None) -> nn.Module | None:
+    """The model that a weights file's card names; it must take the same images and know the same classes."""
+    if path is None:
+        return None
+    from runtime.errors import WeightsError
+    from toolkit.zoo import get_zoo_model
+    from toolkit.zoo.card import read_card
+    from toolkit.zoo.weights import make_with_weights
+
+    card = read_card(path)
+    if card is None:
+        raise WeightsError(f"{path} does not say what model it is of", "give weights that `toolkit train` wrote")
+    teacher = get_zoo_model(card.model).with_weights(path)
+    if (teacher.spec.inputs, teacher.spec.output) != (student.spec.inputs, student.spec.output):
+        raise WeightsError(
+            f"the teacher {path} takes images {teacher.spec.image_shape} of {teacher.spec.classes} classes, "
+            f"{student.name} {student.spec.image_shape} of {student.spec.classes}",
+            "give a teacher of the same images and classes",
+        )
+    return make_with_weights(teacher)
+
+
+def card_of(model: ZooModel, result: TrainResult) -> Card:
+    """What the weights say of themselves, the threshold of refusal with it."""
+    from msgspec import structs
+
+    threshold = result.rejection.threshold if result.rejection else None
+    return structs.replace(model.card, spec=structs.replace(model.spec, reject_threshold=threshold))
+
+
+def show_rejection(rejection: Rejection) -> None:
+    """The threshold and what it refuses."""
+    say(f"answers below {rejection.threshold:.3f} are refused: {points(rejection.held_out)} % of held-out images")
+    if rejection.test is not None and rejection.test_top1 is not None:
+        say(f"of the test images {points(rejection.test)} % are refused, {points(rejection.test_top1)} % read right")
+    for name, kinds in (("trained with", rejection.known), ("never trained with", rejection.unknown)):
+        if kinds:
+            each = ", ".join(f"{kind} {share:.1f}" for kind, share in kinds.items())
+            say(f"refused of images of no class, in %, {name}: {sum(kinds.values()) / len(kinds):.1f} ({each})")
+
+
+@contextmanager
+def hint_of_interruption(checkpoint: Path, rank: int, size: int) -> Iterator[None]:
+    """Say how to go on after Ctrl-C, or after torchrun has stopped this process because of another."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if size > 1:
+            click.echo(f"process {rank} was told to stop, as torchrun does when another process has failed", err=True)
+        if rank == 0 and checkpoint.exists():
+            click.echo(f"{checkpoint} holds the epochs that are done: the same command with --resume goes on", err=True)
+        raise

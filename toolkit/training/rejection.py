@@ -1,0 +1,143 @@
+"""Images of no class: to train with, and to judge what a threshold on the highest probability refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.random import default_rng
+from torch import Tensor, nn
+
+from runtime.datasets import Dataset, Subset, evenly_spaced, has_both_splits, open_dataset
+from runtime.errors import DataError
+from runtime.preprocess import Image, image_for
+from runtime.spec import ModelSpec
+from toolkit.training.data import CHUNK
+from toolkit.training.drawing import SIDE
+from toolkit.training.learner import Computing
+from toolkit.training.outliers import HELD_OUT, TRAINED, Digits, generate
+
+JUDGED = 500  # images of each kind
+DIGITS = 5000  # to cut pieces from
+HELD_OUT_CLASSES = 3  # one class of so many, of a folder of other things
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """Images of no class of the model, uint8 (N, C, H, W).
+
+    Attributes:
+        training: to train with, in random order of kinds.
+        known: to judge with, by kind, of the kinds that are trained with; not the same images.
+        unknown: to judge with, by kind, of kinds that are never trained with.
+    """
+
+    training: Tensor
+    known: dict[str, Tensor]
+    unknown: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """What the threshold refuses, in percent.
+
+    Attributes:
+        threshold: an answer whose highest probability is lower is refused.
+        held_out: of the held-out images that chose it.
+        test: of the test images; None where there are none.
+        test_top1: share of test images that are accepted and right; None where there are none.
+        known, unknown: of outliers by kind, trained with or not.
+    """
+
+    threshold: float
+    held_out: float
+    test: float | None
+    test_top1: float | None
+    known: dict[str, float]
+    unknown: dict[str, float]
+
+
+def make_outliers(
+    spec: ModelSpec, shapes: int, folder: Path | None, training: Dataset, held_out: Dataset, seed: int
+) -> Outliers:
+    """Draw shapes that are no digit, and take images of a folder of other things.
+
+    Every third class of a labelled folder is held out, as some kinds of shapes are.
+
+    Args:
+        spec: of the model; its preprocessing makes the images.
+        shapes: of each kind that is trained with; 0 draws none.
+        folder: IDX files or pictures, of which the training half is taken; None takes none.
+        training: digits that shapes to train with are cut from, each 28x28, light on dark.
+        held_out: digits that shapes to judge with are cut from.
+        seed: the same gives the same.
+
+    Raises:
+        DataError: the digits have another size, or the folder cannot be read.
+    """
+    trained: list[Image] = []
+    known: dict[str, Tensor] = {}
+    unknown: dict[str, Tensor] = {}
+    if shapes:
+        rng, pieces, others = default_rng((seed, 1)), take_digits(training), take_digits(held_out)
+        for kind in TRAINED:
+            trained += list(generate(kind, shapes, pieces, rng))
+            known[kind] = prepare(list(generate(kind, JUDGED, others, rng)), spec)
+        for kind in HELD_OUT:
+            unknown[kind] = prepare(list(generate(kind, JUDGED, others, rng)), spec)
+    if folder is not None:
+        things = open_dataset(folder, "train" if has_both_splits(folder) else None)
+        labels = np.zeros(len(things), np.int64) if things.labels is None else things.labels
+        kept = np.flatnonzero(labels % HELD_OUT_CLASSES != HELD_OUT_CLASSES - 1)
+        chosen = evenly_spaced(Subset(things, tuple(int(index) for index in kept)), max(2 * shapes, JUDGED))
+        trained += [chosen.image(index) for index in range(len(chosen))]
+        for label in np.unique(labels[labels % HELD_OUT_CLASSES == HELD_OUT_CLASSES - 1]):
+            members = Subset(things, tuple(int(index) for index in np.flatnonzero(labels == label)))
+            judged = evenly_spaced(members, JUDGED)
+            unknown[f"{folder.name} {label}"] = prepare([judged.image(index) for index in range(len(judged))], spec)
+    if not trained:
+        raise DataError("the recipe trains with outliers, and there are none", "give --outlier-data, or --outliers 0")
+    order = torch.from_numpy(default_rng((seed, 2)).permutation(len(trained)))
+    return Outliers(prepare(trained, spec)[order], known, unknown)
+
+
+def take_digits(dataset: Dataset) -> Digits:
+    """Some digits to cut."""
+    chosen = evenly_spaced(dataset, DIGITS)
+    images = [chosen.image(index) for index in range(len(chosen))]
+    if chosen.labels is None or any(image.shape != (SIDE, SIDE) for image in images):
+        raise DataError(
+            f"shapes are cut from labelled digits of {SIDE}x{SIDE} pixels, and {dataset.name} holds others",
+            "give MNIST's IDX files, or --shapes 0",
+        )
+    return Digits(np.stack(images), chosen.labels)
+
+
+def prepare(images: list[Image], spec: ModelSpec) -> Tensor:
+    """Bring images to the model's size, uint8 (N, C, H, W)."""
+    return torch.from_numpy(np.stack([image_for(spec, image) for image in images])).permute(0, 3, 1, 2).contiguous()
+
+
+@torch.no_grad()
+def confidence(module: nn.Module, images: Tensor, computing: Computing) -> tuple[Tensor, Tensor]:
+    """The highest probability for each image and its class, (N,) each, on the CPU; images uint8 (N, C, H, W)."""
+    module.eval()
+    parts = []
+    for part in torch.split(images, CHUNK):
+        with computing.autocast():
+            logits = module(computing.normalize(computing.to_unit(part)))
+        parts.append(logits.float().softmax(1).max(1))
+    return torch.cat([part.values for part in parts]).cpu(), torch.cat([part.indices for part in parts]).cpu()
+
+
+def choose_threshold(module: nn.Module, held_out: Tensor, share: float, computing: Computing) -> float:
+    """The highest threshold that refuses at most a share of the held-out images, uint8 (N, C, H, W)."""
+    sure = confidence(module, held_out, computing)[0].sort().values
+    return float(sure[int(share * len(sure))])
+
+
+def refused(module: nn.Module, images: Tensor, threshold: float, computing: Computing) -> float:
+    """How many of some images, uint8 (N, C, H, W), are refused, in percent."""
+    return 100 * int((confidence(module, images, computing)[0] < threshold).sum()) / len(images)
