@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 from safetensors.torch import save_file
 from torch import nn
 
@@ -250,6 +251,15 @@ class TestCard:
         assert found.spec == model.spec
         assert found.weights == path
         assert parameters(make_with_weights(found)) == parameters(model.make())
+
+    def test_images_of_other_classes_are_not_the_model_s(self, tmp_path: Path) -> None:
+        model = ZOO["lenet"]
+        names = replace(model.card, spec=replace(model.spec, labels=tuple("abcdefghij"), reject_threshold=0.25))
+        save_weights(model.make(), tmp_path / "w.safetensors", names)
+        found = model.with_weights(tmp_path / "w.safetensors")
+        assert (found.data, found.spec.labels[0], found.spec.reject_threshold) == (None, "a", 0.25)
+        assert model.with_options({"classes": 26}).data is None
+        assert model.with_options({"activation": "relu"}).data == model.data
 
     def test_a_file_without_one_is_taken_for_the_model_as_asked(self, tmp_path: Path) -> None:
         path = tmp_path / "w.safetensors"

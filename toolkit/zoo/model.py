@@ -66,7 +66,7 @@ class ZooModel:
         return self.make_module(self.options)
 
     def with_options(self, given: Mapping[str, object]) -> ZooModel:
-        """The same family with other options; weights and data are left behind where something changes.
+        """The same family with other options; weights stay behind where something changes, images where classes do.
 
         Args:
             given: values by name of the option, as their type or as text.
@@ -86,7 +86,8 @@ class ZooModel:
             ) from error
         if options == self.options:
             return self
-        return replace(self, options=options, asked=True, weights=None, given_spec=None)
+        made = replace(self, options=options, asked=True, weights=None, given_spec=None)
+        return replace(made, data=self.data_for(made.spec))
 
     def with_weights(self, path: Path) -> ZooModel:
         """The same model with a file's weights, and with the options and the spec that the file's card names.
@@ -119,7 +120,11 @@ class ZooModel:
                 f"{self.name} with their options takes {model.spec.image_shape} and gives {model.spec.classes}",
                 "the file was changed by hand: train the weights again",
             )
-        return replace(model, weights=path, data=model.data or self.data, given_spec=card.spec)
+        return replace(model, weights=path, data=self.data_for(card.spec), given_spec=card.spec)
+
+    def data_for(self, spec: ModelSpec) -> Path | None:
+        """The model's own images, where they are of the same classes."""
+        return self.data if spec.labels == self.spec.labels else None
 
     def describe(self) -> str:
         """`name=value` of each option."""
