@@ -184,8 +184,8 @@ def class_names(path: Path, split: Split) -> tuple[str, ...]:
         return ()
     half = path / FOLDER_NAME[split]
     folder = half if half.is_dir() else path
-    parts = (file.relative_to(folder).parts for file in find_images(folder))
-    return tuple(sorted({part[0] for part in parts if len(part) > 1}))
+    parts = [file.relative_to(folder).parts for file in find_images(folder)]
+    return tuple(sorted({part[0] for part in parts})) if all(len(part) > 1 for part in parts) else ()
 
 
 def has_both_splits(path: Path) -> bool:

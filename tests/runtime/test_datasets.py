@@ -18,6 +18,7 @@ from runtime.datasets import (
     ArrayDataset,
     Dataset,
     batches,
+    class_names,
     evenly_spaced,
     has_both_splits,
     open_dataset,
@@ -313,3 +314,14 @@ def test_batches_are_preprocessed_and_in_order() -> None:
     parts = list(batches(ArrayDataset("x", images, None), make_spec(), 3))
     assert [part.shape for part in parts] == [(3, 8, 8, 1), (3, 8, 8, 1), (1, 8, 8, 1)]
     assert np.concatenate(parts)[:, 0, 0, 0].tolist() == list(range(7))
+
+
+def test_subfolders_of_the_half_that_is_asked_for_name_the_classes(tmp_path: Path) -> None:
+    for name in ("train/bee/a/1.png", "train/ant/1.png", "val/wasp/1.png"):
+        picture(tmp_path / name, 1)
+    assert class_names(tmp_path, "train") == ("ant", "bee")
+    assert class_names(tmp_path / "val", "train") == ("wasp",)
+    picture(tmp_path / "train" / "loose.png", 1)
+    assert class_names(tmp_path, "train") == ()
+    assert class_names(write_idx(tmp_path / "idx"), "train") == ()
+    assert class_names(tmp_path / "nowhere", "train") == ()
