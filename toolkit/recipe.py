@@ -26,13 +26,13 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         border: what comes in from outside: "black", or for photos the "edge" pixels repeated.
     """
 
-    shift: float = 0.0
-    rotate: float = 0.0
-    scale: float = 0.0
-    shear: float = 0.0
-    elastic: float = 0.0
-    smoothness: float = 5.0
-    stroke: float = 0.0
+    shift: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    rotate: Annotated[float, Meta(ge=0, le=180)] = 0.0
+    scale: Share = 0.0
+    shear: Annotated[float, Meta(ge=0, le=80)] = 0.0
+    elastic: Annotated[float, Meta(ge=0, le=28)] = 0.0
+    smoothness: Annotated[float, Meta(ge=1, le=28)] = 5.0
+    stroke: Annotated[float, Meta(ge=0, le=1)] = 0.0
     flip: bool = False
     border: Literal["black", "edge"] = "black"
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -278,6 +279,11 @@ class TestCard:
         save_weights(ZOO["lenet"].make(), path, ZOO["lenet"].card)
         with pytest.raises(WeightsError, match="activation=tanh"):
             ZOO["lenet"].with_options({"activation": "relu"}).with_weights(path)
+        wide = ZOO["lenet"].with_options({"activation": "relu", "width": 2})
+        save_weights(wide.make(), path, wide.card)
+        assert ZOO["lenet"].with_options({"activation": "relu"}).with_weights(path).options == wide.options
+        with pytest.raises(WeightsError, match="activation=relu"):
+            ZOO["lenet"].with_options({"activation": "tanh"}).with_weights(path)
 
     @pytest.mark.parametrize(
         "change",
@@ -287,6 +293,7 @@ class TestCard:
             {"spec": None},
             {"options": {"side": 28}},
             {"options": {"classes": 4}},
+            {"spec": msgspec.to_builtins(replace(ZOO["lenet"].spec, name="../../x"))},
             {"more": 1},
         ],
         ids=str,
@@ -303,6 +310,12 @@ class TestCard:
         path = tmp_path / "w.safetensors"
         path.write_bytes(data)
         assert read_card(path) is None
+
+    def test_text_that_cannot_be_encoded(self, tmp_path: Path) -> None:
+        header = b'{"__metadata__": {"toolkit": "\\ud800"}}'
+        (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+        with pytest.raises(WeightsError, match="describe themselves"):
+            read_card(tmp_path / "w.safetensors")
 
     def test_a_missing_file(self, tmp_path: Path) -> None:
         with pytest.raises(WeightsError, match="No such file"):

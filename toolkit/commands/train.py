@@ -78,15 +78,22 @@ def command(
     Several processes train one model as torchrun starts them: torchrun --nproc-per-node N -m toolkit train ...
     """
     from export.torch_cache import own_torch_cache
-    from runtime.datasets import class_names
+    from runtime.datasets import class_names, has_both_splits
     from runtime.errors import ToolkitError
     from runtime.progress import SilentProgress
     from toolkit.output_file import place_for
     from toolkit.zoo import get_zoo_model
 
     entry = get_zoo_model(model).with_options(settings)
-    entry = with_labels(entry, read_labels(labels) if labels else class_names(data, "train"))
+    if labels:
+        entry = with_labels(entry, read_labels(labels))
+    elif not (names := set(class_names(data, "train"))) <= set(entry.spec.labels):
+        entry = with_labels(entry, tuple(sorted(names)))
     recipe = entry.recipe.changed(changes)
+    if not recipe.outliers and (outlier_data or changes["shapes"] or changes["outlier_share"]):
+        raise click.UsageError("--outlier-data, --shapes and --outlier-share need --outliers WEIGHT")
+    if teacher is None and (changes["teacher_weight"] is not None or changes["temperature"] is not None):
+        raise click.UsageError("--teacher-weight and --temperature need --teacher FILE")
     output = output or Path(f"{entry.name}.safetensors")
     checkpoint = checkpoint or output.with_name(f"{output.name}.checkpoint.pt")
 
@@ -104,6 +111,11 @@ def command(
         stack.enter_context(hint_of_interruption(checkpoint, rank, size))
         world = stack.enter_context(join(worker_timeout))
         resume = resume or (world.any(restarted()) and checkpoint.exists())
+        if world.any(resume) and world.any(not resume):
+            raise ToolkitError(
+                f"some processes have the checkpoint {checkpoint} and others do not",
+                "keep it on a disk that all of them see: --checkpoint FILE",
+            )
         if checkpoint.exists() and not resume and not force:
             raise ToolkitError(
                 f"{checkpoint} is there: a training was interrupted", "give --resume to go on, or --force to begin anew"
@@ -149,7 +161,8 @@ def command(
     if result.rejection:
         show_rejection(result.rejection)
     say(f"wrote {output}")
-    say(f"next:  toolkit build {entry.name} --int8 --weights {output}")
+    option = "--data" if has_both_splits(data) else "--calib-data"
+    say(f"next:  toolkit build {entry.name} --int8 --weights {output} {option} {data}")
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -166,11 +179,13 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def with_labels(model: ZooModel, names: tuple[str, ...]) -> ZooModel:
-    """The model with as many classes as there are names, and with these; unchanged where it knows them all."""
+    """The model with as many classes as there are names, and with these."""
     from msgspec import structs
 
-    if not names or set(names) <= set(model.spec.labels):
-        return model
+    from runtime.errors import DataError
+
+    if len(names) < 2:
+        raise DataError(f"there is one class alone, {names[0]}", "give pictures of two classes or more")
     if len(names) != model.spec.classes:
         click.echo(f"{model.name} gets {len(names)} classes in place of {model.spec.classes}", err=True)
         model = model.with_options({"classes": len(names)})
@@ -190,12 +205,17 @@ def load_teacher(student: ZooModel, path: Path | None) -> nn.Module | None:
     if card is None:
         raise WeightsError(f"{path} does not say what model it is of", "give weights that `toolkit train` wrote")
     teacher = get_zoo_model(card.model).with_weights(path)
-    if (teacher.spec.inputs, teacher.spec.output) != (student.spec.inputs, student.spec.output):
+    if any(getattr(teacher.spec, part) != getattr(student.spec, part) for part in ("inputs", "output", "labels")):
         raise WeightsError(
             f"the teacher {path} takes images {teacher.spec.image_shape} of {teacher.spec.classes} classes, "
             f"{student.name} {student.spec.image_shape} of {student.spec.classes}",
             "give a teacher of the same images and classes",
         )
+    if (teacher.spec.preprocess.mean, teacher.spec.preprocess.std) != (
+        student.spec.preprocess.mean,
+        student.spec.preprocess.std,
+    ):
+        raise WeightsError(f"the teacher {path} sees pixels on another scale", "give one of the same mean and std")
     return make_with_weights(teacher)
 
 

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import pickle
+import stat
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -81,6 +82,8 @@ def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
     """
     hint = "leave --resume out to train from the beginning (with --force, where this file may be replaced)"
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe may never end
+            raise ToolkitError(f"the checkpoint {path} is not a file", hint)
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # PyTorch writes checksums, and does not look at them
         if damaged is not None:
@@ -89,6 +92,8 @@ def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
         if found.pop("version") != VERSION:
             raise ToolkitError(f"the checkpoint {path} is of another version of this toolkit", hint)
         checkpoint = Checkpoint(**found)
+        if not isinstance(checkpoint.identity, dict):
+            raise TypeError("a checkpoint knows its training by name")
     except FileNotFoundError as error:
         raise ToolkitError(f"there is no checkpoint {path} to resume from", hint) from error
     except OSError as error:
@@ -97,11 +102,11 @@ def load_checkpoint(path: Path, identity: Identity) -> Checkpoint:
         raise ToolkitError(f"cannot read the checkpoint {path}: {error.strerror or error}", hint) from error
     except DAMAGED as error:
         raise ToolkitError(f"{path} is no whole checkpoint of a training", hint) from error
-    for name, value in identity.items():
-        before = checkpoint.identity.get(name)
-        if before != value:
+    for name in {**identity, **checkpoint.identity}:
+        before, now = checkpoint.identity.get(name), identity.get(name)
+        if before != now:
             raise ToolkitError(
-                f"the checkpoint {path} is of another training: {name} was {before}, and is {value} now",
+                f"the checkpoint {path} is of another training: {name} was {before}, and is {now} now",
                 "give what it was begun with, or begin anew with --force in place of --resume",
             )
     return checkpoint

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch import distributed as dist
 
 from runtime.errors import ToolkitError
@@ -50,6 +50,12 @@ class World:
             dist.all_reduce(value)
         return value
 
+    def copy_buffers(self, module: nn.Module) -> None:
+        """Give every process the buffers of the first."""
+        if self.size > 1:
+            for buffer in module.buffers():
+                dist.broadcast(buffer, 0)
+
     def any(self, flag: bool) -> bool:
         """Whether it is so in any process."""
         return bool(self.sum(torch.tensor(int(flag), device=self.device)))
@@ -79,7 +85,13 @@ def join(timeout_s: float = TIMEOUT_S) -> Iterator[World]:
     if not torch.cuda.is_available():
         device = torch.device("cpu")
     else:
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        index = int(os.environ.get("LOCAL_RANK", 0))
+        if index >= torch.cuda.device_count():
+            raise ToolkitError(
+                f"there are {torch.cuda.device_count()} GPUs, and process {index} of this machine would need another",
+                f"give torchrun --nproc-per-node {torch.cuda.device_count()}",
+            )
+        device = torch.device("cuda", index)
         torch.cuda.set_device(device)
     if size == 1:
         yield World(device=device)

@@ -161,7 +161,9 @@ def make_schedule(optimizer: Optimizer, recipe: Recipe, steps: int) -> LRSchedul
     """As the recipe says, for epochs of `steps` steps."""
     total, warmup = recipe.epochs * steps, recipe.warmup * steps
     if recipe.schedule == "one-cycle":
-        return OneCycleLR(optimizer, recipe.learning_rate, total_steps=total)
+        return OneCycleLR(
+            optimizer, recipe.learning_rate, total_steps=total, cycle_momentum=recipe.optimizer == "adamw"
+        )
 
     def factor(step: int) -> float:
         if step < warmup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from runtime.datasets import Dataset, Subset, evenly_spaced, has_both_splits, op
 from runtime.errors import DataError
 from runtime.preprocess import Image, image_for
 from runtime.spec import ModelSpec
-from toolkit.training.data import CHUNK
 from toolkit.training.drawing import SIDE
 from toolkit.training.learner import Computing
 from toolkit.training.outliers import HELD_OUT, TRAINED, Digits, generate
@@ -107,10 +107,10 @@ def take_digits(dataset: Dataset) -> Digits:
     """Some digits to cut."""
     chosen = evenly_spaced(dataset, DIGITS)
     images = [chosen.image(index) for index in range(len(chosen))]
-    if chosen.labels is None or any(image.shape != (SIDE, SIDE) for image in images):
+    if chosen.labels is None or any(image.shape != (SIDE, SIDE) for image in images) or len(set(chosen.labels)) < 10:
         raise DataError(
-            f"shapes are cut from labelled digits of {SIDE}x{SIDE} pixels, and {dataset.name} holds others",
-            "give MNIST's IDX files, or --shapes 0",
+            f"shapes are cut from all ten digits of {SIDE}x{SIDE} pixels, and {dataset.name} holds others",
+            "give MNIST's IDX files and hold out enough of them, or --shapes 0",
         )
     return Digits(np.stack(images), chosen.labels)
 
@@ -121,23 +121,22 @@ def prepare(images: list[Image], spec: ModelSpec) -> Tensor:
 
 
 @torch.no_grad()
-def confidence(module: nn.Module, images: Tensor, computing: Computing) -> tuple[Tensor, Tensor]:
-    """The highest probability for each image and its class, (N,) each, on the CPU; images uint8 (N, C, H, W)."""
+def confidence(module: nn.Module, batches: Iterable[Tensor], computing: Computing) -> tuple[Tensor, Tensor]:
+    """The highest probability for each image and its class, (N,) each, on the CPU; batches uint8 (n, C, H, W)."""
     module.eval()
     parts = []
-    for part in torch.split(images, CHUNK):
+    for part in batches:
         with computing.autocast():
             logits = module(computing.normalize(computing.to_unit(part)))
         parts.append(logits.float().softmax(1).max(1))
     return torch.cat([part.values for part in parts]).cpu(), torch.cat([part.indices for part in parts]).cpu()
 
 
-def choose_threshold(module: nn.Module, held_out: Tensor, share: float, computing: Computing) -> float:
-    """The highest threshold that refuses at most a share of the held-out images, uint8 (N, C, H, W)."""
-    sure = confidence(module, held_out, computing)[0].sort().values
-    return float(sure[int(share * len(sure))])
+def choose_threshold(sure: Tensor, share: float) -> float:
+    """The highest threshold that refuses at most a share of images with these highest probabilities, (N,)."""
+    return float(sure.sort().values[int(share * len(sure))])
 
 
-def refused(module: nn.Module, images: Tensor, threshold: float, computing: Computing) -> float:
-    """How many of some images, uint8 (N, C, H, W), are refused, in percent."""
-    return 100 * int((confidence(module, images, computing)[0] < threshold).sum()) / len(images)
+def refused(sure: Tensor, threshold: float) -> float:
+    """How many of images with these highest probabilities, (N,), are refused, in percent."""
+    return 100 * int((sure < threshold).sum()) / len(sure)

@@ -31,8 +31,6 @@ from toolkit.training.loop import accuracy, split_evenly, train_epoch
 from toolkit.training.rejection import Outliers, Rejection, choose_threshold, confidence, make_outliers, refused
 from toolkit.zoo import ZooModel
 
-LARGEST_SEED = 2**63 - 1
-
 
 @dataclass(frozen=True)
 class TrainResult:
@@ -141,6 +139,7 @@ def train(
                 outliers=outliers.training if outliers else None, teacher=teacher,
             )  # fmt: skip
             trained_s = time.perf_counter() - start
+            world.copy_buffers(learner.judged)  # each process has its own statistics of batch norm
             top1 = accuracy(learner.judged, held_out, learner.computing, world)
             if top1 > best_top1:
                 best, best_top1, best_epoch = learner.weights(), top1, epoch
@@ -165,7 +164,7 @@ def train(
     judged = None if test is None else data.prepare(test, model.spec, workers=workers)
     test_top1 = None if judged is None else accuracy(module, judged, computing, world)
     rejection = None
-    if recipe.refuse:
+    if recipe.refuse and writes:
         rejection = find_rejection(module, held_out, judged, outliers, recipe.refuse, computing)
     return TrainResult(
         module.cpu(), best_epoch, best_top1, test_top1, rejection, parameters, tuple(history), str(learner.computing)
@@ -178,23 +177,26 @@ def find_rejection(
 ) -> Rejection:  # fmt: skip
     """Choose the threshold on held-out images, and see what it refuses."""
 
-    def all_of(pictures: Pictures) -> Tensor:
-        return torch.cat(list(pictures.batches(torch.split(torch.arange(len(pictures)), data.CHUNK))))
+    def judge(pictures: Pictures) -> tuple[Tensor, Tensor]:
+        parts = torch.split(torch.arange(len(pictures)), data.CHUNK)
+        return confidence(module, pictures.batches(parts), computing)
 
-    threshold = choose_threshold(module, all_of(held_out), share, computing)
+    sure, _ = judge(held_out)
+    threshold = choose_threshold(sure, share)
     known, unknown = (
-        {kind: refused(module, images, threshold, computing) for kind, images in kinds.items()}
+        {
+            kind: refused(confidence(module, torch.split(images, data.CHUNK), computing)[0], threshold)
+            for kind, images in kinds.items()
+        }
         for kinds in ((outliers.known, outliers.unknown) if outliers else ({}, {}))
     )
     refused_test = right = None
     if test is not None:
-        sure, answers = confidence(module, all_of(test), computing)
-        accepted = sure >= threshold
+        tested, answers = judge(test)
+        accepted = tested >= threshold
         refused_test = 100 * int((~accepted).sum()) / len(test)
         right = 100 * int((accepted & (answers == test.labels)).sum()) / len(test)
-    return Rejection(
-        threshold, refused(module, all_of(held_out), threshold, computing), refused_test, right, known, unknown
-    )
+    return Rejection(threshold, refused(sure, threshold), refused_test, right, known, unknown)
 
 
 def refuse_misfits(recipe: Recipe, images: Dataset, world: World) -> None:
@@ -212,6 +214,7 @@ def identify(model: ZooModel, recipe: Recipe, seed: int, images: str) -> Identit
     return {
         "model": model.name,
         **msgspec.to_builtins(model.options),
+        "labels": list(model.spec.labels),
         "seed": seed,
         "data": images,
         **{name: value for name, value in fields.items() if name != "augment"},

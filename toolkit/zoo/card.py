@@ -59,7 +59,7 @@ def read_card(path: Path) -> Card | None:
         return None
     try:
         return msgspec.json.decode(text, type=Card)
-    except (msgspec.MsgspecError, TypeError) as error:
+    except (msgspec.MsgspecError, TypeError, ValueError) as error:
         raise WeightsError(
             f"the weights {path} describe themselves in a way that this version cannot read: {error}",
             "use the version of the toolkit that wrote them, or train them again",

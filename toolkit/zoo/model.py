@@ -36,7 +36,7 @@ class ZooModel:
         weights: the safetensors file that it has; None where none ships.
         data: a folder with images to calibrate and to evaluate with, or None.
         downloads: addresses of weights that others publish, by the name that `--weights` takes.
-        asked: whether the options are others than the model's own.
+        asked: names of options that were chosen by `with_options`.
         given_spec: what the weights say that the model takes and gives; None takes `make_spec`.
     """
 
@@ -49,7 +49,7 @@ class ZooModel:
     data: Path | None = None
     downloads: Mapping[str, str] = field(default_factory=dict)
     given_spec: ModelSpec | None = None
-    asked: bool = False
+    asked: frozenset[str] = frozenset()
 
     @property
     def spec(self) -> ModelSpec:
@@ -84,9 +84,10 @@ class ZooModel:
             raise ModelError(
                 f"{self.name} cannot be made so: {error}", f"its options are: {self.describe()}"
             ) from error
+        asked = self.asked | given.keys()
         if options == self.options:
-            return self
-        made = replace(self, options=options, asked=True, weights=None, given_spec=None)
+            return replace(self, asked=asked)
+        made = replace(self, options=options, asked=asked, weights=None, given_spec=None)
         return replace(made, data=self.data_for(made.spec))
 
     def with_weights(self, path: Path) -> ZooModel:
@@ -104,15 +105,20 @@ class ZooModel:
             )
         theirs = ", ".join(f"{name}={value}" for name, value in card.options.items())
         try:
-            model = self.with_options(card.options)
+            model = replace(self.with_options(card.options), asked=self.asked)
         except ModelError as error:
             raise WeightsError(
                 f"the weights {path} do not fit: {error}", "train them again with this version"
             ) from error
-        if self.asked and self.options != model.options:
+        if any(getattr(self.options, name) != getattr(model.options, name) for name in self.asked):
             raise WeightsError(
                 f"the weights {path} are of {self.name} with {theirs}; that is not what --set asks for",
                 "leave --set out: the file knows its options",
+            )
+        if card.spec.name != self.name:
+            raise WeightsError(
+                f"the weights {path} call their model {card.spec.name!r:.100}, and it is {self.name}",
+                "the file was changed by hand: train the weights again",
             )
         if card.spec.inputs != model.spec.inputs or card.spec.output != model.spec.output:
             raise WeightsError(

@@ -54,15 +54,28 @@ def digits(count: int = 60, seed: int = 0) -> ArrayDataset:
     return ArrayDataset("bars", images, labels.astype(np.int64))
 
 
+@pytest.mark.parametrize(
+    ("options", "needed"),
+    [
+        (("--shapes", "5"), "--outliers"),
+        (("--outlier-data", "."), "--outliers"),
+        (("--temperature", "2"), "--teacher"),
+    ],
+)
+def test_options_that_would_do_nothing_are_wrong_usage(bars: Path, options: tuple[str, ...], needed: str) -> None:
+    done = CliRunner().invoke(command, ["lenet", "--data", str(bars), *options])
+    assert done.exit_code == 2
+    assert f"need {needed}" in done.output
+
+
 @pytest.mark.parametrize(("share", "count"), [(0.0, 0), (0.1, 1), (0.19, 1), (0.5, 5)])
 def test_the_threshold_refuses_at_most_the_share(share: float, count: int) -> None:
-    held_out = greys(*range(0, 250, 25))
-    threshold = choose_threshold(Brightness(), held_out, share, Computing())
-    assert refused(Brightness(), held_out, threshold, Computing()) == 10 * count
+    sure, _ = confidence(Brightness(), [greys(*range(0, 250, 25))], Computing())
+    assert refused(sure, choose_threshold(sure, share)) == 10 * count
 
 
 def test_confidence_is_the_highest_probability() -> None:
-    sure, answers = confidence(Brightness(), greys(0, 255), Computing())
+    sure, answers = confidence(Brightness(), [greys(0), greys(255)], Computing())
     assert sure.tolist() == pytest.approx([0.5, 1 / (1 + np.exp(-10))])
     assert answers[1] == 1
 
@@ -90,10 +103,12 @@ def test_every_third_class_of_a_folder_judges_and_is_not_trained_with(tmp_path: 
 
 
 def test_digits_of_another_size_cannot_be_cut() -> None:
-    large = ArrayDataset("large", np.zeros((4, 32, 32), np.uint8), np.arange(4))
-    with pytest.raises(DataError, match="28x28") as caught:
-        make_outliers(SPEC, 1, None, large, large, 0)
-    assert "--shapes 0" in caught.value.hint
+    large = ArrayDataset("large", np.zeros((10, 32, 32), np.uint8), np.arange(10))
+    few = ArrayDataset("few", np.zeros((4, 28, 28), np.uint8), np.arange(4))
+    for dataset in (large, few):
+        with pytest.raises(DataError, match="all ten digits of 28x28") as caught:
+            make_outliers(SPEC, 1, None, dataset, dataset, 0)
+        assert "--shapes 0" in caught.value.hint
 
 
 def test_a_training_chooses_the_threshold_on_what_was_held_out(bars: Path) -> None:
@@ -152,3 +167,8 @@ def test_a_teacher_is_a_weights_file(bars: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(command, refused_line)
     assert done.exit_code != 0
     assert "takes images (32, 32, 1)" in str(done.exception)
+    (tmp_path / "names").write_text("\n".join("9876543210"))
+    done = CliRunner().invoke(
+        command, [*line, "-o", str(tmp_path / "x"), "--labels", str(tmp_path / "names"), *refused_line[-2:]]
+    )
+    assert "give a teacher of the same images and classes" in getattr(done.exception, "hint", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,18 @@ def test_a_failed_write_leaves_the_checkpoint_before(
         save_checkpoint(Checkpoint({}, 1, {}, {}, 0.0, 1, []), checkpoint)
     assert checkpoint.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
+
+
+def test_what_a_training_was_begun_with_must_be_given_again(bars: Path, tmp_path: Path) -> None:
+    """A teacher, here: a checkpoint knows more than a training without one asks for."""
+    teacher = ZOO["lenet"].make()
+    with pytest.raises(Cancelled):
+        run(bars, FULL, teacher=teacher, checkpoint=tmp_path / "c.pt", progress=RecordingProgress(stop_after=1000))
+    with pytest.raises(ToolkitError, match="teacher was"):
+        run(bars, FULL, checkpoint=tmp_path / "c.pt", resume=True)
+
+
+def test_a_pipe_is_no_checkpoint(bars: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ToolkitError, match="not a file"):
+        run(bars, checkpoint=tmp_path / "pipe", resume=True)
