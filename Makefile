@@ -12,8 +12,8 @@ RUNTIME_NAME = py$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_i
 RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,bundle_commands cli download imagenet killed \
     rebuild stopping)
 
-# In a pytest of its own: a worker of pytest-xdist that has run the other tests before dies in it, for no reason known yet.
-ALONE := tests/toolkit/training/test_distributed.py
+# In a pytest of their own: a worker of pytest-xdist that has run the other tests before dies in them, for no reason known.
+ALONE := tests/toolkit/training
 
 DEMO_BUNDLE := build/lenet-int8
 BENCHMARKS := build_time startup open_time session_overhead open_close threads int8_accuracy
@@ -41,7 +41,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS) --ignore=$(ALONE)
-	$(BIN)/python -m pytest $(ALONE)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(ALONE)
 
 test-runtime:
 	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) here: name another Python with PYTHON=..." >&2; exit 1; }
