@@ -127,6 +127,9 @@ def test_two_groups_halve_what_conv2_conv4_and_conv5_hold() -> None:
 
 
 def test_options_as_text_and_as_values_are_the_same() -> None:
+    assert ZOO["alexnet"].with_options({"maps": "16,32,96,96,64", "dense": "128"}) == ZOO["alexnet"].with_options(
+        {"maps": (16, 32, 96, 96, 64), "dense": 128}
+    )
     assert ZOO["lenet"].with_options({"dropout": "0.5", "width": "4"}) == ZOO["lenet"].with_options(
         {"dropout": 0.5, "width": 4}
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from toolkit.recipe import Recipe
 from toolkit.training.distributed import World
 
 BFLOAT16_FEATURES = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # Linux's words for x86 and ARM; others emulate it
+Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -65,7 +67,7 @@ def choose_computing(module: nn.Module, spec: ModelSpec, precision: str, device:
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     else:
         dtype = torch.bfloat16 if BFLOAT16_FEATURES & cpu_features() else torch.float32
-    convolves = spec.preprocess.channels > 1 and any(isinstance(part, nn.Conv2d) for part in module.modules())
+    convolves = any(isinstance(part, nn.Conv2d) for part in module.modules())
     mean, std = (
         torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)
         for values in (spec.preprocess.mean, spec.preprocess.std)
@@ -99,8 +101,7 @@ class Learner:
         self.average: AveragedModel | None = None
         if recipe.ema:
             # Buffers too: a batch norm's statistics belong to the weights that made them.
-            decay = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
-            self.average = AveragedModel(self.module, multi_avg_fn=decay, use_buffers=True)
+            self.average = AveragedModel(self.module, multi_avg_fn=moving_average(recipe.ema), use_buffers=True)
         self.parallel = self.module
         if world.size > 1:
             ids = [computing.device.index] if computing.device.type == "cuda" else None
@@ -149,12 +150,23 @@ class Learner:
         self.scaler.load_state_dict(state["scaler"])
 
 
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """An exponential moving average whose decay rises to `decay`: the weights of the first steps soon count nothing."""
+
+    def update(averages: Tensors, weights: Tensors, steps: Tensor | int) -> None:
+        count = int(steps)
+        step = get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))  # type: ignore[no-untyped-call]
+        step(averages, weights, steps)
+
+    return update
+
+
 def make_optimizer(module: nn.Module, recipe: Recipe) -> Optimizer:
     """As the recipe says."""
     parameters = list(module.parameters())
     if recipe.optimizer == "adamw":
-        return AdamW(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay)
-    return SGD(parameters, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay)
+        return AdamW(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    return SGD(parameters, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay, fused=True)
 
 
 def make_schedule(optimizer: Optimizer, recipe: Recipe, steps: int) -> LRScheduler:

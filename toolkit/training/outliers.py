@@ -8,7 +8,7 @@ measure whether what the classifier has never seen is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import cv2
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from toolkit.training.drawing import (
     CANVAS,
+    CHARACTERS,
     DRAWINGS,
     LETTERS,
     SIDE,
+    SIGNS,
     SYMBOLS,
     Image,
     blank,
@@ -44,9 +46,13 @@ class Digits(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def letter(rng: Generator, digits: Digits) -> Image:
-    """Letters drawn of strokes."""
-    return normalize(draw_strokes(LETTERS[rng.choice(list(LETTERS))], rng))
+Kind = Callable[[Generator, Digits], Image]
+
+
+def of_strokes(table: Mapping[str, str]) -> Kind:
+    """Any of the shapes of a table, each drawn of strokes."""
+    names = list(table)
+    return lambda rng, digits: normalize(draw_strokes(table[rng.choice(names)], rng))
 
 
 def printed_letter(rng: Generator, digits: Digits) -> Image:
@@ -161,14 +167,20 @@ def hand(rng: Generator, digits: Digits) -> Image:
     return normalize(lean(picture, rng, 30))
 
 
-def symbol(rng: Generator, digits: Digits) -> Image:
-    """Arrows, stars and other signs."""
-    return normalize(draw_strokes(SYMBOLS[rng.choice(list(SYMBOLS))], rng))
-
-
-def drawing(rng: Generator, digits: Digits) -> Image:
-    """Small pictures of things."""
-    return normalize(draw_strokes(DRAWINGS[rng.choice(list(DRAWINGS))], rng))
+def face(rng: Generator, digits: Digits) -> Image:
+    """A round face with eyes, a mouth and perhaps a nose."""
+    picture = blank()
+    width = int(rng.integers(5, 10))
+    axes = (int(rng.integers(34, 46)), int(rng.integers(38, 48)))
+    cv2.ellipse(picture, (56, 56), axes, 0, 0, 360, 255, width, cv2.LINE_AA)
+    for side in (-1, 1):
+        cv2.circle(picture, (56 + side * int(rng.integers(12, 18)), int(rng.integers(38, 46))), width, 255, -1)
+    smile = (180, 360) if rng.random() < 0.3 else (0, 180)
+    mouth = (int(rng.integers(12, 22)), int(rng.integers(4, 14)))
+    cv2.ellipse(picture, (56, int(rng.integers(68, 76))), mouth, 0, *smile, 255, width, cv2.LINE_AA)
+    if rng.random() < 0.5:
+        cv2.line(picture, (56, 50), (56, 60), 255, width, cv2.LINE_AA)
+    return normalize(lean(picture, rng))
 
 
 def crossed(rng: Generator, digits: Digits) -> Image:
@@ -193,10 +205,8 @@ def wave(rng: Generator, digits: Digits) -> Image:
     return np.asarray((waves + 1) / 2 * rng.uniform(120, 255), np.uint8)
 
 
-Kind = Callable[[Generator, Digits], Image]
-
 TRAINED: dict[str, Kind] = {
-    "letters": letter,
+    "letters": of_strokes(LETTERS),
     "scribbles": scribble,
     "figures": figure,
     "edges": edge,
@@ -205,11 +215,14 @@ TRAINED: dict[str, Kind] = {
     "halves": half,
     "neighbours": between,
     "textures": texture,
+    "symbols": of_strokes(SYMBOLS),  # arrows, stars and other signs
+    "drawings": of_strokes(DRAWINGS),  # small pictures of things
 }
 HELD_OUT: dict[str, Kind] = {
     "printed letters": printed_letter,
-    "symbols": symbol,
-    "drawings": drawing,
+    "signs": of_strokes(SIGNS),  # of arithmetic
+    "characters": of_strokes(CHARACTERS),  # of Japanese
+    "faces": face,
     "crossed lines": crossed,
     "hands": hand,
     "waves": wave,

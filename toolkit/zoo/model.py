@@ -69,7 +69,7 @@ class ZooModel:
         """The same family with other options; weights stay behind where something changes, images where classes do.
 
         Args:
-            given: values by name of the option, as their type or as text.
+            given: values by name of the option, as their type or as text: numbers with commas between them for several.
 
         Raises:
             ModelError: no such option, or not such a value.
@@ -78,8 +78,12 @@ class ZooModel:
         for name in given:
             if name not in known:
                 raise ModelError(f"{self.name} has no option '{name}'", f"it has: {', '.join(known) or 'none'}")
+        values = {
+            name: value.split(",") if isinstance(value, str) and isinstance(known[name], tuple) else value
+            for name, value in given.items()
+        }
         try:
-            options = msgspec.convert({**known, **given}, type(self.options), strict=False)
+            options = msgspec.convert({**known, **values}, type(self.options), strict=False)
         except msgspec.ValidationError as error:
             raise ModelError(
                 f"{self.name} cannot be made so: {error}", f"its options are: {self.describe()}"
@@ -134,4 +138,7 @@ class ZooModel:
 
     def describe(self) -> str:
         """`name=value` of each option."""
-        return ", ".join(f"{name}={value}" for name, value in structs.asdict(self.options).items())
+        return ", ".join(
+            f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+            for name, value in structs.asdict(self.options).items()
+        )

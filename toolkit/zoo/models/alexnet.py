@@ -38,6 +38,7 @@ class AlexNetOptions(Options, frozen=True):
         dropout: the share of the outputs of fc6 and fc7 that training leaves out.
         groups: 2 splits conv2, conv4 and conv5 into halves that do not see each other, as the paper's two GPUs did.
         maps: channels of the five convolutions.
+        dense: neurons of fc6 and of fc7.
         side: height and width of an image in pixels; conv1 has no padding at 227 and 2 pixels at 224.
         classes: how many answers there are.
     """
@@ -51,6 +52,7 @@ class AlexNetOptions(Options, frozen=True):
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.5
     groups: Literal[1, 2] = 2
     maps: tuple[Maps, Maps, Maps, Maps, Maps] = (96, 256, 384, 384, 256)
+    dense: Annotated[int, Meta(ge=1, le=65536)] = 4096
     side: Literal[224, 227] = 227
     classes: Annotated[int, Meta(ge=2, le=65536)] = 1000
 
@@ -93,12 +95,12 @@ def make(options: AlexNetOptions) -> nn.Sequential:
             parts = [*parts, pool] if options.normalization_place == "before" else [pool, *parts]
         layers.update(parts)
     layers["flatten"] = nn.Flatten()
-    for index, linear in ((6, nn.Linear(maps[4] * 6 * 6, 4096)), (7, nn.Linear(4096, 4096))):
+    for index, linear in ((6, nn.Linear(maps[4] * 6 * 6, options.dense)), (7, nn.Linear(options.dense, options.dense))):
         layers[f"fc{index}"] = linear
         layers[f"{options.dense_activation}{index}"] = ACTIVATIONS[options.dense_activation]()
         if options.dropout:
             layers[f"dropout{index}"] = nn.Dropout(options.dropout)
-    layers["fc8"] = nn.Linear(4096, options.classes)
+    layers["fc8"] = nn.Linear(options.dense, options.classes)
     return nn.Sequential(layers)
 
 
