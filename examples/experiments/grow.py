@@ -22,27 +22,27 @@ def widen(narrow: nn.Sequential, wide: nn.Sequential, seed: int) -> None:
         ValueError: a layer is not a whole number of times as wide.
     """
     generator = torch.Generator().manual_seed(seed)
-    inputs = 1  # how many times each input of the layer at hand stands there
+    inputs, copies = 0, 1  # what the layer at hand reads, and how many times each of that stands there
     for name, layer in wide.named_children():
         small = narrow.get_submodule(name)
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            copies = times(layer.weight, small.weight, 0)
-            maps = layer.weight.shape[1] // (6 * 6) if name == "fc6" else layer.weight.shape[1]
-            read = small.weight.unflatten(1, (maps // inputs, -1))  # by map, also where a map is 6x6 neurons
-            read = share_out(read.repeat_interleave(copies, 0), inputs, generator)
-            layer.weight.data.copy_(read.reshape(layer.weight.shape))
+            inputs = inputs or layer.weight.shape[1]
+            read = small.weight.unflatten(1, (inputs // copies, -1))  # by map, also where a map is many neurons
+            outputs = times(layer.weight, small.weight)
+            shared = share_out(read.repeat_interleave(outputs, 0), copies, generator)
+            inputs, copies = len(layer.weight), outputs
+            layer.weight.data.copy_(shared.reshape(layer.weight.shape))
             layer.bias.data.copy_(small.bias.repeat_interleave(copies))
-            inputs = copies
         elif isinstance(layer, nn.BatchNorm2d):
             for key, value in small.state_dict().items():
-                layer.state_dict()[key].copy_(value.repeat_interleave(inputs) if value.dim() else value)
+                layer.state_dict()[key].copy_(value.repeat_interleave(copies) if value.dim() else value)
 
 
-def times(large: Tensor, small: Tensor, dimension: int) -> int:
-    """How many times as wide."""
-    count, rest = divmod(large.shape[dimension], small.shape[dimension])
+def times(large: Tensor, small: Tensor) -> int:
+    """How many times as many outputs."""
+    count, rest = divmod(len(large), len(small))
     if rest:
-        raise ValueError(f"{large.shape[dimension]} is no multiple of {small.shape[dimension]}")
+        raise ValueError(f"{len(large)} is no multiple of {len(small)}")
     return count
 
 

@@ -38,5 +38,5 @@ def test_the_seconds_of_stages_are_kept_those_of_inner_ones_in_the_outer() -> No
     with pytest.raises(ZeroDivisionError), timed.stage("broken"):
         raise ZeroDivisionError
     assert list(timed.seconds) == ["outer", "broken"]
-    assert 0.02 <= timed.seconds["outer"] <= timed.elapsed_s
+    assert 0.02 <= timed.seconds["outer"] <= timed.elapsed_s + 0.001  # each of two is rounded to a millisecond
     assert (shown.stages["outer"].total, shown.stages["inner"].notes) == (3, ["said"])
