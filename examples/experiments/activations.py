@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from msgspec import structs
 from report import curves, options, save, show, summarize, two_plots
-from study import ARTICLE, Variant, run_all
+from study import article, run_all
 
-RECIPE = structs.replace(ARTICLE, epochs=10)
-VARIANTS = [Variant(kind, "lenet-28", RECIPE, {"activation": kind}, 255) for kind in ("relu", "tanh", "sigmoid")]
+VARIANTS = [article(kind, 10, activation=kind) for kind in ("relu", "tanh", "sigmoid")]
 
 
 @options(seeds=3)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from msgspec import structs
 from report import curves, options, save, show, summarize, two_plots
-from study import ARTICLE, Variant, run_all
+from study import article, run_all
 
 # What the notebook beside the article printed: https://github.com/senliuy/CNN-Structures, LeNet5.ipynb.
 THEIR_LOSS = (
@@ -16,7 +15,7 @@ THEIR_LOSS = (
 )  # fmt: skip
 THEIR_TEST_TOP1 = 98.25  # after the last of these epochs
 
-VARIANTS = [Variant("tanh, as in the article", "lenet-28", structs.replace(ARTICLE, epochs=30), pixel=255)]
+VARIANTS = [article("tanh, as in the article", 30)]
 
 
 @options(seeds=3)

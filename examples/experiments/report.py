@@ -6,6 +6,7 @@ import json
 import platform
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import matplotlib
 import torch
 from study import ROOT, Run, interval
 
+from runtime.errors import ToolkitError
 from toolkit.console import print_table
 
 matplotlib.use("Agg")  # writes files, needs no display
@@ -26,16 +28,26 @@ Runs = Mapping[str, Sequence[Run]]
 
 
 def options(seeds: int) -> Callable[[Callable[..., None]], click.Command]:
-    """A command with what every study asks."""
+    """A command with what every study asks, and with one line for what it cannot read."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
+        @wraps(function)
+        def guarded(**given: Any) -> None:
+            try:
+                function(**given)
+            except ToolkitError as error:
+                raise click.ClickException(f"{error.message}\nhint: {error.hint}") from error
+
+        command = guarded
         for option in (
             click.option("--jobs", default=2, show_default=True, help="Trainings at a time, one thread each."),
-            click.option("--seeds", default=seeds, show_default=True, type=click.IntRange(1, 10)),
+            click.option(
+                "--seeds", default=seeds, show_default=True, type=click.IntRange(2, 10), help="Trainings of each kind."
+            ),
             click.option("--mnist", "folder", required=True, type=click.Path(path_type=Path), help="Its four files."),
         ):
-            function = option(function)
-        return click.command(help=function.__doc__)(function)
+            command = option(command)
+        return click.command(help=function.__doc__)(command)
 
     return decorate
 

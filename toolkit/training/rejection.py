@@ -17,7 +17,8 @@ from runtime.preprocess import Image, image_for
 from runtime.spec import ModelSpec
 from toolkit.training.drawing import SIDE
 from toolkit.training.learner import Computing
-from toolkit.training.outliers import HELD_OUT, TRAINED, Digits, generate
+from toolkit.training.outliers import HELD_OUT, TRAINED, generate
+from toolkit.training.shapes import Digits
 
 JUDGED = 500  # images of each kind
 DIGITS = 5000  # to cut pieces from

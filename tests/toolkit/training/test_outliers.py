@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from toolkit.training.drawing import blank, normalize
-from toolkit.training.outliers import HELD_OUT, KINDS, NO_DIGIT_HALVES, PRINTED, TRAINED, Digits, generate
+from toolkit.training.outliers import HELD_OUT, KINDS, TRAINED, generate
+from toolkit.training.shapes import NO_DIGIT_HALVES, PRINTED, Digits
 
 
 def digit(size: tuple[int, int] = (20, 14)) -> np.ndarray:
