@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from toolkit.training import shapes
+from toolkit.training import shapes, unseen
 from toolkit.training.drawing import CHARACTERS, DRAWINGS, LETTERS, SIDE, SIGNS, SYMBOLS, Image
 from toolkit.training.shapes import Digits, Kind, of_strokes
 
@@ -31,15 +31,18 @@ TRAINED: dict[str, Kind] = {
     "characters": of_strokes(CHARACTERS),  # of Japanese
     "faces": shapes.face,
     "framed": shapes.framed,
+    "mixtures": shapes.mixture,
 }
 HELD_OUT: dict[str, Kind] = {
-    "printed letters": shapes.printed_letter,
-    "dots": shapes.dots,
-    "clocks": shapes.clock,
-    "zigzags": shapes.zigzag,
-    "crossed lines": shapes.crossed,
-    "hands": shapes.hand,
-    "waves": shapes.wave,
+    "printed letters": unseen.printed_letter,
+    "dots": unseen.dots,
+    "clocks": unseen.clock,
+    "zigzags": unseen.zigzag,
+    "nets": unseen.net,
+    "leaves": unseen.leaf,
+    "crossed lines": unseen.crossed,
+    "hands": unseen.hand,
+    "waves": unseen.wave,
 }
 KINDS = TRAINED | HELD_OUT
 

@@ -20,10 +20,8 @@ from toolkit.training.drawing import (
     normalize,
     reduce,
     smooth_curve,
-    thickness,
 )
 
-PRINTED = "AEFHKMNPRUVWXkmnx#%@"
 # Which half of which digit is no digit, by the side that is kept.
 NO_DIGIT_HALVES = {"left": (3,), "top": (0, 5), "bottom": (0,)}
 
@@ -42,15 +40,6 @@ def of_strokes(table: Mapping[str, str]) -> Kind:
     """Any of the shapes of a table, each drawn of strokes."""
     names = list(table)
     return lambda rng, digits: normalize(draw_strokes(table[rng.choice(names)], rng))
-
-
-def printed_letter(rng: Generator, digits: Digits) -> Image:
-    """Letters of the fonts that come with OpenCV."""
-    picture = blank()
-    font = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_SCRIPT_SIMPLEX]))
-    character = str(rng.choice(list(PRINTED)))
-    cv2.putText(picture, character, (20, 85), font, 2.2, 255, int(rng.integers(4, 9)), cv2.LINE_AA)
-    return normalize(lean(picture, rng))
 
 
 def scribble(rng: Generator, digits: Digits) -> Image:
@@ -145,17 +134,6 @@ def texture(rng: Generator, digits: Digits) -> Image:
     return np.asarray((noise - lowest) / (highest - lowest) * rng.uniform(80, 255), np.uint8)
 
 
-def hand(rng: Generator, digits: Digits) -> Image:
-    """A palm with four or five fingers spread."""
-    picture = blank()
-    cv2.ellipse(picture, (56, 70), (int(rng.integers(18, 24)), 22), 0, 0, 360, 255, -1, cv2.LINE_AA)
-    for angle in np.linspace(-1.1, 0.7, int(rng.integers(4, 6))) + rng.normal(0, 0.06):
-        length = rng.uniform(48, 64)
-        tip = (round(56 + length * np.sin(angle)), round(72 - length * np.cos(angle)))
-        cv2.line(picture, (56, 70), tip, 255, int(rng.integers(8, 12)), cv2.LINE_AA)
-    return normalize(lean(picture, rng, 30))
-
-
 def face(rng: Generator, digits: Digits) -> Image:
     """A round face with eyes, a mouth and perhaps a nose."""
     picture = blank()
@@ -192,58 +170,19 @@ def framed(rng: Generator, digits: Digits) -> Image:
     return normalize(lean(picture, rng))
 
 
-def dots(rng: Generator, digits: Digits) -> Image:
-    """Scattered dots, five to twelve."""
+def mixture(rng: Generator, digits: Digits) -> Image:
+    """Four to eight dots, lines, arcs and rings, anywhere."""
     picture = blank()
-    for _ in range(rng.integers(5, 13)):
-        cv2.circle(picture, rng.integers(10, CANVAS - 10, 2).tolist(), int(rng.integers(4, 10)), 255, -1, cv2.LINE_AA)
+    width = int(rng.integers(4, 11))
+    for _ in range(rng.integers(4, 9)):
+        (x, y), size = rng.integers(14, CANVAS - 14, 2).tolist(), int(rng.integers(5, 30))
+        case, turn = rng.integers(4), rng.uniform(0, 360)
+        if case == 0:
+            cv2.circle(picture, (x, y), int(rng.integers(4, 10)), 255, -1, cv2.LINE_AA)
+        elif case == 1:
+            end = (round(x + size * np.cos(turn)), round(y + size * np.sin(turn)))
+            cv2.line(picture, (x, y), end, 255, width, cv2.LINE_AA)
+        else:
+            axes = (size, max(4, round(size * rng.uniform(0.3, 1))))
+            cv2.ellipse(picture, (x, y), axes, turn, 0, 180 if case == 2 else 360, 255, width, cv2.LINE_AA)
     return normalize(picture)
-
-
-def clock(rng: Generator, digits: Digits) -> Image:
-    """The face of a clock: two hands, and marks or none."""
-    picture = blank()
-    width = int(rng.integers(4, 9))
-    cv2.circle(picture, (56, 56), 46, 255, width, cv2.LINE_AA)
-    for length in (22, 36):
-        angle = rng.uniform(0, 2 * np.pi)
-        tip = (round(56 + length * np.sin(angle)), round(56 - length * np.cos(angle)))
-        cv2.line(picture, (56, 56), tip, 255, width, cv2.LINE_AA)
-    if rng.random() < 0.5:
-        for angle in np.arange(12) * np.pi / 6:
-            ends = np.round([[56 + r * np.sin(angle), 56 - r * np.cos(angle)] for r in (36, 44)]).astype(np.int32)
-            cv2.polylines(picture, [ends], False, 255, max(2, width // 2), cv2.LINE_AA)
-    return normalize(lean(picture, rng))
-
-
-def zigzag(rng: Generator, digits: Digits) -> Image:
-    """A line up and down, six to nine times."""
-    picture = blank()
-    turns = int(rng.integers(7, 11))
-    across = np.linspace(8, CANVAS - 8, turns) + rng.normal(0, 2, turns)
-    along = 56 + np.where(np.arange(turns) % 2, 1, -1) * rng.uniform(18, 44, turns)
-    line = np.round(np.stack((across, along), 1)).astype(np.int32)
-    cv2.polylines(picture, [line], False, 255, int(rng.integers(4, 9)), cv2.LINE_AA)
-    return normalize(lean(picture, rng, 90))
-
-
-def crossed(rng: Generator, digits: Digits) -> Image:
-    """Straight lines across each other, three to six, as where something is struck out."""
-    picture = blank()
-    width, turn = thickness(rng), rng.uniform(0, np.pi)
-    for angle in turn + np.arange(count := int(rng.integers(3, 7))) * np.pi / count + rng.normal(0, 0.1, count):
-        along, middle = 48 * np.array([np.cos(angle), np.sin(angle)]), 56 + rng.uniform(-12, 12, 2)
-        ends = np.round([middle - along, middle + along]).astype(np.int32)
-        cv2.polylines(picture, [ends], False, 255, width, cv2.LINE_AA)
-    return normalize(picture)
-
-
-def wave(rng: Generator, digits: Digits) -> Image:
-    """Stripes that swell and fade, along one direction or two."""
-    y, x = np.mgrid[:SIDE, :SIDE]
-    first, second = rng.uniform(0.6, 1.6, 2)
-    angle, phase = rng.uniform(0, np.pi, 2)
-    waves = np.sin(first * (x * np.cos(angle) + y * np.sin(angle)) + phase)
-    if rng.random() < 0.5:
-        waves = waves * np.sin(second * (y * np.cos(angle) - x * np.sin(angle)))
-    return np.asarray((waves + 1) / 2 * rng.uniform(120, 255), np.uint8)

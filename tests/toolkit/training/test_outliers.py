@@ -8,7 +8,8 @@ import pytest
 
 from toolkit.training.drawing import blank, normalize
 from toolkit.training.outliers import HELD_OUT, KINDS, TRAINED, generate
-from toolkit.training.shapes import NO_DIGIT_HALVES, PRINTED, Digits
+from toolkit.training.shapes import NO_DIGIT_HALVES, Digits
+from toolkit.training.unseen import PRINTED
 
 
 def digit(size: tuple[int, int] = (20, 14)) -> np.ndarray:
