@@ -1,4 +1,4 @@
-"""The three AlexNets, narrow ones, from PyTorch to every precision on both engines."""
+"""The three AlexNets, narrow ones, from torch to every precision on both engines."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_what_looks_like_a_digit_is_left_out() -> None:
 
 @pytest.mark.parametrize(("label", "side"), [(label, side) for side, kept in NO_DIGIT_HALVES.items() for label in kept])
 def test_halves_keep_one_side(label: int, side: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toolkit.training.outliers.NO_DIGIT_HALVES", {side: (label,)})
+    monkeypatch.setattr("toolkit.training.shapes.NO_DIGIT_HALVES", {side: (label,)})
     whole = digit()
     digits = Digits(whole[None], np.array([label]))
     cut = [
