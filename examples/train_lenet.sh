@@ -11,4 +11,4 @@ fi
 export OMP_NUM_THREADS=1  # two threads gain little for so small a model, and lose much on a busy machine
 exec toolkit train lenet --data "$1" --outlier-data "$2" --outliers 0.2 --shapes 4000 --refuse 0.003 \
     --optimizer sgd --learning-rate 0.1 --weight-decay 1e-4 --epochs 45 --ema 0.999 \
-    --shift 0.06 --rotate 7 --scale 0.08 --shear 7 --elastic 0.5 --stroke 0.15 --seed 0 -o "$3"
+    --shift 0.06 --rotate 10 --scale 0.12 --shear 10 --elastic 0.7 --stroke 0.2 --seed 0 -o "$3"

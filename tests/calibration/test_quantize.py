@@ -92,8 +92,8 @@ def test_what_is_chosen_does_not_depend_on_how_thresholds_would_fall_on_the_held
     ("precision", "least_db", "kinds"),
     [
         ("fp16", 50, {TensorProto.FLOAT16: 10, TensorProto.INT8: 0}),
-        ("int8", 30, {TensorProto.FLOAT16: 0, TensorProto.INT8: 5}),
-        ("int8-fp16", 30, {TensorProto.FLOAT16: 5, TensorProto.INT8: 5}),
+        ("int8", 27, {TensorProto.FLOAT16: 0, TensorProto.INT8: 5}),
+        ("int8-fp16", 27, {TensorProto.FLOAT16: 5, TensorProto.INT8: 5}),
     ],
 )
 def test_each_precision_stores_what_its_name_says_and_answers_nearly_alike(

@@ -60,7 +60,7 @@ def test_the_manifest_says_what_the_build_said(lenet_build: dict, lenet_bundle: 
     assert [layer.name for layer in manifest.layers] == ["conv1", "conv2", "fc1", "fc2", "fc3"]
     assert {(layer.asked, layer.reached) for layer in manifest.layers} == {("int8", "int8")}
     assert msgspec.to_builtins(manifest.error) == lenet_build["error"]
-    assert (manifest.error.images, min(layer.sqnr_db or 0 for layer in manifest.layers) > 30) == (256, True)
+    assert (manifest.error.images, min(layer.sqnr_db or 0 for layer in manifest.layers) > 27) == (256, True)
     assert manifest.calibration_digest == manifest.files["calibration.json"].sha256
     assert sorted(manifest.files) == ["calibration.json", "labels.txt", "model.onnx", "probe.npz"]
 
@@ -127,7 +127,7 @@ class TestLenetBundle:
         assert done.returncode == 0, done.stderr
         answers = [json.loads(line) for line in done.stdout.splitlines()]
         assert [answer["top"][0]["label"] for answer in answers] == [path.name[0] for path in digits]
-        assert {answer["refused"] for answer in answers} == {None}
+        assert {answer["refused"] for answer in answers} == {False}
 
     @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
     def test_verify_holds_on_every_backend(self, lenet_bundle: Path, tmp_path: Path, backend: str) -> None:
