@@ -103,7 +103,7 @@ def main() -> None:
         model = ZOO[name]
         assert model.data is not None
         pool, digits = open_dataset(model.data, "train"), open_dataset(model.data, "test")
-        source = Source(model, None, pool, len(pool), "minmax", BatchRange(), False, None)
+        source = Source(model, pool, len(pool), "minmax", BatchRange(), False, None)
         with tempfile.TemporaryDirectory() as folder:
             rows += measure_all(name, model.spec, graphs_of(source, Path(folder)), digits)
     table = [["-" if value is None or value == "" else str(value) for value in row.values()] for row in rows]
