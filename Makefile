@@ -12,7 +12,8 @@ RUNTIME_NAME = py$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_i
 RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,bundle_commands cli download imagenet killed \
     rebuild stopping)
 
-# In a pytest of their own: a worker of pytest-xdist that has run the other tests before dies in them, for no reason known.
+# In a pytest of their own: a worker of pytest-xdist that has run the other tests before dies in them, by a SIGSEGV while a
+# signal is delivered to it, perhaps SIGCHLD on an alternate stack. Which library spoils that stack is not known.
 ALONE := tests/toolkit/training
 
 DEMO_BUNDLE := build/lenet-int8
