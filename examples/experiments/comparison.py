@@ -14,15 +14,12 @@ from study import alexnet, lenet, run_all
 from toolkit.console import print_table
 
 
-def compare(name: str, lenet_options: Mapping[str, dict[str, Any]], alexnet_options: Mapping[str, dict[str, Any]]) -> (
-    click.Command
-):  # fmt: skip
+def compare(name: str, variants: Mapping[str, dict[str, Any]]) -> click.Command:
     """A command that runs the study.
 
     Args:
         name: of the files that it writes.
-        lenet_options: of each variant by label; the first is what the others are compared with.
-        alexnet_options: the same for AlexNet.
+        variants: options of both models by label; the first is what the others are compared with.
     """
 
     @options(seeds=3)
@@ -32,8 +29,8 @@ def compare(name: str, lenet_options: Mapping[str, dict[str, Any]], alexnet_opti
         figures: dict[str, Any] = {}
         figure, axes = two_plots()
         for model, made, data, axis in (
-            ("lenet", [lenet(label, **given) for label, given in lenet_options.items()], folder, axes[0]),
-            ("alexnet", [alexnet(label, **given) for label, given in alexnet_options.items()], fashion, axes[1]),
+            ("lenet", [lenet(label, **given) for label, given in variants.items()], folder, axes[0]),
+            ("alexnet", [alexnet(label, **given) for label, given in variants.items()], fashion, axes[1]),
         ):
             runs = run_all(made, seeds, data, jobs)
             show(f"{model}, {made[0].recipe.epochs} epochs", runs)
@@ -43,10 +40,10 @@ def compare(name: str, lenet_options: Mapping[str, dict[str, Any]], alexnet_opti
                 ahead = figures[model][variant.label]["ahead"] = paired(runs, variant.label, first)
                 print(f"{variant.label} is ahead of {first} by {plus_minus(ahead, 2)} points")
             bars(axis, {label: one["test_top1"] for label, one in figures[model].items()}, f"{model}: test top-1, %")
-        costs = milliseconds(alexnet_options)
+        costs = milliseconds(variants)
         base = next(iter(costs.values()))
         figures["full-size alexnet"] = {
-            label: {"ms": cost, "ratio": cost / base, "parameters": parameters(alexnet_options[label])}
+            label: {"ms": cost, "ratio": cost / base, "parameters": parameters(variants[label])}
             for label, cost in costs.items()
         }
         print_table(

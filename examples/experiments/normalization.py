@@ -11,4 +11,4 @@ VARIANTS = {
 }
 
 if __name__ == "__main__":
-    compare("normalization", VARIANTS, VARIANTS)()
+    compare("normalization", VARIANTS)()

@@ -8,4 +8,4 @@ VARIANTS = {
 }
 
 if __name__ == "__main__":
-    compare("pooling", VARIANTS, VARIANTS)()
+    compare("pooling", VARIANTS)()

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from runtime.datasets import Dataset, evenly_spaced, open_dataset
 from runtime.folder import write_atomically
-from runtime.progress import SilentProgress
+from runtime.progress import SilentStage
 from toolkit.recipe import Augment, Recipe
 from toolkit.training.data import digest, open_labelled, prepare, test_images
 from toolkit.training.distributed import World
@@ -144,10 +144,9 @@ def run(variant: Variant, seed: int, path: Path, folder: Path) -> Run:
     result = Run([], [], [], sum(parameter.numel() for parameter in module.parameters()))
     for epoch in range(1, variant.recipe.epochs + 1):
         start = time.perf_counter()
-        with SilentProgress().stage("train", len(training)) as stage:
-            loss = train_epoch(
-                learner, training, variant.recipe, seed=seed, epoch=epoch, stage=stage, world=World()
-            )  # fmt: skip
+        loss = train_epoch(
+            learner, training, variant.recipe, seed=seed, epoch=epoch, stage=SilentStage(), world=World()
+        )  # fmt: skip
         result.seconds.append(time.perf_counter() - start)
         result.loss.append(loss)
         result.test_top1.append(accuracy(learner.module, test, learner.computing))
@@ -185,7 +184,5 @@ def place(variant: Variant, seed: int, data: str) -> Path:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean, and half of its 95 % confidence interval by Student's t; of one value that half is infinite."""
-    if len(values) < 2:
-        return values[0], math.inf
+    """Mean of two to ten values, and half of its 95 % confidence interval by Student's t."""
     return statistics.mean(values), T95[len(values) - 1] * statistics.stdev(values) / math.sqrt(len(values))

@@ -108,4 +108,3 @@ def test_the_interval_is_students() -> None:
 
     mean, half = interval([1.0, 2.0, 3.0, 4.0, 5.0])
     assert (mean, round(half, 3)) == (3.0, 1.963)  # 2.776 * sqrt(2.5) / sqrt(5)
-    assert interval([7.0]) == (7.0, float("inf"))
