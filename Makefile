@@ -12,10 +12,6 @@ RUNTIME_NAME = py$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_i
 RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,bundle_commands cli download imagenet killed \
     rebuild stopping)
 
-# In a pytest of their own: a worker of pytest-xdist that has run the other tests before dies in them, by a SIGSEGV while a
-# signal is delivered to it, perhaps SIGCHLD on an alternate stack. Which library spoils that stack is not known.
-ALONE := tests/toolkit/training
-
 DEMO_BUNDLE := build/lenet-int8
 BENCHMARKS := build_time startup open_time session_overhead open_close threads int8_accuracy
 
@@ -41,8 +37,7 @@ demo: $(VENV)/.demo
 	$(BIN)/toolkit classify $(DEMO_BUNDLE) examples/digits/*.png
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS) --ignore=$(ALONE)
-	$(BIN)/python -m pytest $(PYTEST_ARGS) $(ALONE)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-runtime:
 	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) here: name another Python with PYTHON=..." >&2; exit 1; }

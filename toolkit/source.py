@@ -17,7 +17,7 @@ from runtime.errors import DataError, WeightsError
 from runtime.progress import Progress
 from runtime.spec import BatchRange
 from toolkit.options import CALIB_IMAGES
-from toolkit.zoo import ZooModel, get_zoo_model
+from toolkit.zoo import ZOO, ZooModel, get_zoo_model
 from toolkit.zoo.download import fetch
 
 if TYPE_CHECKING:
@@ -98,6 +98,9 @@ def resolve_model(
     if weights is not None and weights in model.downloads:
         return model.with_weights(download(model.downloads[weights], cache_dir, progress))
     if weights:
+        theirs = [other.name for other in ZOO.values() if weights in other.downloads]
+        if theirs and not Path(weights).exists():
+            raise WeightsError(f"--weights {weights} is for {' or '.join(theirs)}, not for {name}", "give a file")
         return model.with_weights(Path(weights))
     if model.weights is None:
         known = " or ".join(f"--weights {name}" for name in ("FILE", *model.downloads))

@@ -10,7 +10,6 @@ step is kept in build/experiments, and a second call goes on after it. No test i
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +19,7 @@ import click
 import torch
 from grow import widen
 from msgspec import structs, to_builtins
-from report import RESULTS
+from report import RESULTS, in_a_line
 from study import RUNS, SMALL_ALEXNET
 from torch import nn
 
@@ -39,11 +38,12 @@ LABELS = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", 
 SEED = 0
 NARROW = Recipe(epochs=6, batch=64, learning_rate=1e-3, augment=Augment())
 WIDE = Recipe(epochs=1, batch=64, learning_rate=2e-4, schedule="cosine", augment=Augment())
-WIDE_IMAGES = 8000
+WIDE_IMAGES = 4000
 
 
 @click.command()
 @click.option("--fashion", "folder", required=True, type=click.Path(path_type=Path), help="Fashion-MNIST's four files.")
+@in_a_line
 def main(folder: Path) -> None:
     """Train a narrow alexnet-bn on all training images, make it wide, and train it on with some of them."""
     RUNS.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,6 @@ def main(folder: Path) -> None:
     small, large = named(SMALL_ALEXNET), named({})
     narrow, wide = RUNS / "alexnet-fashion-narrow.safetensors", RUNS / "alexnet-fashion.safetensors"
     report = RESULTS / "alexnet_fashion.json"
-    start = time.perf_counter()
     if not narrow.exists():
         checkpoint = narrow.with_suffix(".checkpoint.pt")
         with TemporaryDirectory() as training_files:
@@ -73,7 +72,6 @@ def main(folder: Path) -> None:
         "narrow": {**SMALL_ALEXNET, **to_builtins(NARROW)},
         "wide": {"images": WIDE_IMAGES, **to_builtins(WIDE)},
         "sha256": sha256(wide.read_bytes()).hexdigest(),
-        "hours": (time.perf_counter() - start) / 3600,
     }
     report.write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures, indent=1))

@@ -27,18 +27,24 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # t
 Runs = Mapping[str, Sequence[Run]]
 
 
+def in_a_line(function: Callable[..., None]) -> Callable[..., None]:
+    """What says in a line what it cannot read."""
+
+    @wraps(function)
+    def guarded(**given: Any) -> None:
+        try:
+            function(**given)
+        except ToolkitError as error:
+            raise click.ClickException(f"{error.message}\nhint: {error.hint}") from error
+
+    return guarded
+
+
 def options(seeds: int) -> Callable[[Callable[..., None]], click.Command]:
-    """A command with what every study asks, and with one line for what it cannot read."""
+    """A command with what every study asks."""
 
     def decorate(function: Callable[..., None]) -> click.Command:
-        @wraps(function)
-        def guarded(**given: Any) -> None:
-            try:
-                function(**given)
-            except ToolkitError as error:
-                raise click.ClickException(f"{error.message}\nhint: {error.hint}") from error
-
-        command = guarded
+        command = in_a_line(function)
         for option in (
             click.option("--jobs", default=2, show_default=True, help="Trainings at a time, one thread each."),
             click.option(

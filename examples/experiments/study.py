@@ -179,7 +179,8 @@ def glorot(module: nn.Module) -> None:
 
 def place(variant: Variant, seed: int, data: str) -> Path:
     """Where a run is kept: named by all that it depends on."""
-    what = [{**msgspec.to_builtins(variant), "label": ""}, seed, data]
+    options = get_zoo_model(variant.model).with_options(variant.options).options
+    what = [{**msgspec.to_builtins(variant), "label": "", "options": msgspec.to_builtins(options)}, seed, data]
     return RUNS / f"{sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]}.json"
 
 

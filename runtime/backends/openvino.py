@@ -8,6 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # Larger models are compiled as fast as they are read from the cache: see docs/measurements.md.
 LARGEST_KEPT = 64 << 20
+LOADING = Lock()
 INTEGER_TYPES = ("i8", "u8")
 # They hold or move values, and compute none.
 MOVING_TYPES = frozenset({"Const", "Convert", "Input", "Output", "Reorder", "Reshape", "Transpose"})
@@ -47,6 +49,22 @@ def openvino() -> Any:
         else:
             sys.modules[name] = kept
     return module
+
+
+@cache
+def make_core() -> Any:
+    """For `core` alone, which lets in one thread at a time."""
+    return openvino().Core()
+
+
+def core() -> Any:
+    """The one of this process, which is never dropped.
+
+    The CPU plugin sets a signal stack in the thread that loads it and unmaps it in the thread that drops it. Where that
+    is another one, the next signal that Python handles, such as Ctrl-C, ends the process with a segmentation fault.
+    """
+    with LOADING:
+        return make_core()
 
 
 class StaticEngine:
@@ -101,9 +119,8 @@ class OpenVinoBackend:
         except Exception as error:  # whatever a broken library raises
             reason = f"the package openvino is installed but cannot be imported: {error}"
             return Availability(False, reason=reason, command="pip install --force-reinstall openvino")
-        core = module.Core()
-        name = str(core.get_property("CPU", "FULL_DEVICE_NAME"))
-        return Availability(True, module.__version__.split("-")[0], name, tuple(core.available_devices))
+        name = str(core().get_property("CPU", "FULL_DEVICE_NAME"))
+        return Availability(True, module.__version__.split("-")[0], name, tuple(core().available_devices))
 
     def overflows(self) -> str:
         return "this CPU has no VNNI, and OpenVINO adds INT8 products in 16 bits on it" if saturates() else ""
@@ -129,7 +146,7 @@ def load_model(path: Path, spec: ModelSpec, options: EngineOptions, batch: int |
     kept = read_entry(entry)
     if kept is not None:
         with suppress(RuntimeError):
-            return openvino().Core().import_model(kept, "CPU", properties(options))
+            return core().import_model(kept, "CPU", properties(options))
     compiled = compile_model(path, spec, options, batch)
     if cache_entry(path, spec, options, batch) == entry:  # nobody replaced the model while it was read
         stream = BytesIO()
@@ -183,14 +200,13 @@ def compile_model(path: Path, spec: ModelSpec, options: EngineOptions, batch: in
             "build the model with --reduce-range; onnxruntime runs it as it is, in float",
         )
     try:
-        core = openvino().Core()
-        model = core.read_model(str(path))
+        model = core().read_model(str(path))
         ends = [(end.element_type.to_string(), list(end.partial_shape)[1:]) for end in (*model.inputs, *model.outputs)]
         if ends != [("u8", list(spec.image_shape)), ("f32", [spec.classes])]:
             raise BackendError(f"{path} does not take and give what {spec.name} does: {ends}", "build the bundle again")
         if batch is not None:
             model.reshape({model.input(0): [batch, *spec.image_shape]})
-        return core.compile_model(model, options.device or "CPU", properties(options))
+        return core().compile_model(model, options.device or "CPU", properties(options))
     except (RuntimeError, UnicodeDecodeError) as error:  # its messages may be anything
         hint = "build the bundle again" if options.device is None else "leave --device out, or give CPU"
         raise BackendError(f"OpenVINO cannot compile {path}: {first_line(error)}", hint) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,20 @@ from tests.tiny import CLASSES, SIDE, expected_answers, make_images, make_spec, 
 
 RANGES = [BatchRange(), BatchRange(1, 1, 1), BatchRange(4, 4, 8), BatchRange(1, 3, 5)]
 MakeSession = Callable[[BatchRange], Session]
+CLOSES_ELSEWHERE = """
+import gc, os, signal, sys, threading
+from runtime import open_session
+sessions = [open_session(sys.argv[1], backend=sys.argv[2])]
+def close():
+    with sessions.pop():
+        pass
+    gc.collect()
+thread = threading.Thread(target=close)
+thread.start()
+thread.join()
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
 
 
 class StrictEngine:
@@ -245,6 +261,15 @@ def test_sessions_close_in_any_order(make: MakeSession) -> None:
     np.testing.assert_allclose(second.run(images), expected_answers(images), atol=2e-5)
     second.close()
     first.close()
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_session_that_another_thread_closes_leaves_signals_alone(tiny_bundle: Path, backend: str) -> None:
+    """OpenVINO unmapped the signal stack of the thread that had loaded it: Ctrl-C ended in a segmentation fault."""
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSES_ELSEWHERE, tiny_bundle, backend], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 def test_a_session_closes_when_its_block_raises() -> None:

@@ -87,10 +87,16 @@ def test_weights_by_name_are_downloaded_once(
     ("arguments", "words"),
     [
         (("build", "alexnet", "--int8"), ("no weights of alexnet ship", "--random-weights")),
-        (("build", "lenet", "--int8", "--weights", "torchvision"), ("torchvision", "No such file")),
+        (
+            ("build", "lenet", "--int8", "--weights", "torchvision"),
+            ("--weights torchvision is for alexnet-owt, not for lenet",),
+        ),
         (("export", "lenet", "--set", "depth=9"), ("no option 'depth'", "activation")),
-        (("train", "lenet", "--data", ".", "--set", "groups=3"), ("groups", "its options are")),
-        (("summary", "alexnet", "--set", "classes=one"), ("classes", "its options are")),
+        (("train", "lenet", "--data", ".", "--set", "groups=3"), ("lenet cannot have groups=3", "groups is 1 or 2")),
+        (("summary", "alexnet", "--set", "classes=one"), ("classes=one", "a whole number from 2 to 65536")),
+        (("summary", "alexnet", "--set", "maps=1,2"), ("maps=1,2", "5 numbers", "each an even number from 2 to 4096")),
+        (("summary", "alexnet", "--set", "dropout=1"), ("dropout=1", "a number from 0 to below 1")),
+        (("summary", "alexnet", "--set", "overlapping_pooling=x"), ("overlapping_pooling=x", "true or false")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +105,24 @@ def load(reader: Reader, parts: Sequence[Tensor], workers: int) -> Iterator[Tens
         if isinstance(batch, ToolkitError):
             raise batch
         yield batch
+
+
+@contextmanager
+def told_of_lost_workers() -> Iterator[None]:
+    """Say in a line that a process which reads images is gone. PyTorch raises that anywhere, from a signal's handler.
+
+    Raises:
+        DataError: it is.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(
+            "a process that reads images was ended from outside, perhaps because memory ran out",
+            "give fewer --workers, or 0; the same command with --resume goes on after the last epoch",
+        ) from error
 
 
 def identity(batch: Tensor | ToolkitError) -> Tensor | ToolkitError:

@@ -57,6 +57,7 @@ class TrainResult:
     computed: str
 
 
+@data.told_of_lost_workers()
 def train(
     model: ZooModel,
     folder: Path,
@@ -93,7 +94,7 @@ def train(
         world: the processes, where there are several: each calls this, and only the first shows progress and writes.
 
     Raises:
-        DataError: too few images, no labels, or labels that are no class of the model.
+        DataError: too few images, no labels, labels that are no class of the model, or a process that reads was killed.
         ToolkitError: the checkpoint cannot be read or written or is of another training, or the loss is not finite.
     """
     world = world or World()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -85,9 +86,14 @@ class ZooModel:
         try:
             options = msgspec.convert({**known, **values}, type(self.options), strict=False)
         except msgspec.ValidationError as error:
-            raise ModelError(
-                f"{self.name} cannot be made so: {error}", f"its options are: {self.describe()}"
-            ) from error
+            found = re.search(r"\$\.(\w+)", str(error))
+            if found is None:
+                raise ModelError(
+                    f"{self.name} cannot be made so: {error}", f"its options are: {self.describe()}"
+                ) from error
+            name = found[1]
+            hint = f"{name} is {possible_values(type(self.options), name)}"
+            raise ModelError(f"{self.name} cannot have {name}={given[name]!s:.100}", hint) from error
         asked = self.asked | given.keys()
         if options == self.options:
             return replace(self, asked=asked)
@@ -142,3 +148,24 @@ class ZooModel:
             f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
             for name, value in structs.asdict(self.options).items()
         )
+
+
+def possible_values(options: type[Options], name: str) -> str:
+    """What an option may be, for people."""
+    schema = msgspec.json.schema(options)["$defs"][options.__name__]["properties"][name]
+    if "enum" in schema:
+        return " or ".join(map(str, schema["enum"]))
+    if schema["type"] == "boolean":
+        return "true or false"
+    if schema["type"] == "array":
+        return f"{schema['minItems']} numbers with commas between them, each {number_of(schema['prefixItems'][0])}"
+    return number_of(schema)
+
+
+def number_of(schema: Mapping[str, Any]) -> str:
+    """The numbers that a JSON schema takes, for people."""
+    kind = "a whole number" if schema["type"] == "integer" else "a number"
+    if schema.get("multipleOf") == 2:
+        kind = "an even number"
+    largest = schema["maximum"] if "maximum" in schema else f"below {schema['exclusiveMaximum']}"
+    return f"{kind} from {schema['minimum']} to {largest}"

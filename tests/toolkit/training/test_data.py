@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
+from torch.utils.data import get_worker_info
 
 from runtime.datasets import ArrayDataset, Dataset, open_dataset
 from runtime.errors import DataError, ImageError
@@ -16,7 +19,7 @@ from runtime.preprocess import image_for
 from tests.toolkit.training.bars import RECIPE, run, same_weights, write_pictures
 from tests.toolkit.training.bars import bars as make_bars
 from toolkit.training.crop import random_crop
-from toolkit.training.data import Pictures, digest, open_labelled, prepare, split
+from toolkit.training.data import Pictures, Reader, digest, open_labelled, prepare, split
 from toolkit.zoo import ZOO
 
 SPEC = ZOO["lenet"].spec
@@ -129,6 +132,17 @@ def test_a_damaged_picture_is_told(pictures: Path, tmp_path: Path) -> None:
         with pytest.raises(ImageError, match=victim.name) as caught:
             run(folder, replace(RECIPE, held_out=0.2), workers=workers)
         assert "Traceback" not in str(caught.value)
+
+
+def test_a_reader_that_is_killed_is_told(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        assert get_worker_info() is not None
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(Reader, "read", killed)
+    with pytest.raises(DataError, match="ended from outside") as caught:
+        run(pictures, replace(RECIPE, held_out=0.2), workers=2)
+    assert "--workers" in caught.value.hint
 
 
 def test_a_subfolder_that_is_no_class_is_refused(tmp_path: Path) -> None:
