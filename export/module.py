@@ -77,10 +77,10 @@ def export_module(
         with Simplifier() as simplifier:
             with progress.stage("export", None) as stage:
                 pair = np.resize(images, (2, *spec.image_shape))
-                model = trace(module, spec, normalize(spec, pair))
+                model = trace(module, spec, normalize(spec.preprocess, pair))
                 strip_metadata(model)
             with progress.stage("simplify", None) as stage:
-                model, warning = simplify(model, normalize(spec, pair), simplifier)
+                model, warning = simplify(model, normalize(spec.preprocess, pair), simplifier)
                 if warning:
                     stage.note(f"warning: {warning}")
         name_layers(model)

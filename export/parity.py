@@ -17,7 +17,7 @@ from export.front import IMAGE
 from export.head import LOGITS, PROBABILITIES
 from export.reference import open_reference
 from runtime.errors import ExportError
-from runtime.spec import ModelSpec
+from runtime.spec import ModelSpec, Preprocess
 
 TOLERANCE = 1e-4
 
@@ -37,9 +37,9 @@ class ParityRow:
     tolerance: float
 
 
-def normalize(spec: ModelSpec, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def normalize(preprocess: Preprocess, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What the PyTorch model takes: uint8 (N, H, W, C) to float32 (N, C, H, W), (pixel / 255 - mean) / std."""
-    mean, std = (np.array(values, np.float32) for values in (spec.preprocess.mean, spec.preprocess.std))
+    mean, std = (np.array(values, np.float32) for values in (preprocess.mean, preprocess.std))
     normalized = (images.astype(np.float32) / 255 - mean) / std
     return np.ascontiguousarray(normalized.transpose(0, 3, 1, 2))
 
@@ -87,7 +87,7 @@ def measure_parity(
     rows = []
     for batch in batches:
         taken = np.resize(images, (batch, *spec.image_shape))
-        expected = answer(module, spec, normalize(spec, taken))
+        expected = answer(module, spec, normalize(spec.preprocess, taken))
         actual = session.run([output], {IMAGE: taken})[0]
         error = float(np.abs(actual - expected).max() / max(np.abs(expected).max(), 1e-30))
         if not error <= tolerance:

@@ -1,10 +1,11 @@
-"""A model of the zoo to ONNX graphs: exported once, and converted to each precision that is wanted."""
+"""A model to ONNX graphs: exported once, and converted to each precision that is wanted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -25,10 +26,12 @@ from runtime.manifest import GraphError, LayerEntry
 from runtime.probe import PROBE_IMAGES
 from runtime.progress import Progress
 from runtime.spec import BatchRange, ModelSpec, Precision
+from toolkit.foreign.module import ForeignModule
 from toolkit.zoo import ZooModel
 from toolkit.zoo.weights import make_with_weights
 
 FEW_IMAGES = 32
+Model: TypeAlias = ZooModel | ForeignModule
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Source:
     """Where graphs come from.
 
     Attributes:
-        model: of the zoo, with its weights; without any, they are random.
+        model: with its weights.
         pool: the images that there are; parity and probe take some of them.
         calib_images: how many of them thresholds, ranges and errors are taken from.
         method: how thresholds are found.
@@ -45,7 +48,7 @@ class Source:
         cache_dir: where calibrations are kept; None keeps none.
     """
 
-    model: ZooModel
+    model: Model
     pool: Dataset
     calib_images: int
     method: RequestedMethod
@@ -100,7 +103,8 @@ def export_fp32(source: Source, samples: NDArray[np.uint8], path: Path, progress
     Raises:
         ToolkitError: weights or images that do not fit, or an export that fails or answers otherwise.
     """
-    module = make_with_weights(source.model)
+    model = source.model
+    module = make_with_weights(model) if isinstance(model, ZooModel) else model.module
     return export_module(module.eval(), source.spec, samples, path, source.batch, progress)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import reduce
+from functools import reduce, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -165,6 +165,67 @@ weights_options = combine(
     ),
     click.option("--random-weights", is_flag=True, help="Take no weights: for timing, not for answers."),
 )
+
+
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
+    """Numbers with commas between them."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            numbers = tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            numbers = ()
+        if not numbers or not all(map(math.isfinite, numbers)):
+            self.fail(f"'{value}' is not a number for each channel, such as 0.485,0.456,0.406", param, ctx)
+        return numbers
+
+
+class InputSize(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
+    """N, or HEIGHTxWIDTH."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        parts = str(value).lower().split("x")
+        if not all(part.isdecimal() and 1 <= int(part) <= 65536 for part in parts) or len(parts) > 2:
+            self.fail(f"'{value}' is not N or HEIGHTxWIDTH, such as 224 or 224x160", param, ctx)
+        return (int(parts[0]), int(parts[-1]))
+
+
+def told_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say what a model from elsewhere takes and gives; the command gets them as one, `told`."""
+
+    @wraps(function)
+    def gather(*given: Any, **values: Any) -> Any:
+        from toolkit.foreign.spec import Told
+
+        told = Told(**{name: values.pop(name) for name in Told.__dataclass_fields__})
+        return function(*given, told=told, **values)
+
+    return combine(
+        click.option("--input-size", type=InputSize(), metavar="N|HxW", help="Height and width of what it takes."),
+        click.option("--color", type=click.Choice(("rgb", "bgr", "gray")), help="Its channels.  [default: rgb]"),
+        click.option("--mean", type=Numbers(), metavar="A,B,C", help="Of pixel / 255, taken off.  [default: 0]"),
+        click.option("--std", type=Numbers(), metavar="A,B,C", help="Of pixel / 255, divided by.  [default: 1]"),
+        click.option(
+            "--crop-pct",
+            type=FiniteRange(0, 1, min_open=True),
+            metavar="SHARE",
+            help="The share of an image's shorter side that it sees, such as 0.875.  [default: 1]",
+        ),
+        click.option("--labels", type=FILE, help="A text file with the name of each class, a line each."),
+        click.option(
+            "--output-kind",
+            type=click.Choice(("logits", "probabilities")),
+            help="What it gives.  [default: found out by running it]",
+        ),
+        click.option("--output-name", metavar="NAME", help="Which of several answers: a key, an attribute or a place."),
+        click.option("--spec", type=FILE, help="A TOML file with the whole ModelSpec, in place of all these."),
+    )(gather)
+
+
 batch_option = click.option(
     "--batch", type=BatchRangeType(), help="Batch sizes to serve: smallest, best (timed), largest.  [default: 1:1:32]"
 )

@@ -16,21 +16,24 @@ from runtime.datasets import ArrayDataset, Dataset, has_both_splits, open_datase
 from runtime.errors import DataError, WeightsError
 from runtime.progress import Progress
 from runtime.spec import BatchRange
+from toolkit.foreign.spec import Told, refuse_told, refuse_untold
 from toolkit.options import CALIB_IMAGES
-from toolkit.zoo import ZOO, ZooModel, get_zoo_model
+from toolkit.zoo import ZOO, get_zoo_model
 from toolkit.zoo.download import fetch
 
 if TYPE_CHECKING:
     from calibration.calibration import RequestedMethod
-    from toolkit.graphs import Source
+    from runtime.spec import Precision
+    from toolkit.graphs import Model, Source
 
 NOISE_IMAGES = 64
 
 
 def make_source(
-    model: ZooModel,
+    model: Model,
     calib_folder: Path | None,
     calib_images: int | None,
+    precision: Precision | None,
     method: RequestedMethod | None,
     batch: BatchRange | None,
     reduce_range: bool | None,
@@ -44,6 +47,7 @@ def make_source(
         model: of the zoo, with its weights; without any, they are random.
         calib_folder: images to calibrate with; None takes the model's own, or noise for random weights.
         calib_images: how many of them; None takes `CALIB_IMAGES`.
+        precision: that is wanted; None is a race.
         method: None is `auto`.
         batch: None is 1:1:32.
         reduce_range: of INT8 weights; None does what the targets need on this machine.
@@ -51,7 +55,7 @@ def make_source(
         cache_dir: where calibrations are kept; None is the user's cache folder.
         progress: told that PyTorch is loaded.
     """
-    pool = open_calib_data(model, calib_folder)
+    pool = open_calib_data(model, calib_folder, precision)
     with progress.stage("load PyTorch"):
         from toolkit.graphs import Source
 
@@ -73,27 +77,37 @@ def resolve_model(
     settings: dict[str, str],
     weights: str | None,
     random_weights: bool,
+    told: Told,
     cache_dir: Path | None,
     progress: Progress,
-) -> ZooModel:
-    """A model of the zoo with the options and the weights that a command line names.
+) -> Model:
+    """The model that a command line names, with its options and weights: one of the zoo, or `module:factory`.
 
     Args:
         name: of the model.
         settings: options as text, by name.
         weights: a file, or the name of one that can be downloaded; None takes what ships.
         random_weights: take none.
+        told: what the command line says of a model from elsewhere.
         cache_dir: where a download is kept; None is the user's cache folder.
         progress: told of a download.
 
     Raises:
         ModelError: an unknown name, option or value.
         WeightsError: there are no weights, or they do not fit.
+        ExportError: a model from elsewhere does not run.
     """
+    if random_weights and weights:
+        raise click.UsageError("--random-weights and --weights exclude each other")
+    if ":" in name:
+        refuse_untold(told)
+        with progress.stage("load PyTorch"):
+            from toolkit.foreign.module import open_module
+
+        return open_module(name, settings, Path(weights) if weights else None, random_weights, told)
+    refuse_told(told, f"{name} of the zoo")
     model = get_zoo_model(name).with_options(settings)
     if random_weights:
-        if weights:
-            raise click.UsageError("--random-weights and --weights exclude each other")
         return replace(model, weights=None)
     if weights is not None and weights in model.downloads:
         return model.with_weights(download(model.downloads[weights], cache_dir, progress))
@@ -117,18 +131,26 @@ def download(url: str, cache_dir: Path | None, progress: Progress) -> Path:
     return fetch(url, folder / "weights", progress)
 
 
-def open_calib_data(model: ZooModel, folder: Path | None) -> Dataset:
-    """The images to calibrate with: those of a folder, or the model's own, or noise where its weights are random."""
+def open_calib_data(model: Model, folder: Path | None, precision: Precision | None) -> Dataset:
+    """The images to calibrate with: those of a folder, or the model's own; noise where they do not matter.
+
+    Raises:
+        UsageError: they do matter: weights that are not random, and thresholds or a race to be found.
+    """
     folder = folder or model.data
     if folder:
         return open_dataset(folder, "train" if has_both_splits(folder) else None, model.spec.labels)
-    if model.weights is None:
-        noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *model.spec.image_shape), np.uint8)
+    if model.random or precision in ("fp32", "fp16"):
+        height, width, channels = model.spec.image_shape
+        shape = (height, width) if channels == 1 else (height, width, channels)
+        noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *shape), np.uint8)
         return ArrayDataset("noise", noise, None)
-    raise click.UsageError(f"{model.name} brings no images: give --calib-data FOLDER")
+    raise click.UsageError(
+        f"{model.name} brings no images: give --calib-data FOLDER, with some hundred pictures of what it will see"
+    )
 
 
-def open_eval_data(model: ZooModel, folder: Path | None) -> Dataset | None:
+def open_eval_data(model: Model, folder: Path | None) -> Dataset | None:
     """The images to measure accuracy on: those of a folder, or the model's own; None where there are none."""
     folder = folder or model.data
     return open_dataset(folder, "test", model.spec.labels) if folder else None

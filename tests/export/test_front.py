@@ -33,7 +33,7 @@ def test_the_graph_sees_normalized_channels_first_images(mean: tuple[float, ...]
     add_front(model, spec)
     onnx.checker.check_model(model, full_check=True)
     images = every_pixel(spec)
-    np.testing.assert_allclose(answer(model, images)[0], normalize(spec, images), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(answer(model, images)[0], normalize(spec.preprocess, images), rtol=1e-5, atol=1e-6)
 
 
 def test_a_grey_image_has_one_channel() -> None:
@@ -43,7 +43,7 @@ def test_a_grey_image_has_one_channel() -> None:
     images = every_pixel(spec)
     (seen,) = answer(model, images)
     assert seen.shape == (len(images), 1, 6, 5)
-    np.testing.assert_allclose(seen, normalize(spec, images), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(seen, normalize(spec.preprocess, images), rtol=1e-5, atol=1e-6)
 
 
 def test_the_input_is_uint8_with_channels_last_and_any_batch() -> None:
@@ -59,7 +59,7 @@ def test_every_node_that_took_the_image_takes_the_normalized_one() -> None:
     model = parse("twice = Add (image, image) seen = Mul (twice, image)", SEEN)
     add_front(model, color_spec())
     images = color_images(2)
-    expected = 2 * normalize(color_spec(), images) ** 2
+    expected = 2 * normalize(color_spec().preprocess, images) ** 2
     np.testing.assert_allclose(answer(model, images)[0], expected, rtol=1e-4, atol=1e-5)
     assert [node.op_type for node in model.graph.node if IMAGE in node.input] == ["Cast"]
 
@@ -68,7 +68,9 @@ def test_the_input_may_have_had_another_name() -> None:
     model = parse("seen = Identity (x)", SEEN, takes="float[batch,3,6,5] x")
     add_front(model, color_spec())
     images = color_images(1)
-    np.testing.assert_allclose(answer(model, images)[0], normalize(color_spec(), images), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        answer(model, images)[0], normalize(color_spec().preprocess, images), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_the_front_comes_first_and_its_offset_has_the_name_that_the_fold_looks_for() -> None:

@@ -47,7 +47,11 @@ def test_it_is_one_node_that_answers_as_pytorch_does_in_double_precision(exporte
     assert not {"AveragePool", "Pow", "Pad"} & set(op_types(model))
     images = digits()
     with torch.no_grad():
-        wanted = make_with_weights(MODEL).double().eval()(torch.from_numpy(normalize(MODEL.spec, images)).double())
+        wanted = (
+            make_with_weights(MODEL)
+            .double()
+            .eval()(torch.from_numpy(normalize(MODEL.spec.preprocess, images)).double())
+        )
     (found,) = answer(model, images, "logits")
     assert np.linalg.norm(found - wanted.numpy()) < 1e-5 * np.linalg.norm(wanted.numpy())
 

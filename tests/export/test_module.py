@@ -50,7 +50,7 @@ def test_lenet_answers_as_pytorch_does_at_every_batch_size(lenet: Exported) -> N
     assert max(row.max_error for row in lenet.result.parity) < 1e-5
     images = digits()
     with torch.no_grad():
-        expected = lenet.module(torch.from_numpy(normalize(LENET, images))).softmax(1).numpy()
+        expected = lenet.module(torch.from_numpy(normalize(LENET.preprocess, images))).softmax(1).numpy()
     (probabilities,) = answer(lenet.model, images)
     assert distance(expected, probabilities) < 1e-5
 
@@ -216,7 +216,7 @@ def test_a_model_of_probabilities_gets_no_second_softmax(tmp_path: Path) -> None
     model = onnx.load(result.path)
     assert op_types(model).count("Softmax") == 1
     with torch.no_grad():
-        expected = module(torch.from_numpy(normalize(color_spec(), color_images(4)))).numpy()
+        expected = module(torch.from_numpy(normalize(color_spec().preprocess, color_images(4)))).numpy()
     assert distance(expected, answer(model, color_images(4))[0]) < 1e-5
 
 

@@ -69,7 +69,7 @@ def test_a_changed_weight_is_an_error_that_names_the_batch_and_the_tensor() -> N
 def test_what_differs_within_the_tolerance_is_reported_by_its_size() -> None:
     spec, images = color_spec(), color_images(4)
     (row,) = measure_parity(Linear(), linear_graph(spec, damaged(0.01)), spec, images, [4], tolerance=1.0)
-    flat = normalize(spec, images).reshape(4, -1).astype(np.float64)
+    flat = normalize(spec.preprocess, images).reshape(4, -1).astype(np.float64)
     expected = np.abs(0.01 * flat[:, 7]).max() / np.abs(flat @ WEIGHT.T + BIAS).max()
     assert row.max_error == pytest.approx(expected, rel=1e-2)
     assert row.tolerance == 1.0
@@ -118,7 +118,7 @@ def test_the_mean_that_the_graph_subtracts_must_be_the_specs() -> None:
 def test_pytorch_takes_channels_first_in_units_of_the_standard_deviation() -> None:
     spec = color_spec()
     images = color_images(2)
-    normalized = normalize(spec, images)
+    normalized = normalize(spec.preprocess, images)
     assert normalized.shape == (2, CHANNELS, HEIGHT, WIDTH)
     assert normalized.dtype == np.float32 and normalized.flags.c_contiguous
     for channel, (mean, std) in enumerate(zip(spec.preprocess.mean, spec.preprocess.std, strict=True)):

@@ -22,6 +22,7 @@ from toolkit.options import (
     precision_options,
     refuse_idle,
     threads_option,
+    told_options,
     weights_options,
 )
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from calibration.calibration import RequestedMethod
     from runtime.backend import EngineOptions
     from runtime.spec import BatchRange, Precision
+    from toolkit.foreign.spec import Told
     from toolkit.outcome import BuildResult
 
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=FOLDER, help="The bundle's folder.  [default: MODEL-PRECISION[-TARGET]]")
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
 @weights_options
+@told_options
 @click.option("--data", type=FOLDER, help="Images to calibrate and to evaluate with: a folder with both halves.")
 @click.option("--calib-data", type=FOLDER, help="Images to calibrate with.  [default: the model's own]")
 @click.option("--eval-data", type=FOLDER, help="Images to measure accuracy on.  [default: the model's own]")
@@ -57,7 +60,8 @@ if TYPE_CHECKING:
 def command(as_json: bool, fp32: bool, fp16: bool, int8: bool, **values: Any) -> None:
     """Turn MODEL into a checked, calibrated bundle.
 
-    MODEL is a model of the zoo (lenet), or a bundle, which is built again for this machine without PyTorch or ONNX.
+    MODEL is a model of the zoo (lenet), a PyTorch module of yours (package.module:factory, with --input-size), or a
+    bundle, which is built again for this machine without PyTorch or ONNX.
 
     Without --fp32, --fp16 or --int8, precisions race too: the fastest wins that loses at most 0.1 points against FP32
     on calibration images that were held out. Its bundle is MODEL-auto.
@@ -95,6 +99,7 @@ class Arguments:
     settings: dict[str, str]
     weights: str | None
     random_weights: bool
+    told: Told
     data: Path | None
     calib_data: Path | None
     eval_data: Path | None
@@ -127,9 +132,15 @@ def build_from_model(arguments: Arguments) -> BuildResult:
 
     progress = TimedProgress(make_progress())
     model = resolve_model(
-        arguments.model, arguments.settings, arguments.weights, arguments.random_weights, arguments.cache_dir, progress
+        arguments.model,
+        arguments.settings,
+        arguments.weights,
+        arguments.random_weights,
+        arguments.told,
+        arguments.cache_dir,
+        progress,
     )
-    click.echo(f"building {model.name} of the zoo", err=True)
+    click.echo(f"building {model.name} of {model.origin}", err=True)
     output = arguments.output_for(model.name, arguments.precision)
     refuse_existing(output, arguments.force)
     targets = resolve_targets(arguments.target, arguments.device)
@@ -140,6 +151,7 @@ def build_from_model(arguments: Arguments) -> BuildResult:
         model,
         arguments.data or arguments.calib_data,
         arguments.calib_images,
+        arguments.precision,
         arguments.method,
         arguments.batch,
         arguments.reduce_range,
@@ -168,6 +180,7 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
     from runtime.datasets import open_dataset
     from runtime.errors import DataError
     from runtime.progress import TimedProgress
+    from toolkit.foreign.spec import refuse_told
     from toolkit.rebuild import RebuildRequest, rebuild
 
     foreign = ("settings", "weights", "random_weights", "data", "calib_data", "calib_images", "method", "reduce_range")
@@ -177,6 +190,7 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
             raise click.UsageError(
                 f"{flag} does not go with a bundle: its graph is finished. Build from the model instead"
             )
+    refuse_told(arguments.told, "a bundle")
     source = Bundle.open(arguments.model)
     precision = source.manifest.precision
     if arguments.precision not in (None, precision):

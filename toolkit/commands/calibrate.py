@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.console import make_progress, print_json, print_table, say
-from toolkit.options import FILE, FOLDER, MODEL, cache_option, calibration_options, output_options, weights_options
+from toolkit.options import (
+    FILE,
+    FOLDER,
+    MODEL,
+    cache_option,
+    calibration_options,
+    output_options,
+    told_options,
+    weights_options,
+)
 
 if TYPE_CHECKING:
     from calibration.calibration import Calibration, RequestedMethod
+    from toolkit.foreign.spec import Told
 
 
 @click.command()
@@ -20,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=FILE, help="The file.  [default: MODEL-calibration.json]")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @weights_options
+@told_options
 @click.option("--data", "--calib-data", "data", type=FOLDER, help="The images.  [default: the model's own]")
 @calibration_options
 @cache_option
@@ -31,6 +42,7 @@ def command(
     settings: dict[str, str],
     weights: str | None,
     random_weights: bool,
+    told: Told,
     data: Path | None,
     calib_images: int | None,
     method: RequestedMethod | None,
@@ -38,7 +50,7 @@ def command(
     cache_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Find the INT8 thresholds of MODEL, a model of the zoo, and write them as calibration.json.
+    """Find the INT8 thresholds of MODEL, of the zoo or package.module:factory, and write calibration.json.
 
     Three quarters of the images give histograms; the other quarter judges the methods. Where --data holds two sets, the
     training half is taken. Labels are not needed.
@@ -48,11 +60,11 @@ def command(
     from toolkit.source import make_source, resolve_model
 
     progress = make_progress()
-    entry = resolve_model(model, settings, weights, random_weights, cache_dir, progress)
+    entry = resolve_model(model, settings, weights, random_weights, told, cache_dir, progress)
     path = output or Path(f"{entry.name}-calibration.json")
     with place_for(path, force=force), tempfile.TemporaryDirectory() as folder:
         source = make_source(
-            entry, data, calib_images, method, None, reduce_range, installed_backends(), cache_dir, progress
+            entry, data, calib_images, "int8", method, None, reduce_range, installed_backends(), cache_dir, progress
         )
         from calibration.calibration import write_calibration
         from toolkit.graphs import calibrate_graph, export_fp32

@@ -20,12 +20,14 @@ from toolkit.options import (
     pick_precision,
     precision_options,
     refuse_idle,
+    told_options,
     weights_options,
 )
 
 if TYPE_CHECKING:
     from calibration.calibration import RequestedMethod
     from runtime.spec import BatchRange
+    from toolkit.foreign.spec import Told
 
 
 @click.command()
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=FILE, help="The file.  [default: MODEL-PRECISION.onnx]")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @weights_options
+@told_options
 @click.option(
     "--calib-data", "--data", type=FOLDER, help="Images to check and calibrate with.  [default: the model's own]"
 )
@@ -51,6 +54,7 @@ def command(
     settings: dict[str, str],
     weights: str | None,
     random_weights: bool,
+    told: Told,
     calib_data: Path | None,
     calib_images: int | None,
     method: RequestedMethod | None,
@@ -59,7 +63,7 @@ def command(
     cache_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Write the ONNX file of MODEL, a model of the zoo, and nothing else.
+    """Write the ONNX file of MODEL, of the zoo or package.module:factory, and nothing else.
 
     Without --fp16 or --int8 it is in float32. The graph takes uint8 images (batch, height, width, channels) and gives
     probabilities. It is held to PyTorch's answers on real images; a float16 or INT8 one is compared with it layer by
@@ -70,7 +74,7 @@ def command(
     from toolkit.source import make_source, resolve_model
 
     progress = make_progress()
-    entry = resolve_model(model, settings, weights, random_weights, cache_dir, progress)
+    entry = resolve_model(model, settings, weights, random_weights, told, cache_dir, progress)
     precision = pick_precision(fp32, fp16, int8) or "fp32"
     refuse_idle(precision, method, reduce_range)
     path = output or Path(f"{entry.name}-{precision}.onnx")
@@ -79,6 +83,7 @@ def command(
             entry,
             calib_data,
             calib_images,
+            precision,
             method,
             batch,
             reduce_range,

@@ -81,6 +81,7 @@ def command(
     from runtime.datasets import class_names, has_both_splits
     from runtime.errors import ToolkitError
     from runtime.progress import SilentProgress
+    from toolkit.foreign.spec import read_labels
     from toolkit.output_file import place_for
     from toolkit.zoo import get_zoo_model
 
@@ -163,19 +164,6 @@ def command(
     say(f"wrote {output}")
     option = "--data" if has_both_splits(data) else "--calib-data"
     say(f"next:  toolkit build {entry.name} --int8 --weights {output} {option} {data}")
-
-
-def read_labels(path: Path) -> tuple[str, ...]:
-    """The lines of a text file, without the empty ones."""
-    from runtime.errors import DataError
-
-    try:
-        names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the labels {path}: {error}", "give a text file with a name a line") from error
-    if len(names) < 2 or len(set(names)) != len(names):
-        raise DataError(f"{path} does not name two or more different classes", "give one name a line")
-    return names
 
 
 def with_labels(model: ZooModel, names: tuple[str, ...]) -> ZooModel:

@@ -66,6 +66,16 @@ class ZooModel:
         """The untrained module, by PyTorch's random generator."""
         return self.make_module(self.options)
 
+    @property
+    def origin(self) -> str:
+        """For people."""
+        return "the zoo"
+
+    @property
+    def random(self) -> bool:
+        """Whether it has no weights, so that random ones are made."""
+        return self.weights is None
+
     def with_options(self, given: Mapping[str, object]) -> ZooModel:
         """The same family with other options; weights stay behind where something changes, images where classes do.
 

@@ -1,0 +1,214 @@
+"""`module:factory`: anyone's nn.Module, from a callable that makes it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from export.parity import normalize
+from runtime.errors import ExportError, ModelError
+from runtime.spec import ModelSpec
+from toolkit.foreign.spec import OutputKind, Told, make_spec, preprocess, read_spec, refuse_untold
+from toolkit.zoo.weights import load_weights
+
+SUM_TOLERANCE = 1e-3
+Images: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ForeignModule:
+    """A module that somebody else made.
+
+    Attributes:
+        name: for people and file names.
+        origin: `package.module:factory`.
+        spec: of the model.
+        module: float32, on the CPU, in evaluation mode.
+        random: its weights mean nothing.
+        data: None: it brings no images.
+    """
+
+    name: str
+    origin: str
+    spec: ModelSpec
+    module: nn.Module
+    random: bool
+    data: Path | None = None
+
+
+def give_one_answer(module: nn.Module, name: str | None) -> None:
+    """Make a module give one tensor (N, classes): an answer of several, and without trailing sides of 1.
+
+    By a hook: another module around it would stand before the names of all layers.
+    """
+
+    def one(_: nn.Module, __: object, given: Any) -> Any:
+        answer = given if name is None else pick(given, name)
+        return answer.flatten(1) if answer.dim() > 2 and answer.shape[2:].numel() == 1 else answer
+
+    module.register_forward_hook(one)
+
+
+def pick(given: Any, name: str) -> Any:
+    """An answer by its key, its attribute, or its place."""
+    if isinstance(given, Mapping):
+        return given[name]
+    return given[int(name)] if name.isdecimal() and isinstance(given, list | tuple) else getattr(given, name)
+
+
+def open_module(
+    name: str, settings: Mapping[str, str], weights: Path | None, random: bool, told: Told
+) -> ForeignModule:
+    """Import what `module:factory` names, call it, and find out what it gives.
+
+    Args:
+        name: `package.module:factory`; the factory may be a class, a function or a module itself.
+        settings: arguments by name, as text: a JSON value, or else a string.
+        weights: a file to fill it from; None leaves what the factory made.
+        random: say that the weights mean nothing.
+        told: what the command line says of it.
+
+    Raises:
+        ModelError: it cannot be imported or made, or is no nn.Module.
+        WeightsError: the file does not fit.
+        ExportError: it does not run on two images, or does not give one answer a class.
+    """
+    refuse_untold(told)
+    spec = read_spec(told.spec) if told.spec else None
+    image = spec.preprocess if spec else preprocess(told)
+    module = make_module(name, settings).cpu().float().eval()
+    if weights:
+        load_weights(module, weights)
+    # From the factory's name: resnet18 of torchvision.models:resnet18.
+    short = spec.name if spec else name.rpartition(":")[2].rpartition(".")[2].lower()
+    height, width = spec.image_shape[:2] if spec else told.input_size or (0, 0)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, height, width, image.channels), np.uint8)
+    answers = ask(module, short, normalize(image, pixels), told.output_name)
+    if spec is None:
+        spec = make_spec(short, told, answers.shape[1], told.output_kind or kind_of(answers, short))
+    elif spec.classes != answers.shape[1]:
+        hint = f"correct {told.spec}"
+        raise ExportError(f"{short} answers for {answers.shape[1]} classes, and the spec {spec.classes}", hint)
+    return ForeignModule(short, name, spec, module, random)
+
+
+def make_module(name: str, settings: Mapping[str, str]) -> nn.Module:
+    """Import and call. What the code prints goes to standard error: standard output is for JSON."""
+    where, _, path = name.partition(":")
+    with told_of_failure(name):
+        # As `python -m` has it: a model beside the user is found, though this command lies elsewhere.
+        if os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())
+        made: object = importlib.import_module(where)
+        for part in path.split("."):
+            made = getattr(made, part)
+        if not isinstance(made, nn.Module) and callable(made):
+            made = made(**{key: parse(value) for key, value in settings.items()})
+        elif settings:
+            raise click.UsageError(f"--set does not go with {name}, which is made already")
+    if not isinstance(made, nn.Module):
+        raise ModelError(
+            f"{name} gives {'nothing' if made is None else 'a ' + type(made).__name__}, and not an nn.Module",
+            "name a class or a function that returns the model",
+        )
+    return made
+
+
+def parse(text: str) -> object:
+    """A JSON value, such as 10, true or null; or the text itself."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+@contextlib.contextmanager
+def told_of_failure(name: str) -> Iterator[None]:
+    """Say in a line what somebody else's code did, whatever that was.
+
+    Raises:
+        ModelError: it raised, or wanted to end the process.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except click.UsageError:
+        raise
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"{name} needs the module {error.name}, which is not here",
+            "run this where it lies, or install it into this environment",
+        ) from error
+    except SystemExit as error:
+        raise ModelError(
+            f"{name} ended the process, with {error.code!r}", "give code that only makes a model"
+        ) from error
+    except Exception as error:  # whatever it raises
+        lines = str(error).strip().splitlines() or [""]
+        raise ModelError(
+            f"{name} cannot be made: {type(error).__name__}: {lines[0]}",
+            "--set NAME=VALUE gives it arguments; --debug shows its traceback",
+        ) from error
+
+
+def ask(module: nn.Module, name: str, images: Images, output: str | None) -> NDArray[np.float32]:
+    """Run two images, and make the module give one tensor of answers where it does not.
+
+    Returns:
+        Its answers, float32 (2, classes).
+    """
+    given = run(module, name, images)
+    if output is not None:
+        try:
+            given = pick(given, output)
+        except (KeyError, IndexError, AttributeError) as error:
+            raise ExportError(
+                f"{name} has no answer {output!r} in its {type(given).__name__}",
+                "--output-name is a key, an attribute, or a place from 0",
+            ) from error
+    elif not isinstance(given, Tensor):
+        raise ExportError(
+            f"{name} gives a {type(given).__name__}, and not one tensor",
+            "--output-name picks one of its answers: by key, attribute, or place from 0",
+        )
+    if output is not None or (isinstance(given, Tensor) and given.dim() > 2):
+        give_one_answer(module, output)
+        given = run(module, name, images)
+    if not isinstance(given, Tensor) or given.dim() != 2 or len(given) != len(images) or given.shape[1] < 2:
+        got = tuple(given.shape) if isinstance(given, Tensor) else f"a {type(given).__name__}"
+        raise ExportError(f"{name} gives {got} for two images", "a classifier gives (2, classes), with 2 or more")
+    return np.asarray(given.numpy())
+
+
+def run(module: nn.Module, name: str, images: Images) -> object:
+    """What a module gives for images, float32 (2, C, H, W)."""
+    try:
+        with torch.no_grad(), contextlib.redirect_stdout(sys.stderr):
+            return module(torch.from_numpy(images))
+    except Exception as error:  # whatever it raises
+        lines = str(error).strip().splitlines() or [""]
+        raise ExportError(
+            f"{name} fails on two images {tuple(images.shape[2:])} with {images.shape[1]} channels: {lines[0]}",
+            "check --input-size and --color; the model must take any batch size",
+        ) from error
+
+
+def kind_of(answers: NDArray[np.float32], name: str) -> OutputKind:
+    """Probabilities where every row holds none below 0 and adds up to 1, else logits; said."""
+    sums = np.abs(answers.sum(1) - 1).max()
+    kind: OutputKind = "probabilities" if answers.min() >= 0 and sums < SUM_TOLERANCE else "logits"
+    click.echo(f"{name} gives {answers.shape[1]} {kind}; --output-kind overrules that", err=True)
+    return kind
