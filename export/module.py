@@ -1,4 +1,4 @@
-"""nn.Module to a checked ONNX file that takes uint8 images and gives probabilities, in one straight function."""
+"""nn.Module, or a graph, to a checked ONNX file that takes uint8 images and gives probabilities, step by step."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import nn
 from export.front import add_front
 from export.head import LOGITS, PROBABILITIES, add_softmax
 from export.names import name_layers, strip_metadata
-from export.parity import ParityRow, measure_parity, normalize
+from export.parity import Original, ParityRow, answer, measure_parity, normalize
 from export.rules import apply_rules
 from export.simplify import Simplifier, simplify
 from export.torch_cache import own_torch_cache
@@ -75,30 +76,74 @@ def export_module(
     module.eval()
     try:
         with Simplifier() as simplifier:
-            with progress.stage("export", None) as stage:
-                pair = np.resize(images, (2, *spec.image_shape))
-                model = trace(module, spec, normalize(spec.preprocess, pair))
-                strip_metadata(model)
-            with progress.stage("simplify", None) as stage:
-                model, warning = simplify(model, normalize(spec.preprocess, pair), simplifier)
-                if warning:
-                    stage.note(f"warning: {warning}")
-        name_layers(model)
-        add_front(model, spec)
-        rules = apply_rules(model)
-        add_softmax(model, spec)
-        strip_metadata(model)
-        model.ir_version = IR_VERSION
-        model.producer_name, model.producer_version = "edge-deployment-toolkit", ""
-        model.graph.name = spec.name
-        check(model, spec)
-        with progress.stage("compare with PyTorch", None) as stage:
-            sizes = sorted({1, 2, batch.largest})
-            parity = measure_parity(module, model, spec, images, sizes)
-            stage.note("logits differ by " + ", ".join(f"{row.max_error:.1e} at batch {row.batch}" for row in parity))
+            with progress.stage("export", None):
+                pair = normalize(spec.preprocess, np.resize(images, (2, *spec.image_shape)))
+                model = trace(module, spec, pair)
+            original = partial(answer, module, spec)
+            return finish(model, original, "PyTorch", spec, images, out_path, batch, simplifier, progress)
     finally:
         for part, training in modes:
             part.training = training
+
+
+def export_graph(
+    model: onnx.ModelProto,
+    original: Original,
+    spec: ModelSpec,
+    images: NDArray[np.uint8],
+    out_path: Path,
+    batch: BatchRange,
+    progress: Progress,
+) -> ExportResult:
+    """The same for a graph from elsewhere.
+
+    Args:
+        model: with one input, float32 (batch, C, H, W), and one output, `logits` or `probabilities` as the spec says.
+        original: to check with.
+        spec: of the model; its mean and std go into the graph.
+        images: real ones, uint8 (N, H, W, C), to check with.
+        out_path: the file to write.
+        batch: its sizes are checked.
+        progress: told of every step.
+
+    Raises:
+        ExportError: the graph does not answer as the original does, or the images do not fit.
+    """
+    check_images(images, spec)
+    with Simplifier() as simplifier:
+        return finish(model, original, "the original", spec, images, out_path, batch, simplifier, progress)
+
+
+def finish(
+    model: onnx.ModelProto,
+    original: Original,
+    what: str,
+    spec: ModelSpec,
+    images: NDArray[np.uint8],
+    out_path: Path,
+    batch: BatchRange,
+    simplifier: Simplifier,
+    progress: Progress,
+) -> ExportResult:
+    """Simplify, rewrite, check, write."""
+    strip_metadata(model)
+    with progress.stage("simplify", None) as stage:
+        pair = normalize(spec.preprocess, np.resize(images, (2, *spec.image_shape)))
+        model, warning = simplify(model, pair, simplifier)
+        if warning:
+            stage.note(f"warning: {warning}")
+    name_layers(model)
+    add_front(model, spec)
+    rules = apply_rules(model)
+    add_softmax(model, spec)
+    strip_metadata(model)
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version = "edge-deployment-toolkit", ""
+    model.graph.name = spec.name
+    check(model, spec)
+    with progress.stage(f"compare with {what}", None) as stage:
+        parity = measure_parity(original, model, spec, images, sorted({1, 2, batch.largest}))
+        stage.note("logits differ by " + ", ".join(f"{row.max_error:.1e} at batch {row.batch}" for row in parity))
     write_atomically(out_path, model.SerializeToString(deterministic=True))
     return ExportResult(out_path, parity, rules, (warning,) if warning else ())
 

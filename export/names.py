@@ -33,13 +33,18 @@ def strip(*holders: Any) -> None:
 
 
 def name_layers(model: onnx.ModelProto) -> None:
-    """Call a layer by the module path of its weight (`conv1.weight` makes `conv1`), any other node by its output."""
+    """Call a layer by the module path of its weight (`conv1.weight` makes `conv1`), any other node by its output.
+
+    A layer from elsewhere, whose weight has no such path, keeps its name.
+    """
     initializers = {initializer.name for initializer in model.graph.initializer}
     taken: set[str] = set()
     for node in model.graph.node:
         position = WEIGHTED.get(node.op_type)
         weight = node.input[position] if position is not None and len(node.input) > position else ""
-        wanted = weight.removesuffix(".weight") if weight in initializers and "." in weight else node.output[0]
+        given = node.name if position is not None and not node.name.startswith("node_") else ""  # PyTorch's are numbers
+        path = weight.removesuffix(".weight") if weight in initializers and "." in weight else ""
+        wanted = path or given or node.output[0]
         name, count = wanted, 1
         while name in taken:
             count += 1

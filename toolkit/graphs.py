@@ -19,7 +19,7 @@ from calibration.placement import Plan, plan
 from calibration.quantize import HALVED, QUANTIZED, at_precision, require_quantizable
 from calibration.ranges import wide_nodes
 from export.graph import producers
-from export.module import ExportResult, export_module
+from export.module import ExportResult, export_graph, export_module
 from runtime.candidate import Graph
 from runtime.datasets import Dataset, batches, evenly_spaced, split_held_out
 from runtime.manifest import GraphError, LayerEntry
@@ -27,11 +27,12 @@ from runtime.probe import PROBE_IMAGES
 from runtime.progress import Progress
 from runtime.spec import BatchRange, ModelSpec, Precision
 from toolkit.foreign.module import ForeignModule
+from toolkit.foreign.onnx import ForeignOnnx
 from toolkit.zoo import ZooModel
 from toolkit.zoo.weights import make_with_weights
 
 FEW_IMAGES = 32
-Model: TypeAlias = ZooModel | ForeignModule
+Model: TypeAlias = ZooModel | ForeignModule | ForeignOnnx
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ def export_fp32(source: Source, samples: NDArray[np.uint8], path: Path, progress
         ToolkitError: weights or images that do not fit, or an export that fails or answers otherwise.
     """
     model = source.model
+    if isinstance(model, ForeignOnnx):
+        return export_graph(model.graph, model.original, source.spec, samples, path, source.batch, progress)
     module = make_with_weights(model) if isinstance(model, ZooModel) else model.module
     return export_module(module.eval(), source.spec, samples, path, source.batch, progress)
 

@@ -81,7 +81,7 @@ def resolve_model(
     cache_dir: Path | None,
     progress: Progress,
 ) -> Model:
-    """The model that a command line names, with its options and weights: one of the zoo, or `module:factory`.
+    """The model that a command line names: an ONNX file, `module:factory`, or one of the zoo.
 
     Args:
         name: of the model.
@@ -99,6 +99,13 @@ def resolve_model(
     """
     if random_weights and weights:
         raise click.UsageError("--random-weights and --weights exclude each other")
+    if name.endswith(".onnx"):
+        if settings or weights:
+            raise click.UsageError(f"{'--set' if settings else '--weights'} does not go with an ONNX file")
+        with progress.stage("load ONNX"):
+            from toolkit.foreign.onnx import open_onnx
+
+        return open_onnx(Path(name), random_weights, told)
     if ":" in name:
         refuse_untold(told)
         with progress.stage("load PyTorch"):

@@ -235,7 +235,7 @@ def test_a_graph_that_was_not_simplified_is_exported_with_a_warning_and_no_path_
     ("module", "words"),
     [
         (Broken(), "PyTorch cannot export net: ValueError: the third gear is missing"),
-        (Random(), "does not answer as PyTorch does: at batch 1"),
+        (Random(), "does not answer as the original does: at batch 1"),
     ],
 )
 def test_a_failed_export_has_a_hint_and_leaves_what_was_there(tmp_path: Path, module: nn.Module, words: str) -> None:

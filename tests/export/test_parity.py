@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import onnx
 import pytest
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 
 from export.front import add_front
 from export.head import add_softmax
-from export.parity import measure_parity, normalize
+from export.parity import answer, measure_parity, normalize
 from runtime.errors import ExportError
 from runtime.spec import ModelSpec
 from tests.export.graphs import CHANNELS, HEIGHT, WIDTH, color_images, color_spec, normal, parse
@@ -52,7 +54,7 @@ def damaged(amount: float) -> np.ndarray:
 
 def test_an_equal_graph_has_a_row_for_each_batch_also_of_more_images_than_there_are() -> None:
     spec = color_spec()
-    rows = measure_parity(Linear(), linear_graph(spec), spec, color_images(3), [1, 2, 7])
+    rows = measure_parity(partial(answer, Linear(), spec), linear_graph(spec), spec, color_images(3), [1, 2, 7])
     assert [row.batch for row in rows] == [1, 2, 7]
     assert all(0 <= row.max_error < 1e-5 for row in rows)
 
@@ -60,7 +62,7 @@ def test_an_equal_graph_has_a_row_for_each_batch_also_of_more_images_than_there_
 def test_a_changed_weight_is_an_error_that_names_the_batch_and_the_tensor() -> None:
     spec = color_spec()
     with pytest.raises(ExportError) as caught:
-        measure_parity(Linear(), linear_graph(spec, damaged(3)), spec, color_images(5), [5, 1])
+        measure_parity(partial(answer, Linear(), spec), linear_graph(spec, damaged(3)), spec, color_images(5), [5, 1])
     assert "at batch 5 logits differ" in caught.value.message
     assert "more than 0.0001" in caught.value.message
     assert caught.value.hint
@@ -68,7 +70,9 @@ def test_a_changed_weight_is_an_error_that_names_the_batch_and_the_tensor() -> N
 
 def test_what_differs_within_the_tolerance_is_reported_by_its_size() -> None:
     spec, images = color_spec(), color_images(4)
-    (row,) = measure_parity(Linear(), linear_graph(spec, damaged(0.01)), spec, images, [4], tolerance=1.0)
+    (row,) = measure_parity(
+        partial(answer, Linear(), spec), linear_graph(spec, damaged(0.01)), spec, images, [4], tolerance=1.0
+    )
     flat = normalize(spec.preprocess, images).reshape(4, -1).astype(np.float64)
     expected = np.abs(0.01 * flat[:, 7]).max() / np.abs(flat @ WEIGHT.T + BIAS).max()
     assert row.max_error == pytest.approx(expected, rel=1e-2)
@@ -83,16 +87,23 @@ def test_answers_that_are_no_numbers_are_never_equal(broken: float, also_in_pyto
         with torch.no_grad():
             module.fc.weight[2, 7] = broken
     with pytest.raises(ExportError, match="at batch 1"), np.errstate(invalid="ignore"):
-        measure_parity(module, linear_graph(spec, damaged(broken)), spec, color_images(2), [1], tolerance=1.0)
+        measure_parity(
+            partial(answer, module, spec),
+            linear_graph(spec, damaged(broken)),
+            spec,
+            color_images(2),
+            [1],
+            tolerance=1.0,
+        )
 
 
 def test_a_model_of_probabilities_is_compared_by_them() -> None:
     spec = color_spec(output_kind="probabilities")
     module = Linear(softmax=True)
-    (row,) = measure_parity(module, linear_graph(spec), spec, color_images(3), [3])
+    (row,) = measure_parity(partial(answer, module, spec), linear_graph(spec), spec, color_images(3), [3])
     assert row.max_error < 1e-5
     with pytest.raises(ExportError, match="probabilities differ"):
-        measure_parity(Linear(), linear_graph(spec), spec, color_images(3), [3])
+        measure_parity(partial(answer, Linear(), spec), linear_graph(spec), spec, color_images(3), [3])
 
 
 def test_what_a_model_prints_does_not_reach_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +113,7 @@ def test_what_a_model_prints_does_not_reach_standard_output(capsys: pytest.Captu
             return super().forward(images)
 
     spec = color_spec()
-    measure_parity(Chatty(), linear_graph(spec), spec, color_images(1), [1])
+    measure_parity(partial(answer, Chatty(), spec), linear_graph(spec), spec, color_images(1), [1])
     assert capsys.readouterr().out == ""
 
 
@@ -112,7 +123,7 @@ def test_the_mean_that_the_graph_subtracts_must_be_the_specs() -> None:
     (mean,) = (entry for entry in model.graph.initializer if entry.name == "front/mean")
     mean.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(mean) + 1, "front/mean"))
     with pytest.raises(ExportError, match="at batch 2"):
-        measure_parity(Linear(), model, spec, color_images(2), [2])
+        measure_parity(partial(answer, Linear(), spec), model, spec, color_images(2), [2])
 
 
 def test_pytorch_takes_channels_first_in_units_of_the_standard_deviation() -> None:

@@ -60,8 +60,8 @@ if TYPE_CHECKING:
 def command(as_json: bool, fp32: bool, fp16: bool, int8: bool, **values: Any) -> None:
     """Turn MODEL into a checked, calibrated bundle.
 
-    MODEL is a model of the zoo (lenet), a PyTorch module of yours (package.module:factory, with --input-size), or a
-    bundle, which is built again for this machine without PyTorch or ONNX.
+    MODEL is a model of the zoo (lenet), a PyTorch module of yours (package.module:factory, with --input-size), an ONNX
+    file (model.onnx), or a bundle, which is built again for this machine without PyTorch or ONNX.
 
     Without --fp32, --fp16 or --int8, precisions race too: the fastest wins that loses at most 0.1 points against FP32
     on calibration images that were held out. Its bundle is MODEL-auto.

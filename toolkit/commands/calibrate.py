@@ -50,7 +50,7 @@ def command(
     cache_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Find the INT8 thresholds of MODEL, of the zoo or package.module:factory, and write calibration.json.
+    """Write the INT8 thresholds of MODEL (of the zoo, module:factory or model.onnx) as calibration.json.
 
     Three quarters of the images give histograms; the other quarter judges the methods. Where --data holds two sets, the
     training half is taken. Labels are not needed.

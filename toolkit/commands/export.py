@@ -63,11 +63,10 @@ def command(
     cache_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Write the ONNX file of MODEL, of the zoo or package.module:factory, and nothing else.
+    """Write the ONNX file of MODEL, of the zoo, module:factory or model.onnx, and nothing else.
 
     Without --fp16 or --int8 it is in float32. The graph takes uint8 images (batch, height, width, channels) and gives
-    probabilities. It is held to PyTorch's answers on real images; a float16 or INT8 one is compared with it layer by
-    layer.
+    probabilities. It is held to the original's answers; a float16 or INT8 one is compared with it layer by layer.
     """
     from runtime.backend import installed_backends
     from toolkit.output_file import place_for
@@ -124,7 +123,8 @@ def command(
     print_table(f"{entry.name}, {precision}", ["layer", ">multiply-adds", "type", ">SQNR dB", "why not"], rows)
     for warning in (*exported.warnings, *graphs.warnings):
         say(f"warning: {warning}")
-    say(f"PyTorch's logits and the FP32 graph's differ by {max(row.max_error for row in exported.parity):.1e} at most")
+    largest = max(row.max_error for row in exported.parity)
+    say(f"the FP32 graph's answers differ from the original's by {largest:.1e} at most")
     if graph.error.logits_sqnr_db is not None:
         say(
             f"logits: SQNR {graph.error.logits_sqnr_db:.1f} dB on {graph.error.images:,} images, against the FP32 graph"

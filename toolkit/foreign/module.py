@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from export.parity import normalize
 from runtime.errors import ExportError, ModelError
 from runtime.spec import ModelSpec
-from toolkit.foreign.spec import OutputKind, Told, make_spec, preprocess, read_spec, refuse_untold
+from toolkit.foreign.answers import noise, spec_from
+from toolkit.foreign.spec import Told, preprocess, read_spec, refuse_untold
 from toolkit.zoo.weights import load_weights
 
-SUM_TOLERANCE = 1e-3
 Images: TypeAlias = NDArray[np.float32]
 
 
@@ -87,22 +87,14 @@ def open_module(
         ExportError: it does not run on two images, or does not give one answer a class.
     """
     refuse_untold(told)
-    spec = read_spec(told.spec) if told.spec else None
-    image = spec.preprocess if spec else preprocess(told)
+    image = read_spec(told.spec).preprocess if told.spec else preprocess(told)
     module = make_module(name, settings).cpu().float().eval()
     if weights:
         load_weights(module, weights)
     # From the factory's name: resnet18 of torchvision.models:resnet18.
-    short = spec.name if spec else name.rpartition(":")[2].rpartition(".")[2].lower()
-    height, width = spec.image_shape[:2] if spec else told.input_size or (0, 0)
-    pixels = np.random.default_rng(0).integers(0, 256, (2, height, width, image.channels), np.uint8)
-    answers = ask(module, short, normalize(image, pixels), told.output_name)
-    if spec is None:
-        spec = make_spec(short, told, answers.shape[1], told.output_kind or kind_of(answers, short))
-    elif spec.classes != answers.shape[1]:
-        hint = f"correct {told.spec}"
-        raise ExportError(f"{short} answers for {answers.shape[1]} classes, and the spec {spec.classes}", hint)
-    return ForeignModule(short, name, spec, module, random)
+    short = name.rpartition(":")[2].rpartition(".")[2].lower()
+    spec = spec_from(ask(module, short, normalize(image, noise(told)), told.output_name), short, told)
+    return ForeignModule(spec.name, name, spec, module, random)
 
 
 def make_module(name: str, settings: Mapping[str, str]) -> nn.Module:
@@ -187,9 +179,8 @@ def ask(module: nn.Module, name: str, images: Images, output: str | None) -> NDA
     if output is not None or (isinstance(given, Tensor) and given.dim() > 2):
         give_one_answer(module, output)
         given = run(module, name, images)
-    if not isinstance(given, Tensor) or given.dim() != 2 or len(given) != len(images) or given.shape[1] < 2:
-        got = tuple(given.shape) if isinstance(given, Tensor) else f"a {type(given).__name__}"
-        raise ExportError(f"{name} gives {got} for two images", "a classifier gives (2, classes), with 2 or more")
+    if not isinstance(given, Tensor):
+        raise ExportError(f"{name} gives a {type(given).__name__}", "a classifier gives one tensor (N, classes)")
     return np.asarray(given.numpy())
 
 
@@ -204,11 +195,3 @@ def run(module: nn.Module, name: str, images: Images) -> object:
             f"{name} fails on two images {tuple(images.shape[2:])} with {images.shape[1]} channels: {lines[0]}",
             "check --input-size and --color; the model must take any batch size",
         ) from error
-
-
-def kind_of(answers: NDArray[np.float32], name: str) -> OutputKind:
-    """Probabilities where every row holds none below 0 and adds up to 1, else logits; said."""
-    sums = np.abs(answers.sum(1) - 1).max()
-    kind: OutputKind = "probabilities" if answers.min() >= 0 and sums < SUM_TOLERANCE else "logits"
-    click.echo(f"{name} gives {answers.shape[1]} {kind}; --output-kind overrules that", err=True)
-    return kind

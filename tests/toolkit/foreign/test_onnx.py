@@ -1,0 +1,266 @@
+"""`model.onnx`: graphs as other exporters write them answer as they did; what is no classifier is refused in a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from calibration.placement import plan
+from export.module import export_graph
+from export.parity import normalize
+from export.reference import open_reference
+from runtime import open_session
+from runtime.errors import ModelError, ToolkitError
+from runtime.progress import SilentProgress
+from runtime.spec import BatchRange
+from tests.command import assert_clean_failure, toolkit
+from tests.toolkit.foreign import graphs
+from tests.toolkit.foreign.graphs import Maker
+from toolkit.foreign.onnx import ForeignOnnx, open_onnx
+from toolkit.foreign.spec import Told
+
+MADE: dict[Callable[[], onnx.ModelProto], tuple[Told, tuple[int, int, int], int, str]] = {
+    graphs.of_2018: (Told(), (32, 32, 3), 10, "probabilities"),
+    graphs.of_parts: (Told(), (32, 32, 3), 5, "logits"),
+    graphs.of_computed_shapes: (Told(output_name="logits"), (8, 8, 1), 6, "logits"),
+    graphs.of_tensorflow: (Told(), (24, 16, 3), 4, "logits"),
+    graphs.of_halves: (Told(), (20, 20, 3), 6, "logits"),
+    graphs.of_quantized: (Told(), (16, 16, 3), 4, "logits"),
+    graphs.of_tomorrow: (Told(), (16, 16, 3), 4, "logits"),
+}
+
+
+def opened(model: onnx.ModelProto, folder: Path, told: Told | None = None) -> ForeignOnnx:
+    path = folder / "model.onnx"
+    onnx.save(model, path)
+    return open_onnx(path, False, told or Told())
+
+
+@pytest.mark.parametrize("make", MADE, ids=lambda make: make.__name__)
+def test_it_answers_as_it_did_with_any_batch(make: Callable[[], onnx.ModelProto], tmp_path: Path) -> None:
+    told, shape, classes, kind = MADE[make]
+    model = make()
+    found = opened(model, tmp_path, told)
+    assert (found.spec.image_shape, found.spec.classes, found.spec.output_kind) == (shape, classes, kind)
+    pixels = np.random.default_rng(1).integers(0, 256, (5, *shape), np.uint8)
+    images = normalize(found.spec.preprocess, pixels)
+
+    # The file itself, one image at a time, in its own layout and type.
+    theirs = open_reference(model)
+    entry = theirs.get_inputs()[0]
+    given = images if entry.shape[1] in (1, 3) else images.transpose(0, 2, 3, 1)
+    given = given.astype(np.float16 if "16" in entry.type else np.float32)
+    wanted = np.concatenate(
+        [
+            np.asarray(theirs.run([told.output_name or model.graph.output[0].name], {"data": one[None]})[0])
+            for one in given
+        ]
+    )
+    tolerance = 1e-2 if given.dtype == np.float16 else 1e-5
+    np.testing.assert_allclose(found.original(images), wanted.reshape(5, classes), rtol=tolerance, atol=tolerance)
+    session = open_reference(found.graph)
+    ours = np.asarray(session.run(None, {session.get_inputs()[0].name: images})[0])
+    np.testing.assert_allclose(ours, wanted.reshape(5, classes), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "make", [graphs.of_2018, graphs.of_parts, graphs.of_tensorflow], ids=lambda make: make.__name__
+)
+def test_its_graph_is_simplified_and_can_be_quantized(make: Callable[[], onnx.ModelProto], tmp_path: Path) -> None:
+    found = opened(make(), tmp_path, MADE[make][0])
+    images = np.random.default_rng(2).integers(0, 256, (4, *found.spec.image_shape), np.uint8)
+    result = export_graph(
+        found.graph, found.original, found.spec, images, tmp_path / "out.onnx", BatchRange(), SilentProgress()
+    )
+    assert result.warnings == () and max(row.max_error for row in result.parity) < 1e-5
+    written = onnx.load(tmp_path / "out.onnx")
+    kinds = {node.op_type for node in written.graph.node}
+    assert not kinds & {"Constant", "ConstantOfShape", "Shape", "Dropout", "Identity"}
+    assert ("LRN" in kinds) == (make is graphs.of_2018)
+    layers = [layer.name for layer in plan(written).layers]
+    convolutions = [node.name for node in make().graph.node if node.op_type == "Conv"]
+    assert layers[: len(convolutions)] == convolutions
+
+
+def test_a_model_with_q_dq_passes_through(tmp_path: Path) -> None:
+    assert plan(opened(graphs.of_quantized(), tmp_path).graph).quantized_already
+
+
+def test_the_size_comes_from_the_graph_or_from_the_user(tmp_path: Path) -> None:
+    make = Maker()
+    make.conv("data", "conv", 4, 3)
+    make.node("GlobalAveragePool", ["conv"], "pooled")
+    make.node("Flatten", ["pooled"], "logits")
+    model = make.model(["N", 3, "H", "W"], {"logits": ["N", 4]})
+    with pytest.raises(click.UsageError, match="--input-size is missing"):
+        opened(model, tmp_path)
+    assert opened(model, tmp_path, Told((10, 12))).spec.image_shape == (10, 12, 3)
+    with pytest.raises(ModelError, match="32x32, not of 10x12") as caught:
+        opened(graphs.of_2018(), tmp_path, Told((10, 12)))
+    assert "--input-size" in caught.value.hint
+    with pytest.raises(ModelError, match="3 channels, and --color gray"):
+        opened(graphs.of_2018(), tmp_path, Told(color="gray"))
+    assert opened(graphs.of_2018(), tmp_path, Told(color="bgr")).spec.preprocess.color == "bgr"
+
+
+def test_one_of_several_outputs_has_to_be_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="2 outputs: logits, features") as caught:
+        opened(graphs.of_computed_shapes(), tmp_path)
+    assert "--output-name" in caught.value.hint
+    with pytest.raises(ModelError, match="no output 'other', but logits, features"):
+        opened(graphs.of_computed_shapes(), tmp_path, Told(output_name="other"))
+
+
+def split(model: onnx.ModelProto, folder: Path) -> Path:
+    """Written with its weights in another file."""
+    path = folder / "model.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    return path
+
+
+def test_weights_beside_the_file_are_read(tmp_path: Path) -> None:
+    whole = opened(graphs.of_parts(), tmp_path)
+    images = np.random.default_rng(3).random((2, 3, 32, 32), np.float32)
+    beside = open_onnx(split(graphs.of_parts(), tmp_path), False, Told())
+    assert np.array_equal(beside.original(images), whole.original(images))
+    (tmp_path / "weights.bin").write_bytes((tmp_path / "weights.bin").read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"weights\.bin is too short"):
+        open_onnx(tmp_path / "model.onnx", False, Told())
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(ModelError, match=r"'weights\.bin', which is no file beside it"):
+        open_onnx(tmp_path / "model.onnx", False, Told())
+
+
+@pytest.mark.parametrize("location", ["../weights.bin", "/etc/passwd", "link.bin", "", "."])
+def test_weights_elsewhere_are_not_read(tmp_path: Path, location: str) -> None:
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    path = split(graphs.of_2018(), folder)
+    (folder / "weights.bin").rename(tmp_path / "weights.bin")
+    (folder / "link.bin").symlink_to(tmp_path / "weights.bin")
+    model = onnx.load(path, load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = location
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="no file beside it"):
+        open_onnx(path, False, Told())
+
+
+def with_if() -> onnx.ModelProto:
+    make = Maker()
+    make.constant("yes", True, "?")
+    branch = helper.make_graph(
+        [helper.make_node("Identity", ["data"], ["inner"])], "branch", [],
+        [helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)],
+    )  # fmt: skip
+    make.node("If", ["yes"], "chosen", then_branch=branch, else_branch=branch)
+    make.node("Flatten", ["chosen"], "out")
+    return make.model(["N", 3, 4, 4], {"out": ["N", 48]})
+
+
+def two_inputs() -> onnx.ModelProto:
+    model = graphs.of_tomorrow()
+    model.graph.input.append(helper.make_tensor_value_info("other", TensorProto.FLOAT, [1]))
+    return model
+
+
+def integers() -> onnx.ModelProto:
+    make = Maker()
+    make.node("Cast", ["data"], "float", to=TensorProto.FLOAT)
+    return make.model(["N", 3, 4, 4], {"float": ["N", 3, 4, 4]}, kind=TensorProto.INT64)
+
+
+def custom() -> onnx.ModelProto:
+    make = Maker()
+    make.node("Magic", ["data"], "magic", domain="example.org")
+    make.node("Flatten", ["magic"], "out")
+    return make.model(["N", 3, 4, 4], {"out": ["N", 48]}, domains=["example.org"])
+
+
+def seven_channels() -> onnx.ModelProto:
+    make = Maker()
+    make.conv("data", "conv", 4, 7)
+    make.node("Flatten", ["conv"], "out")
+    return make.model(["N", 7, 4, 4], {"out": ["N", 64]})
+
+
+def fixed_inside() -> onnx.ModelProto:
+    """A batch of 1 in the middle: Concat with a constant that has one row."""
+    make = Maker()
+    make.node("Flatten", ["data"], "flat")
+    make.node("Concat", ["flat", make.weight("token", 1, 4)], "out", axis=1)
+    return make.model([1, 3, 4, 4], {"out": [1, 52]})
+
+
+def ancient() -> onnx.ModelProto:
+    model = graphs.of_2018()
+    model.opset_import[0].version = 5
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (with_if, "'If_chosen' is an If"),
+        (two_inputs, "2 inputs (data, other)"),
+        (integers, "'data' is int64"),
+        (custom, "Magic"),
+        (seven_channels, "7 channels"),
+        (fixed_inside, "does not run with any batch"),
+        (ancient, "its opset is 5"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_what_is_no_classifier_is_refused_in_a_line(
+    make: Callable[[], onnx.ModelProto], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ToolkitError) as caught:
+        opened(make(), tmp_path)
+    assert words in caught.value.message and "model.onnx" in caught.value.message
+    assert len(caught.value.message.splitlines()) == 1 and caught.value.hint
+
+
+@pytest.mark.parametrize("data", [b"", b"no model", b"\x08\x07" * 9], ids=["empty", "text", "numbers"])
+def test_what_is_no_onnx_file_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "model.onnx").write_bytes(data)
+    with pytest.raises(ModelError, match=r"model\.onnx"):
+        open_onnx(tmp_path / "model.onnx", False, Told())
+
+
+def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    whole = graphs.of_parts().SerializeToString()
+    for end in range(0, len(whole), len(whole) // 23):
+        (tmp_path / "model.onnx").write_bytes(whole[:end])
+        with pytest.raises(ToolkitError, match=r"model\.onnx"):
+            open_onnx(tmp_path / "model.onnx", False, Told())
+
+
+def test_an_int8_bundle_of_it(tmp_path: Path) -> None:
+    onnx.save(graphs.of_2018(), tmp_path / "old.onnx")
+    line = ("build", "old.onnx", "--int8", "--random-weights", "--mean", "0.5", "--std", "0.25", "--json")
+    done = toolkit(*line, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["model"], result["bundle"], result["coverage"]["quantized"]) == ("old", "old-int8", 3)
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    with open_session(tmp_path / "old-int8") as session:
+        np.testing.assert_allclose(session.run(images).sum(1), 1, atol=1e-5)
+
+
+def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
+    onnx.save(graphs.of_2018(), tmp_path / "old.onnx")
+    done = toolkit("build", "old.onnx", "--int8", cwd=tmp_path)
+    assert done.returncode == 2 and "--calib-data FOLDER" in done.stderr
+    for option in (("--set", "a=1"), ("--weights", "x.pth")):
+        done = toolkit("build", "old.onnx", "--int8", *option, cwd=tmp_path)
+        assert done.returncode == 2 and f"{option[0]} does not go with an ONNX file" in done.stderr
+    assert_clean_failure(toolkit("export", "nowhere.onnx", cwd=tmp_path), "nowhere.onnx", "No such file")

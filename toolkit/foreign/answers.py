@@ -1,0 +1,56 @@
+"""What a model's answers on two images say of it."""
+
+from __future__ import annotations
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import ExportError
+from runtime.spec import ModelSpec
+from toolkit.foreign.spec import OutputKind, Told, make_spec, preprocess, read_spec
+
+SUM_TOLERANCE = 1e-3
+
+
+def noise(told: Told) -> NDArray[np.uint8]:
+    """Two images of the size that was told, uint8 (2, H, W, C)."""
+    if told.spec:
+        shape = read_spec(told.spec).image_shape
+    else:
+        height, width = told.input_size or (0, 0)
+        shape = (height, width, preprocess(told).channels)
+    return np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8)
+
+
+def spec_from(answers: NDArray[np.float32], name: str, told: Told) -> ModelSpec:
+    """What was told, with the number of classes and the kind of the answers.
+
+    Args:
+        answers: float32, those of two images.
+        name: of the model.
+        told: what the command line says of it.
+
+    Raises:
+        ExportError: these are no answers of a classifier, or not as many as was told.
+    """
+    if answers.ndim != 2 or len(answers) != 2 or answers.shape[1] < 2:
+        raise ExportError(
+            f"{name} gives {answers.shape} for two images", "a classifier gives (2, classes), with 2 classes or more"
+        )
+    if not told.spec:
+        return make_spec(name, told, answers.shape[1], told.output_kind or kind_of(answers, name))
+    spec = read_spec(told.spec)
+    if spec.classes != answers.shape[1]:
+        raise ExportError(
+            f"{name} answers for {answers.shape[1]} classes, and the spec {spec.classes}", f"correct {told.spec}"
+        )
+    return spec
+
+
+def kind_of(answers: NDArray[np.float32], name: str) -> OutputKind:
+    """Probabilities where every row holds none below 0 and adds up to 1, else logits; said."""
+    sums = np.abs(answers.sum(1) - 1).max()
+    kind: OutputKind = "probabilities" if answers.min() >= 0 and sums < SUM_TOLERANCE else "logits"
+    click.echo(f"{name} gives {answers.shape[1]} {kind}; --output-kind overrules that", err=True)
+    return kind

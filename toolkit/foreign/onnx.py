@@ -1,0 +1,161 @@
+"""`model.onnx`: any classifier in an ONNX file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from export import adopt
+from export.head import LOGITS, PROBABILITIES
+from export.module import OPSET
+from export.onnx_source import read_onnx
+from export.parity import normalize
+from export.reference import open_reference
+from runtime.errors import ExportError, ModelError
+from runtime.spec import ModelSpec
+from toolkit.foreign.answers import noise, spec_from
+from toolkit.foreign.spec import Told, preprocess, read_spec, refuse_untold
+
+
+@dataclass(frozen=True)
+class ForeignOnnx:
+    """A graph that somebody else exported.
+
+    Attributes:
+        name: for people and file names.
+        origin: its file.
+        spec: of the model.
+        graph: in the form of our own exports.
+        original: as it was found, but for weights that are here and outputs that are not wanted.
+        random: its weights mean nothing.
+        data: None: it brings no images.
+    """
+
+    name: str
+    origin: str
+    spec: ModelSpec
+    graph: onnx.ModelProto
+    original: OriginalGraph
+    random: bool
+    data: Path | None = None
+
+
+class OriginalGraph:
+    """A graph as it was found, on ONNX Runtime: from float32 (N, C, H, W) to float32 (N, classes)."""
+
+    def __init__(self, model: onnx.ModelProto, output: str, path: Path) -> None:
+        try:
+            self.session = open_reference(model)
+        except Exception as error:  # ONNX Runtime has many kinds
+            raise ModelError(f"ONNX Runtime cannot open {path}: {first_line(error)}", "export it again") from error
+        (entry,) = (given for given in self.session.get_inputs())
+        self.name, self.output, self.path = entry.name, output, path
+        self.dtype = {"tensor(float16)": np.float16, "tensor(double)": np.float64}.get(entry.type, np.float32)
+        shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
+        self.batch, self.last = shape[0], adopt.channels_last(shape)
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        given = images.transpose(0, 2, 3, 1) if self.last else images
+        given = np.ascontiguousarray(given, self.dtype)
+        size = self.batch or len(given)
+        if len(given) % size:
+            given = np.resize(given, (len(given) + size - len(given) % size, *given.shape[1:]))
+        parts = [self.run(given[start : start + size]) for start in range(0, len(given), size)]
+        return np.concatenate(parts)[: len(images)].astype(np.float32)
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        try:
+            answers = np.asarray(self.session.run([self.output], {self.name: images})[0])
+        except Exception as error:  # ONNX Runtime has many kinds
+            raise ExportError(
+                f"{self.path} fails on {len(images)} images: {first_line(error)}", "check --input-size"
+            ) from error
+        return answers.reshape(len(answers), -1) if answers.ndim else answers.reshape(1, 1)
+
+
+def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
+    """Read a file, bring its graph into the form of our own exports, and find out what it takes and gives.
+
+    Args:
+        path: of the ONNX file.
+        random: say that its weights mean nothing.
+        told: what the command line says of it; the size and the channels of its images are read from the graph.
+
+    Raises:
+        ModelError: it cannot be read, or is no classifier of images.
+        ExportError: it does not run, or does not answer one image as it does that among others.
+    """
+    model = read_onnx(path)
+    try:
+        found = onnx.ModelProto()
+        found.CopyFrom(model)
+        adopt.refuse_branches(model)
+        adopt.take_constants_out(model)
+        value = adopt.image_input(model)
+        told = with_shape(told, adopt.shape_of(value))
+        adopt.keep_output(model, told.output_name)
+        output = model.graph.node[-1].input[0]
+        model = adopt.raise_opset(model, OPSET)
+        adopt.take_constants_out(model)
+        adopt.bypass_idle(model)
+        adopt.make_float32(model)
+        adopt.take_channels_first(model)
+        adopt.free_batch(model)
+        adopt.drop_unused(model)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message}", error.hint) from error
+    refuse_untold(told)
+    pixels = noise(told)
+    image = read_spec(told.spec).preprocess if told.spec else preprocess(told)
+    images = normalize(image, pixels)
+    original = OriginalGraph(found, output, path)
+    spec = spec_from(original(images), path.stem, told)
+    adopt.give_way(model, LOGITS if spec.output_kind == "logits" else PROBABILITIES)
+    require_any_batch(model, images, path)
+    return ForeignOnnx(spec.name, str(path), spec, model, original, random)
+
+
+def with_shape(told: Told, shape: tuple[int | None, ...]) -> Told:
+    """What was told, and what the shape of the input says."""
+    last = adopt.channels_last(shape)
+    channels, height, width = (shape[index] for index in ((3, 1, 2) if last else (1, 2, 3)))
+    if told.spec:
+        return told
+    if channels not in (1, 3, None):
+        raise ModelError(f"its images have {channels} channels", "1 (grey) and 3 (rgb, bgr) are known")
+    color = told.color or ("gray" if channels == 1 else "rgb")
+    if channels is not None and (color == "gray") != (channels == 1):
+        raise ModelError(f"its images have {channels} channels, and --color {color} has not", "leave --color out")
+    size = told.input_size
+    if height is not None and width is not None:
+        if size not in (None, (height, width)):
+            raise ModelError(
+                f"it takes images of {height}x{width}, not of {size[0]}x{size[1]}", "leave --input-size out"
+            )
+        size = (height, width)
+    return replace(told, color=color, input_size=size)
+
+
+def require_any_batch(model: onnx.ModelProto, images: NDArray[np.float32], path: Path) -> None:
+    """Run two images together: a batch that was fixed may be fixed in the middle of the graph, too.
+
+    Raises:
+        ModelError: they do not run.
+    """
+    try:
+        session = open_reference(model)
+        session.run(None, {session.get_inputs()[0].name: images})
+    except Exception as error:  # ONNX Runtime has many kinds
+        raise ModelError(
+            f"{path} does not run with any batch: {first_line(error)}", "export it again with a dynamic batch"
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """Of a message that may have many."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0]
