@@ -37,8 +37,8 @@ from toolkit.zoo.weights import make_with_weights, save_weights
 LABELS = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 SEED = 0
 NARROW = Recipe(epochs=6, batch=64, learning_rate=1e-3, augment=Augment())
-WIDE = Recipe(epochs=1, batch=64, learning_rate=2e-4, schedule="cosine", augment=Augment())
-WIDE_IMAGES = 4000
+WIDE = Recipe(epochs=1, batch=64, learning_rate=2e-5, schedule="cosine", augment=Augment())
+WIDE_IMAGES = 2000
 
 
 @click.command()

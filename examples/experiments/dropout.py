@@ -39,7 +39,8 @@ def main(folder: Path, seeds: int, jobs: int) -> None:
     left.legend()
     bars(right, {label: one["test_top1"] for label, one in summarize(ours).items()}, "test top-1 after 20 epochs, %")
     for place, label in enumerate(list(OPTIONS)[::-1]):
-        marks = {"as the article": [run.test_top1[-1] for run in learned[label]], "the article": [THEIRS[label][1]]}
+        reproduced = [run.test_top1[-1] for run in learned[label]]
+        marks = {"ours, trained as the article does": reproduced, "the article's": [THEIRS[label][1]]}
         for (name, values), mark in zip(marks.items(), ("kx", "k*"), strict=True):
             right.plot(values, [place + 0.2] * len(values), mark, label=None if place else name)
     right.legend()

@@ -21,6 +21,7 @@ from toolkit.console import print_table
 matplotlib.use("Agg")  # writes files, needs no display
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 RESULTS = ROOT / "docs" / "experiments"
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by the colour-blind too
@@ -108,6 +109,7 @@ def curves(axes: Axes, runs: Runs, what: str) -> None:
         axes.plot(epochs, [statistics.mean(value) for value in values], color=color, label=label)
         axes.fill_between(epochs, [min(v) for v in values], [max(v) for v in values], color=color, alpha=0.2, lw=0)
     axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
 
 

@@ -9,23 +9,28 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.console import print_json, print_table, say, size
-from toolkit.options import MODEL, output_options, set_option
+from toolkit.options import MODEL, output_options, set_option, told_options
 
 if TYPE_CHECKING:
+    from toolkit.foreign.spec import Told
     from toolkit.summary import Layer, Summary
 
 
 @click.command()
 @click.argument("model", type=MODEL)
 @set_option
+@told_options
 @output_options
-def command(model: str, settings: dict[str, str], as_json: bool) -> None:
-    """Show the layers of MODEL, a model of the zoo such as lenet: shapes, parameters, multiply-accumulates, memory.
+def command(model: str, settings: dict[str, str], told: Told, as_json: bool) -> None:
+    """Show the layers of MODEL: shapes, parameters, multiply-accumulates, memory.
+
+    MODEL is one of the zoo, such as lenet, or package.module:factory, with --input-size.
 
     Every figure is for one image. A parameter that several layers share is counted once.
     """
     from runtime.bundle import is_bundle
     from runtime.errors import ModelError
+    from toolkit.foreign.spec import refuse_told, refuse_untold
     from toolkit.zoo import get_zoo_model
 
     if is_bundle(Path(model)):
@@ -33,16 +38,27 @@ def command(model: str, settings: dict[str, str], as_json: bool) -> None:
             f"{model} is a bundle, and summary reads the models that bundles are built from",
             f"toolkit inspect {model} shows its layers",
         )
-    entry = get_zoo_model(model).with_options(settings)
-    height, width, channels = entry.spec.image_shape
+    if ":" in model:
+        refuse_untold(told)
+        from toolkit.foreign.module import open_module
+
+        foreign = open_module(model, settings, None, True, told)
+        name, spec, module = foreign.name, foreign.spec, foreign.module
+        options: object = settings
+    else:
+        refuse_told(told, f"{model} of the zoo")
+        entry = get_zoo_model(model).with_options(settings)
+        name, spec, module, options = entry.name, entry.spec, entry.make(), entry.options
+    height, width, channels = spec.image_shape
 
     from toolkit.summary import summarize
 
-    summary = summarize(entry.make(), (channels, height, width), entry.name)
+    summary = summarize(module, (channels, height, width), name)
     if as_json:
-        print_json({**asdict(summary), "options": entry.options})
-    else:
-        show(summary)
+        print_json({**asdict(summary), "options": options})
+        return
+    show(summary)
+    if ":" not in model:
         say(f"options, for --set: {entry.describe()}")
 
 

@@ -279,6 +279,14 @@ def test_int8_of_it_needs_images_and_float32_none(mine: str, tmp_path: Path) -> 
     assert json.loads(done.stdout)["file"] == "net-fp32.onnx"
 
 
+def test_its_summary(mine: str, tmp_path: Path) -> None:
+    done = toolkit("summary", f"{mine}:net", "--input-size", "28", "--color", "gray", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["model"], result["parameters"]) == ("net", 8 * 9 + 8 + 16 + 1290)
+    assert "--input-size is missing" in toolkit("summary", f"{mine}:net", cwd=tmp_path).stderr
+
+
 def test_what_a_model_knows_is_not_told(tmp_path: Path, tiny_bundle: Path) -> None:
     for model, what in (("lenet", "lenet of the zoo"), (str(tiny_bundle), "a bundle")):
         done = toolkit("build", model, "--int8", "--input-size", "28", cwd=tmp_path)
