@@ -61,7 +61,7 @@ def refuse_branches(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         if any(entry.HasField("g") or entry.graphs for entry in node.attribute):
             raise ModelError(
-                f"its node '{node.name or node.output[0]}' is an {node.op_type}, with a graph inside",
+                f"its node '{node.name or node.output[0]}' ({node.op_type}) has a graph inside",
                 "export it without: in evaluation mode, with conditions that are constants",
             )
     if model.functions:
@@ -92,6 +92,13 @@ def raise_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
             f"its opset {found} cannot be raised to {opset}: {str(error).strip().splitlines()[0]}",
             f"export it again with opset {opset}",
         ) from error
+
+
+def has_float16(model: onnx.ModelProto) -> bool:
+    """Whether weights or images are float16, so that answers are no more exact than that."""
+    graph = model.graph
+    kinds = {tensor.data_type for tensor in graph.initializer}
+    return TensorProto.FLOAT16 in kinds | {entry.type.tensor_type.elem_type for entry in graph.input}
 
 
 def make_float32(model: onnx.ModelProto) -> None:
@@ -248,13 +255,14 @@ def is_idle(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> boo
 def drop_unused(model: onnx.ModelProto) -> None:
     """Remove nodes and constants that the output does not need."""
     graph = model.graph
-    while True:
-        used = consumers(graph)
-        kept = [node for node in graph.node if any(name in used for name in node.output)]
-        if len(kept) == len(graph.node):
-            break
-        del graph.node[:]
-        graph.node.extend(kept)
-    tensors = [tensor for tensor in graph.initializer if tensor.name in consumers(graph)]
+    needed = {entry.name for entry in graph.output}
+    kept = []
+    for node in reversed(graph.node):  # a graph is in order: who needs a tensor stands behind who makes it
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
+    tensors = [tensor for tensor in graph.initializer if tensor.name in needed]
     del graph.initializer[:]
     graph.initializer.extend(tensors)

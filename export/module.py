@@ -20,7 +20,7 @@ from torch import nn
 from export.front import add_front
 from export.head import LOGITS, PROBABILITIES, add_softmax
 from export.names import name_layers, strip_metadata
-from export.parity import Original, ParityRow, answer, measure_parity, normalize
+from export.parity import TOLERANCE, Original, ParityRow, answer, measure_parity, normalize
 from export.rules import apply_rules
 from export.simplify import Simplifier, simplify
 from export.torch_cache import own_torch_cache
@@ -94,6 +94,7 @@ def export_graph(
     out_path: Path,
     batch: BatchRange,
     progress: Progress,
+    tolerance: float = TOLERANCE,
 ) -> ExportResult:
     """The same for a graph from elsewhere.
 
@@ -105,13 +106,14 @@ def export_graph(
         out_path: the file to write.
         batch: its sizes are checked.
         progress: told of every step.
+        tolerance: of the comparison.
 
     Raises:
         ExportError: the graph does not answer as the original does, or the images do not fit.
     """
     check_images(images, spec)
     with Simplifier() as simplifier:
-        return finish(model, original, "the original", spec, images, out_path, batch, simplifier, progress)
+        return finish(model, original, "the original", spec, images, out_path, batch, simplifier, progress, tolerance)
 
 
 def finish(
@@ -124,6 +126,7 @@ def finish(
     batch: BatchRange,
     simplifier: Simplifier,
     progress: Progress,
+    tolerance: float = TOLERANCE,
 ) -> ExportResult:
     """Simplify, rewrite, check, write."""
     strip_metadata(model)
@@ -142,7 +145,7 @@ def finish(
     model.graph.name = spec.name
     check(model, spec)
     with progress.stage(f"compare with {what}", None) as stage:
-        parity = measure_parity(original, model, spec, images, sorted({1, 2, batch.largest}))
+        parity = measure_parity(original, model, spec, images, sorted({1, 2, batch.largest}), tolerance)
         stage.note("logits differ by " + ", ".join(f"{row.max_error:.1e} at batch {row.batch}" for row in parity))
     write_atomically(out_path, model.SerializeToString(deterministic=True))
     return ExportResult(out_path, parity, rules, (warning,) if warning else ())

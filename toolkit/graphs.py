@@ -106,7 +106,9 @@ def export_fp32(source: Source, samples: NDArray[np.uint8], path: Path, progress
     """
     model = source.model
     if isinstance(model, ForeignOnnx):
-        return export_graph(model.graph, model.original, source.spec, samples, path, source.batch, progress)
+        return export_graph(
+            model.graph, model.original, source.spec, samples, path, source.batch, progress, model.tolerance
+        )
     module = make_with_weights(model) if isinstance(model, ZooModel) else model.module
     return export_module(module.eval(), source.spec, samples, path, source.batch, progress)
 

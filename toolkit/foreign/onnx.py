@@ -13,12 +13,14 @@ from export import adopt
 from export.head import LOGITS, PROBABILITIES
 from export.module import OPSET
 from export.onnx_source import read_onnx
-from export.parity import normalize
+from export.parity import TOLERANCE, normalize
 from export.reference import open_reference
 from runtime.errors import ExportError, ModelError
 from runtime.spec import ModelSpec
 from toolkit.foreign.answers import noise, spec_from
 from toolkit.foreign.spec import Told, preprocess, read_spec, refuse_untold
+
+HALF_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class ForeignOnnx:
         graph: in the form of our own exports.
         original: as it was found, but for weights that are here and outputs that are not wanted.
         random: its weights mean nothing.
+        tolerance: of a comparison with the original.
         data: None: it brings no images.
     """
 
@@ -41,6 +44,7 @@ class ForeignOnnx:
     graph: onnx.ModelProto
     original: OriginalGraph
     random: bool
+    tolerance: float
     data: Path | None = None
 
 
@@ -102,6 +106,7 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
         model = adopt.raise_opset(model, OPSET)
         adopt.take_constants_out(model)
         adopt.bypass_idle(model)
+        halves = adopt.has_float16(model)
         adopt.make_float32(model)
         adopt.take_channels_first(model)
         adopt.free_batch(model)
@@ -116,7 +121,7 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
     spec = spec_from(original(images), path.stem, told)
     adopt.give_way(model, LOGITS if spec.output_kind == "logits" else PROBABILITIES)
     require_any_batch(model, images, path)
-    return ForeignOnnx(spec.name, str(path), spec, model, original, random)
+    return ForeignOnnx(spec.name, str(path), spec, model, original, random, HALF_TOLERANCE if halves else TOLERANCE)
 
 
 def with_shape(told: Told, shape: tuple[int | None, ...]) -> Told:
