@@ -112,7 +112,7 @@ def test_another_shell_is_wrong_usage(tmp_path: Path) -> None:
     [
         (["toolkit", "ins"], ["inspect"]),
         (["toolkit", "build", "le"], ["compopt -o plusdirs", "lenet", "lenet-28"]),
-        (["toolkit", "build", "lenet", "--ou"], ["--output"]),
+        (["toolkit", "build", "lenet", "--ev"], ["--eval-data"]),
         (["toolkit", "verify", "le"], ["compopt -o default", ""]),
     ],
     ids=lambda value: value[-1],
