@@ -52,22 +52,6 @@ def constant_of(node: onnx.NodeProto) -> onnx.TensorProto | None:
     return None
 
 
-def refuse_branches(model: onnx.ModelProto) -> None:
-    """Refuse nodes with graphs inside, such as If and Loop: what is in there is neither quantized nor checked.
-
-    Raises:
-        ModelError: there is one; it is named.
-    """
-    for node in model.graph.node:
-        if any(entry.HasField("g") or entry.graphs for entry in node.attribute):
-            raise ModelError(
-                f"its node '{node.name or node.output[0]}' ({node.op_type}) has a graph inside",
-                "export it without: in evaluation mode, with conditions that are constants",
-            )
-    if model.functions:
-        raise ModelError(f"it has a function, {model.functions[0].name}", "export it with its functions inlined")
-
-
 def opset_of(model: onnx.ModelProto) -> int:
     """Of ONNX's own operators."""
     return next((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import external_data_helper
 
 from runtime.errors import ModelError
 
@@ -29,8 +28,10 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         raise ModelError(f"{path} is not an ONNX file, or it is cut off", "export it again") from error
     if not model.graph.node or not model.graph.output:
         raise ModelError(f"{path} has no nodes or no outputs", "export it again")
-    for tensor in external_data_helper._get_all_tensors(model):
-        if external_data_helper.uses_external_data(tensor):
+    refuse_branches(path, model)  # first: they could hold tensors that are not seen here, and would be read
+    attributes = (entry for node in model.graph.node for entry in node.attribute)
+    for tensor in (*model.graph.initializer, *(t for entry in attributes for t in (entry.t, *entry.tensors))):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
             require_inside(path, tensor)
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
@@ -52,3 +53,21 @@ def require_inside(path: Path, tensor: onnx.TensorProto) -> None:
     offset, length = (int(told.get(key) or 0) for key in ("offset", "length"))
     if offset < 0 or length < 0 or offset + length > file.stat().st_size:
         raise ModelError(f"{file} is too short to hold '{tensor.name}' of {path}", "copy all of its files again")
+
+
+def refuse_branches(path: Path, model: onnx.ModelProto) -> None:
+    """Refuse nodes with graphs inside, such as If and Loop: what is in there is neither quantized nor checked.
+
+    Raises:
+        ModelError: there is one; it is named.
+    """
+    for node in model.graph.node:
+        if any(entry.HasField("g") or entry.graphs for entry in node.attribute):
+            raise ModelError(
+                f"{path}: its node '{node.name or node.output[0]}' ({node.op_type}) has a graph inside",
+                "export it without: in evaluation mode, with conditions that are constants",
+            )
+    if model.functions:
+        raise ModelError(
+            f"{path}: it has a function, {model.functions[0].name}", "export it with its functions inlined"
+        )

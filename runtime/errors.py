@@ -103,3 +103,9 @@ class MissingPackageError(ToolkitError):
 
 class Cancelled(ToolkitError):
     """A progress display asked to stop."""
+
+
+def first_line(error: BaseException) -> str:
+    """Of an error's message, which may have many; its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -199,10 +199,11 @@ def told_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def gather(*given: Any, **values: Any) -> Any:
-        from toolkit.foreign.spec import Told
+        from toolkit.foreign.spec import Told, read_spec
 
-        told = Told(**{name: values.pop(name) for name in Told.__dataclass_fields__})
-        return function(*given, told=told, **values)
+        told = {name: values.pop(name) for name in Told.__dataclass_fields__}
+        spec = read_spec(told["spec"]) if told["spec"] else None
+        return function(*given, told=Told(**{**told, "spec": spec}), **values)
 
     return combine(
         click.option("--input-size", type=InputSize(), metavar="N|HxW", help="Height and width of what it takes."),

@@ -81,7 +81,7 @@ def command(
     from runtime.datasets import class_names, has_both_splits
     from runtime.errors import ToolkitError
     from runtime.progress import SilentProgress
-    from toolkit.foreign.spec import read_labels
+    from toolkit.labels import read_labels
     from toolkit.output_file import place_for
     from toolkit.zoo import get_zoo_model
 

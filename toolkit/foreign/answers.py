@@ -6,21 +6,20 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from export.parity import normalize
 from runtime.errors import ExportError
 from runtime.spec import ModelSpec
-from toolkit.foreign.spec import OutputKind, Told, make_spec, preprocess, read_spec
+from toolkit.foreign.spec import OutputKind, Told, make_spec, preprocess
 
 SUM_TOLERANCE = 1e-3
 
 
-def noise(told: Told) -> NDArray[np.uint8]:
-    """Two images of the size that was told, uint8 (2, H, W, C)."""
-    if told.spec:
-        shape = read_spec(told.spec).image_shape
-    else:
-        height, width = told.input_size or (0, 0)
-        shape = (height, width, preprocess(told).channels)
-    return np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8)
+def noise(told: Told) -> NDArray[np.float32]:
+    """Two images as the model takes them, float32 (2, C, H, W)."""
+    image = preprocess(told)
+    height, width = told.spec.image_shape[:2] if told.spec else told.input_size or (0, 0)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, height, width, image.channels), np.uint8)
+    return normalize(image, pixels)
 
 
 def spec_from(answers: NDArray[np.float32], name: str, told: Told) -> ModelSpec:
@@ -40,12 +39,11 @@ def spec_from(answers: NDArray[np.float32], name: str, told: Told) -> ModelSpec:
         )
     if not told.spec:
         return make_spec(name, told, answers.shape[1], told.output_kind or kind_of(answers, name))
-    spec = read_spec(told.spec)
-    if spec.classes != answers.shape[1]:
+    if told.spec.classes != answers.shape[1]:
         raise ExportError(
-            f"{name} answers for {answers.shape[1]} classes, and the spec {spec.classes}", f"correct {told.spec}"
+            f"{name} answers for {answers.shape[1]} classes, and the spec {told.spec.classes}", "correct the spec"
         )
-    return spec
+    return told.spec
 
 
 def kind_of(answers: NDArray[np.float32], name: str) -> OutputKind:

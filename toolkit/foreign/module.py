@@ -18,11 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from export.parity import normalize
-from runtime.errors import ExportError, ModelError
+from runtime.errors import ExportError, ModelError, first_line
 from runtime.spec import ModelSpec
 from toolkit.foreign.answers import noise, spec_from
-from toolkit.foreign.spec import Told, preprocess, read_spec, refuse_untold
+from toolkit.foreign.spec import Told, refuse_untold
 from toolkit.zoo.weights import load_weights
 
 Images: TypeAlias = NDArray[np.float32]
@@ -87,13 +86,12 @@ def open_module(
         ExportError: it does not run on two images, or does not give one answer a class.
     """
     refuse_untold(told)
-    image = read_spec(told.spec).preprocess if told.spec else preprocess(told)
     module = make_module(name, settings).cpu().float().eval()
     if weights:
         load_weights(module, weights)
     # From the factory's name: resnet18 of torchvision.models:resnet18.
     short = name.rpartition(":")[2].rpartition(".")[2].lower()
-    spec = spec_from(ask(module, short, normalize(image, noise(told)), told.output_name), short, told)
+    spec = spec_from(ask(module, short, noise(told), told.output_name), short, told)
     return ForeignModule(spec.name, name, spec, module, random)
 
 
@@ -149,9 +147,8 @@ def told_of_failure(name: str) -> Iterator[None]:
             f"{name} ended the process, with {error.code!r}", "give code that only makes a model"
         ) from error
     except Exception as error:  # whatever it raises
-        lines = str(error).strip().splitlines() or [""]
         raise ModelError(
-            f"{name} cannot be made: {type(error).__name__}: {lines[0]}",
+            f"{name} cannot be made: {type(error).__name__}: {first_line(error)}",
             "--set NAME=VALUE gives it arguments; --debug shows its traceback",
         ) from error
 
@@ -189,9 +186,9 @@ def run(module: nn.Module, name: str, images: Images) -> object:
     try:
         with torch.no_grad(), contextlib.redirect_stdout(sys.stderr):
             return module(torch.from_numpy(images))
-    except Exception as error:  # whatever it raises
-        lines = str(error).strip().splitlines() or [""]
+    except (Exception, SystemExit) as error:  # whatever it raises
+        size = f"{tuple(images.shape[2:])} with {images.shape[1]} channels"
         raise ExportError(
-            f"{name} fails on two images {tuple(images.shape[2:])} with {images.shape[1]} channels: {lines[0]}",
+            f"{name} fails on two images {size}: {first_line(error)}",
             "check --input-size and --color; the model must take any batch size",
         ) from error

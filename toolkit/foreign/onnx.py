@@ -13,12 +13,12 @@ from export import adopt
 from export.head import LOGITS, PROBABILITIES
 from export.module import OPSET
 from export.onnx_source import read_onnx
-from export.parity import TOLERANCE, normalize
+from export.parity import TOLERANCE
 from export.reference import open_reference
-from runtime.errors import ExportError, ModelError
+from runtime.errors import ExportError, ModelError, first_line
 from runtime.spec import ModelSpec
 from toolkit.foreign.answers import noise, spec_from
-from toolkit.foreign.spec import Told, preprocess, read_spec, refuse_untold
+from toolkit.foreign.spec import Told, refuse_untold
 
 HALF_TOLERANCE = 1e-2
 
@@ -56,7 +56,7 @@ class OriginalGraph:
             self.session = open_reference(model)
         except Exception as error:  # ONNX Runtime has many kinds
             raise ModelError(f"ONNX Runtime cannot open {path}: {first_line(error)}", "export it again") from error
-        (entry,) = (given for given in self.session.get_inputs())
+        (entry,) = self.session.get_inputs()
         self.name, self.output, self.path = entry.name, output, path
         self.dtype = {"tensor(float16)": np.float16, "tensor(double)": np.float64}.get(entry.type, np.float32)
         shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
@@ -97,7 +97,6 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
     try:
         found = onnx.ModelProto()
         found.CopyFrom(model)
-        adopt.refuse_branches(model)
         adopt.take_constants_out(model)
         value = adopt.image_input(model)
         told = with_shape(told, adopt.shape_of(value))
@@ -114,9 +113,7 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
     except ModelError as error:
         raise ModelError(f"{path}: {error.message}", error.hint) from error
     refuse_untold(told)
-    pixels = noise(told)
-    image = read_spec(told.spec).preprocess if told.spec else preprocess(told)
-    images = normalize(image, pixels)
+    images = noise(told)
     original = OriginalGraph(found, output, path)
     spec = spec_from(original(images), path.stem, told)
     adopt.give_way(model, LOGITS if spec.output_kind == "logits" else PROBABILITIES)
@@ -158,9 +155,3 @@ def require_any_batch(model: onnx.ModelProto, images: NDArray[np.float32], path:
         raise ModelError(
             f"{path} does not run with any batch: {first_line(error)}", "export it again with a dynamic batch"
         ) from error
-
-
-def first_line(error: BaseException) -> str:
-    """Of a message that may have many."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0]

@@ -12,6 +12,7 @@ import msgspec
 
 from runtime.errors import DataError, ModelError
 from runtime.spec import AnyStep, CenterCrop, Color, ModelSpec, Preprocess, Resize, classifier_spec
+from toolkit.labels import read_labels
 
 OutputKind = Literal["logits", "probabilities"]
 LARGEST_SPEC = 1 << 20  # bytes
@@ -29,7 +30,7 @@ class Told:
         labels: a text file with the name of each class.
         output_kind: what the model gives.
         output_name: which of several answers.
-        spec: a TOML file with a whole `ModelSpec`.
+        spec: all of it, from a file.
     """
 
     input_size: tuple[int, int] | None = None
@@ -40,7 +41,7 @@ class Told:
     labels: Path | None = None
     output_kind: OutputKind | None = None
     output_name: str | None = None
-    spec: Path | None = None
+    spec: ModelSpec | None = None
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -68,11 +69,13 @@ def refuse_untold(told: Told) -> None:
 
 
 def preprocess(told: Told) -> Preprocess:
-    """How an image is brought to the model: its middle, at the model's size.
+    """How an image is brought to the model: as the spec has it, or its middle at the model's size.
 
     Raises:
         UsageError: the size is not told, or mean and std do not fit the channels.
     """
+    if told.spec:
+        return told.spec.preprocess
     if told.input_size is None:
         raise click.UsageError("--input-size is missing: the height and width of the images that the model takes")
     height, width = told.input_size
@@ -133,18 +136,3 @@ def read_spec(path: Path) -> ModelSpec:
     except (OSError, ValueError) as error:  # msgspec's and tomllib's are ValueErrors
         why = error.strerror if isinstance(error, OSError) else error
         raise ModelError(f"{path} is not a model's spec: {why}", "docs/models.md shows a whole one") from error
-
-
-def read_labels(path: Path) -> tuple[str, ...]:
-    """The lines of a text file, without the empty ones.
-
-    Raises:
-        DataError: it cannot be read, or does not name two or more different classes.
-    """
-    try:
-        names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the labels {path}: {error}", "give a text file with a name a line") from error
-    if len(names) < 2 or len(set(names)) != len(names):
-        raise DataError(f"{path} does not name two or more different classes", "give one name a line")
-    return names

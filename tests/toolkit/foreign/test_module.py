@@ -19,6 +19,7 @@ from tests.command import assert_clean_failure, toolkit
 from tests.toolkit.training.bars import write_bars
 from toolkit.foreign.module import ForeignModule, open_module
 from toolkit.foreign.spec import Told, read_spec
+from toolkit.zoo import ZOO
 
 NET = """
 import torch
@@ -51,6 +52,10 @@ class Column(nn.Module):
 class BatchOfOne(nn.Module):
     def forward(self, images):
         return images.reshape(1, 784)[:, :10]
+
+class Leaves(nn.Module):
+    def forward(self, images):
+        raise SystemExit(3)
 
 made = net()
 half = net().half()
@@ -148,6 +153,7 @@ def test_trailing_sides_of_one_are_dropped(mine: str) -> None:
         (":net", "cannot be made"),
         ("no_such_module_{}:net", "needs the module no_such_module"),
         ("{}:BatchOfOne", "fails on two images"),
+        ("{}:Leaves", "fails on two images"),
     ],
 )
 def test_what_is_wrong_with_it_is_said_in_a_line(mine: str, name: str, words: str) -> None:
@@ -197,7 +203,7 @@ def test_preprocessing_is_what_was_told(mine: str) -> None:
         (Told((28, 28), mean=(0.1, 0.2)), "--mean has 2 values for 3 channels"),
         (Told((28, 28), std=(0.0,)), "--std divides"),
         (Told((28, 28), mean=(123.7, 116.8, 103.9)), "divide yours by 255"),
-        (Told((28, 28), spec=Path("spec.toml")), "--spec stands alone"),
+        (Told((28, 28), spec=ZOO["lenet"].spec), "--spec stands alone"),
     ],
 )
 def test_what_makes_no_sense_is_wrong_usage(mine: str, told: Told, words: str) -> None:
@@ -220,11 +226,11 @@ def test_a_spec_is_read_from_a_file(mine: str) -> None:
         steps = [{ op = "resize", height = 28, width = 28, interpolation = "area" }]
         """
     )
-    model = opened(f"{mine}:net", Told(spec=Path("spec.toml")), classes="3")
+    model = opened(f"{mine}:net", Told(spec=read_spec(Path("spec.toml"))), classes="3")
     assert model.name == "fancy" and model.spec.labels == ("a", "b", "c")
     assert model.spec.preprocess.steps == (Resize(28, 28, "exact", "area"),)
     with pytest.raises(ExportError, match="4 classes, and the spec 3"):
-        opened(f"{mine}:net", Told(spec=Path("spec.toml")), classes="4")
+        opened(f"{mine}:net", Told(spec=read_spec(Path("spec.toml"))), classes="4")
 
 
 def test_the_spec_in_the_docs_is_one(tmp_path: Path) -> None:
@@ -243,7 +249,7 @@ def test_a_file_that_is_no_spec_is_named(mine: str, text: str | None, words: str
     if text is not None:
         Path("spec.toml").write_text(text)
     with pytest.raises(ModelError, match=words):
-        opened(f"{mine}:net", Told(spec=Path("spec.toml")))
+        opened(f"{mine}:net", Told(spec=read_spec(Path("spec.toml"))))
 
 
 def test_labels_are_as_many_as_the_answers(mine: str) -> None:
