@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper, shape_inference, version_converter
+from onnx import TensorProto, helper, numpy_helper, version_converter
 
+from export.batch import open_batch
 from export.front import FRONT_PREFIX, IMAGE
-from export.graph import attribute, consumers, initializers
+from export.graph import attribute, consumers, initializers, producers
 from export.head import LOGITS, PROBABILITIES
 from runtime.errors import ModelError
 
 OLDEST_OPSET = 7
-FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
+IMAGES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8)
 RESERVED = (IMAGE, LOGITS, PROBABILITIES)
 
 
@@ -115,7 +116,7 @@ def image_input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
     """The one input.
 
     Raises:
-        ModelError: there are several, or it is not an image in floating point.
+        ModelError: there are several, or it is not an image.
     """
     inputs = list(model.graph.input)
     if len(inputs) != 1:
@@ -123,11 +124,11 @@ def image_input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
         raise ModelError(f"it has {len(inputs)} inputs ({names}), and a classifier has one", "give a classifier")
     value: onnx.ValueInfoProto = inputs[0]
     shape, kind = shape_of(value), value.type.tensor_type.elem_type
-    if kind not in FLOATS or len(shape) != 4:
+    if kind not in IMAGES or len(shape) != 4:
         name = TensorProto.DataType.Name(kind).lower()
         raise ModelError(
             f"its input '{value.name}' is {name} with {len(shape)} dimensions",
-            "a classifier of images takes floating point (batch, channels, height, width)",
+            "a classifier of images takes floating point or uint8, (batch, channels, height, width)",
         )
     return value
 
@@ -151,48 +152,102 @@ def take_channels_first(model: onnx.ModelProto) -> None:
     old.CopyFrom(new)
 
 
+def takes_pixels(model: onnx.ModelProto) -> bool:
+    """Whether the input is uint8, so that the graph does the arithmetic of preprocessing itself."""
+    return bool(model.graph.input[0].type.tensor_type.elem_type == TensorProto.UINT8)
+
+
+def take_floats(model: onnx.ModelProto) -> None:
+    """Give a graph that takes uint8 a float input. Its own Cast goes; without one, one to uint8 comes in front."""
+    graph = model.graph
+    (old,) = graph.input
+    if not takes_pixels(model):
+        return
+    users = consumers(graph)[old.name]
+    if all(node.op_type == "Cast" and attribute(node, "to", 0) == TensorProto.FLOAT for node in users):
+        for node in users:
+            node.CopyFrom(helper.make_node("Identity", list(node.input), list(node.output), node.name))
+        old.type.tensor_type.elem_type = TensorProto.FLOAT
+        return
+    new = helper.make_tensor_value_info(f"{old.name}_float", TensorProto.FLOAT, list(shape_of(old)))
+    whole = f"{old.name}_whole"
+    nodes = [
+        helper.make_node("Round", [new.name], [whole], whole),  # a Cast would cut 2.9999998 down to 2
+        helper.make_node("Cast", [whole], [old.name], f"{old.name}_uint8", to=TensorProto.UINT8),
+        *graph.node,
+    ]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    old.CopyFrom(new)
+
+
 def keep_output(model: onnx.ModelProto, name: str | None) -> None:
     """Leave one output, (batch, classes): trailing sides of 1 are dropped.
 
+    Args:
+        model: the graph.
+        name: one of its outputs, or any tensor in it; None where it has one alone.
+
     Raises:
-        ModelError: there are several and none is named, or none is so called.
+        ModelError: there are several and none is named, none is so called, or it holds the number of a class.
     """
     graph = model.graph
     names = [entry.name for entry in graph.output]
+    makers = producers(graph)
     if name is None and len(names) > 1:
         raise ModelError(f"it has {len(names)} outputs: {', '.join(names)}", "name the one with --output-name")
-    if name is not None and name not in names:
-        raise ModelError(f"it has no output '{name}', but {', '.join(names)}", "name one of these with --output-name")
-    (kept,) = [entry for entry in graph.output if entry.name == (name or names[0])]
-    flat = f"{kept.name}_flat"
-    graph.node.append(helper.make_node("Flatten", [kept.name], [flat], flat, axis=1))
+    kept = name or names[0]
+    if kept not in makers:
+        raise ModelError(f"it has no output '{kept}', but {', '.join(names)}", "name one of these with --output-name")
+    maker = makers[kept]
+    if maker.op_type in ("ArgMax", "TopK"):
+        raise ModelError(
+            f"its output '{kept}' is the number of a class, from '{maker.name or kept}' ({maker.op_type})",
+            f"--output-name {maker.input[0]} takes what that reads",
+        )
+    flat = f"{kept}_flat"
+    graph.node.append(helper.make_node("Flatten", [kept], [flat], flat, axis=1))
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(flat, TensorProto.FLOAT, ["batch", None]))
 
 
-def free_batch(model: onnx.ModelProto) -> None:
-    """Open the batch of an input where it is fixed, and of every Reshape that names it."""
+def make_two_classes(model: onnx.ModelProto, kind: str) -> None:
+    """Let one number an image, p or x, become an answer of two classes: 1 - p and p, or the logits 0 and x."""
     graph = model.graph
-    (value,) = graph.input
-    batch = shape_of(value)[0]
-    if batch is not None:
-        shapes = {
-            entry.name: shape_of(entry)
-            for entry in (*shape_inference.infer_shapes(model).graph.value_info, *graph.input)
-        }
-        constants = initializers(graph)
-        for node in graph.node:
-            if node.op_type != "Reshape" or node.input[1] not in constants or attribute(node, "allowzero", 0):
-                continue
-            target = numpy_helper.to_array(constants[node.input[1]]).copy()
-            first = (shapes.get(node.input[0]) or (None,))[0]
-            if len(target) and target[0] == batch and (first == batch or -1 not in target):
-                target[0] = 0 if first == batch else -1
-                opened = numpy_helper.from_array(target, f"{node.output[0]}_shape")
-                graph.initializer.append(opened)
-                node.input[1] = opened.name
+    last = graph.output[0].name
+    both = f"{last}_of_two"
+    factors, addends = ([[-1, 1]], [[1, 0]]) if kind == "probabilities" else ([[0, 1]], [[0, 0]])
+    for name, values in (("factors", factors), ("addends", addends)):
+        graph.initializer.append(numpy_helper.from_array(np.array(values, np.float32), f"{both}/{name}"))
+    graph.node.append(helper.make_node("Mul", [last, f"{both}/factors"], [f"{both}/product"], f"{both}/product"))
+    graph.node.append(helper.make_node("Add", [f"{both}/product", f"{both}/addends"], [both], both))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(both, TensorProto.FLOAT, ["batch", 2]))
+
+
+def fix_size(model: onnx.ModelProto, size: tuple[int, int], channels: int) -> None:
+    """Write the size of the images into an input that leaves it open, as (batch, height, width, channels) or NCHW."""
+    (value,) = model.graph.input
+    dims = value.type.tensor_type.shape.dim
+    places = (3, 1, 2) if channels_last(shape_of(value)) else (1, 2, 3)
+    for place, side in zip(places, (channels, *size), strict=True):
+        dims[place].dim_value = side
+    del model.graph.value_info[:]
+
+
+def with_batch(model: onnx.ModelProto, batch: int) -> tuple[int, ...]:
+    """The shape of an input whose sides are known, with this batch."""
+    _, *sides = shape_of(model.graph.input[0])
+    return (batch, *(side or 1 for side in sides))
+
+
+def free_batch(model: onnx.ModelProto, *, opened: bool) -> None:
+    """Say that the input takes any batch, and let the nodes take it where they do not yet."""
+    (value,) = model.graph.input
+    if not opened:
+        open_batch(model, with_batch(model, shape_of(value)[0] or 1))
     value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    del graph.value_info[:]
+    del model.graph.value_info[:]
 
 
 def give_way(model: onnx.ModelProto, output: str) -> None:

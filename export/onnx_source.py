@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
+import onnx.inliner
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from runtime.errors import ModelError
+from runtime.errors import ModelError, first_line
 
 LARGEST = (1 << 31) - 1  # bytes: protobuf's own limit
 
@@ -28,16 +30,46 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         raise ModelError(f"{path} is not an ONNX file, or it is cut off", "export it again") from error
     if not model.graph.node or not model.graph.output:
         raise ModelError(f"{path} has no nodes or no outputs", "export it again")
-    refuse_branches(path, model)  # first: they could hold tensors that are not seen here, and would be read
-    attributes = (entry for node in model.graph.node for entry in node.attribute)
-    for tensor in (*model.graph.initializer, *(t for entry in attributes for t in (entry.t, *entry.tensors))):
+    for tensor in tensors_of(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             require_inside(path, tensor)
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
         raise ModelError(f"cannot read the weights of {path}: {error}", "copy all of its files") from error
-    return model
+    return without_functions(path, model)
+
+
+def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor of a model, wherever it is: in branches of branches and in functions too."""
+    graphs, nodes = [model.graph], [node for function in model.functions for node in function.node]
+    while graphs or nodes:
+        if graphs:
+            graph = graphs.pop()
+            yield from graph.initializer
+            yield from (part for sparse in graph.sparse_initializer for part in (sparse.values, sparse.indices))
+            nodes.extend(graph.node)
+        else:
+            for entry in nodes.pop().attribute:
+                yield from (entry.t, *entry.tensors)
+                graphs.extend((*([entry.g] if entry.HasField("g") else []), *entry.graphs))
+
+
+def without_functions(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model with the nodes of each function where it is called.
+
+    Raises:
+        ModelError: that cannot be done.
+    """
+    if not model.functions:
+        return model
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except Exception as error:  # the inliner raises plain RuntimeErrors
+        raise ModelError(
+            f"{path}: its functions ({model.functions[0].name}) cannot be inlined: {first_line(error)}",
+            "export it with its functions inlined",
+        ) from error
 
 
 def require_inside(path: Path, tensor: onnx.TensorProto) -> None:
@@ -53,21 +85,3 @@ def require_inside(path: Path, tensor: onnx.TensorProto) -> None:
     offset, length = (int(told.get(key) or 0) for key in ("offset", "length"))
     if offset < 0 or length < 0 or offset + length > file.stat().st_size:
         raise ModelError(f"{file} is too short to hold '{tensor.name}' of {path}", "copy all of its files again")
-
-
-def refuse_branches(path: Path, model: onnx.ModelProto) -> None:
-    """Refuse nodes with graphs inside, such as If and Loop: what is in there is neither quantized nor checked.
-
-    Raises:
-        ModelError: there is one; it is named.
-    """
-    for node in model.graph.node:
-        if any(entry.HasField("g") or entry.graphs for entry in node.attribute):
-            raise ModelError(
-                f"{path}: its node '{node.name or node.output[0]}' ({node.op_type}) has a graph inside",
-                "export it without: in evaluation mode, with conditions that are constants",
-            )
-    if model.functions:
-        raise ModelError(
-            f"{path}: it has a function, {model.functions[0].name}", "export it with its functions inlined"
-        )

@@ -21,6 +21,10 @@ from runtime.errors import ExportError
 from runtime.spec import ModelSpec, Preprocess
 
 TOLERANCE = 1e-4
+#: Some networks, trained ones seldom, multiply every rounding on its way through them. Then a graph is held to so many
+#: times what the original differs from itself when its input is rounded otherwise, in the last bit.
+ROUNDINGS = 8
+LARGEST_TOLERANCE = 1e-2
 #: From images, float32 (N, C, H, W), to answers, float32 (N, classes).
 Original: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -80,7 +84,7 @@ def measure_parity(
         spec: of the model.
         images: uint8 (N, H, W, C), repeated where a batch is larger than N.
         batches: sizes.
-        tolerance: above it, or at NaN, the export has failed.
+        tolerance: above it, or at NaN, the export has failed, unless the original is as sensitive to rounding.
 
     Raises:
         ExportError: the answers differ.
@@ -92,12 +96,21 @@ def measure_parity(
         taken = np.resize(images, (batch, *spec.image_shape))
         expected = original(normalize(spec.preprocess, taken))
         actual = session.run([output], {IMAGE: taken})[0]
-        error = float(np.abs(actual - expected).max() / max(np.abs(expected).max(), 1e-30))
+        error = relative_difference(actual, expected)
+        limit = tolerance
         if not error <= tolerance:
+            rounded = original(np.nextafter(normalize(spec.preprocess, taken), np.float32(np.inf)))
+            limit = min(max(tolerance, ROUNDINGS * relative_difference(rounded, expected)), LARGEST_TOLERANCE)
+        if not error <= limit:
             raise ExportError(
                 f"the exported graph of {spec.name} does not answer as the original does: at batch {batch} {output} "
-                f"differ by {error:.2g} of the largest one, more than {tolerance:g}",
+                f"differ by {error:.2g} of the largest one, more than {limit:.2g}",
                 "check the model for random or batch-dependent operators; it must be in evaluation mode",
             )
-        rows.append(ParityRow(batch, error, tolerance))
+        rows.append(ParityRow(batch, error, limit))
     return tuple(rows)
+
+
+def relative_difference(actual: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Largest |difference| over largest |answer|."""
+    return float(np.abs(actual - expected).max() / max(np.abs(expected).max(), 1e-30))

@@ -135,3 +135,20 @@ def test_pytorch_takes_channels_first_in_units_of_the_standard_deviation() -> No
     for channel, (mean, std) in enumerate(zip(spec.preprocess.mean, spec.preprocess.std, strict=True)):
         expected = (images[..., channel] / 255 - mean) / std
         np.testing.assert_allclose(normalized[:, channel], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_what_strays_from_itself_when_its_input_is_rounded_is_held_to_that() -> None:
+    spec = color_spec()
+    exact = partial(answer, Linear(), spec)
+
+    def jittery(images: np.ndarray) -> np.ndarray:
+        """Off by up to 0.0003 of the largest answer, as the last bits of an image have it."""
+        answers = exact(images)
+        noise = np.sin(1e9 * images.reshape(len(images), -1).sum(1, dtype=np.float64))[:, None]
+        return np.asarray(answers + 3e-4 * np.abs(answers).max() * noise, np.float32)
+
+    images = color_images(8)
+    (row,) = measure_parity(jittery, linear_graph(spec), spec, images, [8])
+    assert 1e-4 < row.max_error <= row.tolerance < 1e-2
+    with pytest.raises(ExportError, match="does not answer as the original does"):
+        measure_parity(jittery, linear_graph(spec, damaged(0.5)), spec, images, [8])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import click
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +15,8 @@ from runtime.spec import ModelSpec
 from toolkit.foreign.spec import OutputKind, Told, make_spec, preprocess
 
 SUM_TOLERANCE = 1e-3
+#: From float32 images (N, C, H, W) to float32 answers (N, classes).
+Ask: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def noise(told: Told) -> NDArray[np.float32]:
@@ -51,4 +56,21 @@ def kind_of(answers: NDArray[np.float32], name: str) -> OutputKind:
     sums = np.abs(answers.sum(1) - 1).max()
     kind: OutputKind = "probabilities" if answers.min() >= 0 and sums < SUM_TOLERANCE else "logits"
     click.echo(f"{name} gives {answers.shape[1]} {kind}; --output-kind overrules that", err=True)
+    if kind == "logits" and answers.min() >= 0 and answers.max() <= 1:
+        click.echo(f"  they lie in 0..1, but do not add up to 1: {name} is taken to know one class an image", err=True)
     return kind
+
+
+def kind_of_one(ask: Ask, images: NDArray[np.float32], name: str, told: Told) -> OutputKind:
+    """Of a model that gives one number an image: a probability stays in 0..1, however bright the image; said."""
+    numbers = np.concatenate([ask(factor * images) for factor in (1, 100, -100)])
+    inside = numbers.min() >= 0 and numbers.max() <= 1
+    kind: OutputKind = told.output_kind or ("probabilities" if inside else "logits")
+    what = "probability" if kind == "probabilities" else "logit"
+    click.echo(f"{name} gives one number an image: taken for the {what} of the second of two classes", err=True)
+    return kind
+
+
+def two_classes(answers: NDArray[np.float32], kind: OutputKind) -> NDArray[np.float32]:
+    """One number an image, (N, 1), as an answer of two classes, (N, 2); `export.adopt` does so in the graph."""
+    return np.concatenate([1 - answers if kind == "probabilities" else np.zeros_like(answers), answers], 1)

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from runtime.errors import ExportError, ModelError, first_line
 from runtime.spec import ModelSpec
-from toolkit.foreign.answers import noise, spec_from
-from toolkit.foreign.spec import Told, refuse_untold
+from toolkit.foreign.answers import kind_of_one, noise, spec_from, two_classes
+from toolkit.foreign.spec import OutputKind, Told, refuse_untold
 from toolkit.zoo.weights import load_weights
 
 Images: TypeAlias = NDArray[np.float32]
@@ -61,6 +61,13 @@ def give_one_answer(module: nn.Module, name: str | None) -> None:
     module.register_forward_hook(one)
 
 
+def give_two_classes(module: nn.Module, kind: OutputKind) -> None:
+    """Make a module that gives one number an image answer for two classes, as `two_classes` has it."""
+    module.register_forward_hook(
+        lambda _, __, one: torch.cat([1 - one if kind == "probabilities" else torch.zeros_like(one), one], 1)
+    )
+
+
 def pick(given: Any, name: str) -> Any:
     """An answer by its key, its attribute, or its place."""
     if isinstance(given, Mapping):
@@ -91,7 +98,13 @@ def open_module(
         load_weights(module, weights)
     # From the factory's name: resnet18 of torchvision.models:resnet18.
     short = name.rpartition(":")[2].rpartition(".")[2].lower()
-    spec = spec_from(ask(module, short, noise(told), told.output_name), short, told)
+    images = noise(told)
+    answers = ask(module, short, images, told.output_name)
+    if answers.shape[1:] == (1,):
+        kind = kind_of_one(lambda more: np.asarray(run(module, short, more)), images, short, told)
+        give_two_classes(module, kind)
+        answers = two_classes(answers, kind)
+    spec = spec_from(answers, short, told)
     return ForeignModule(spec.name, name, spec, module, random)
 
 

@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from export import adopt
+from export.branches import inline_branches
 from export.head import LOGITS, PROBABILITIES
 from export.module import OPSET
 from export.onnx_source import read_onnx
@@ -17,10 +18,11 @@ from export.parity import TOLERANCE
 from export.reference import open_reference
 from runtime.errors import ExportError, ModelError, first_line
 from runtime.spec import ModelSpec
-from toolkit.foreign.answers import noise, spec_from
-from toolkit.foreign.spec import Told, refuse_untold
+from toolkit.foreign.answers import kind_of_one, noise, spec_from, two_classes
+from toolkit.foreign.spec import OutputKind, Told, refuse_untold
 
 HALF_TOLERANCE = 1e-2
+DTYPES = {"tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(uint8)": np.uint8}
 
 
 @dataclass(frozen=True)
@@ -53,32 +55,44 @@ class OriginalGraph:
 
     def __init__(self, model: onnx.ModelProto, output: str, path: Path) -> None:
         try:
-            self.session = open_reference(model)
+            self.session = open_reference(model, [output])
         except Exception as error:  # ONNX Runtime has many kinds
             raise ModelError(f"ONNX Runtime cannot open {path}: {first_line(error)}", "export it again") from error
         (entry,) = self.session.get_inputs()
         self.name, self.output, self.path = entry.name, output, path
-        self.dtype = {"tensor(float16)": np.float16, "tensor(double)": np.float64}.get(entry.type, np.float32)
+        self.dtype = DTYPES.get(entry.type, np.float32)
+        self.kind_of_one: OutputKind | None = None
         shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
         self.batch, self.last = shape[0], adopt.channels_last(shape)
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         given = images.transpose(0, 2, 3, 1) if self.last else images
+        given = np.rint(given) if self.dtype == np.uint8 else given
         given = np.ascontiguousarray(given, self.dtype)
-        size = self.batch or len(given)
-        if len(given) % size:
-            given = np.resize(given, (len(given) + size - len(given) % size, *given.shape[1:]))
-        parts = [self.run(given[start : start + size]) for start in range(0, len(given), size)]
-        return np.concatenate(parts)[: len(images)].astype(np.float32)
+        try:
+            parts = self.run_all(given, self.batch or len(given))
+        except ExportError:
+            if self.batch is not None or len(given) == 1:
+                raise
+            parts = self.run_all(given, 1)  # a batch that is open at the input, and fixed inside
+        answers = np.concatenate(parts)[: len(images)].astype(np.float32)
+        return two_classes(answers, self.kind_of_one) if self.kind_of_one else answers
+
+    def run_all(self, images: np.ndarray, size: int) -> list[np.ndarray]:
+        """The answers to batches of one size; images are repeated to fill the last one."""
+        if len(images) % size:
+            images = np.resize(images, (len(images) + size - len(images) % size, *images.shape[1:]))
+        return [self.run(images[start : start + size]) for start in range(0, len(images), size)]
 
     def run(self, images: np.ndarray) -> np.ndarray:
+        """One call, (n, C, H, W) or (n, H, W, C) to (n, answers)."""
         try:
             answers = np.asarray(self.session.run([self.output], {self.name: images})[0])
         except Exception as error:  # ONNX Runtime has many kinds
             raise ExportError(
                 f"{self.path} fails on {len(images)} images: {first_line(error)}", "check --input-size"
             ) from error
-        return answers.reshape(len(answers), -1) if answers.ndim else answers.reshape(1, 1)
+        return answers.reshape(len(images), -1)
 
 
 def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
@@ -100,25 +114,44 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
         adopt.take_constants_out(model)
         value = adopt.image_input(model)
         told = with_shape(told, adopt.shape_of(value))
+        if adopt.takes_pixels(model):
+            told = with_pixels(told)
+        refuse_untold(told)
+        images = noise(told)
+        adopt.fix_size(model, (images.shape[2], images.shape[3]), images.shape[1])
+        batch = adopt.shape_of(value)[0]
+        inline_branches(model, [adopt.with_batch(model, size) for size in ((batch,) if batch else (2, 3))])
         adopt.keep_output(model, told.output_name)
         output = model.graph.node[-1].input[0]
         model = adopt.raise_opset(model, OPSET)
         adopt.take_constants_out(model)
+        adopt.take_floats(model)
         adopt.bypass_idle(model)
         halves = adopt.has_float16(model)
         adopt.make_float32(model)
         adopt.take_channels_first(model)
-        adopt.free_batch(model)
+        adopt.free_batch(model, opened=batch is None and not why_not(model, images))
         adopt.drop_unused(model)
     except ModelError as error:
         raise ModelError(f"{path}: {error.message}", error.hint) from error
-    refuse_untold(told)
-    images = noise(told)
     original = OriginalGraph(found, output, path)
-    spec = spec_from(original(images), path.stem, told)
+    answers = original(images)
+    if answers.shape[1] == 1:
+        original.kind_of_one = kind_of_one(original, images, path.stem, told)
+        adopt.make_two_classes(model, original.kind_of_one)
+        answers = original(images)
+    spec = spec_from(answers, path.stem, told)
     adopt.give_way(model, LOGITS if spec.output_kind == "logits" else PROBABILITIES)
-    require_any_batch(model, images, path)
+    if why := why_not(model, images):
+        raise ModelError(f"{path} does not run with any batch: {why}", "export it again with a dynamic batch")
     return ForeignOnnx(spec.name, str(path), spec, model, original, random, HALF_TOLERANCE if halves else TOLERANCE)
+
+
+def with_pixels(told: Told) -> Told:
+    """What was told of a graph that takes uint8: pixels go in as they are."""
+    if told.mean or told.std:
+        raise ModelError("it takes uint8, so mean and std are in the graph", "leave --mean and --std out")
+    return replace(told, std=(1 / 255,)) if told.spec is None else told
 
 
 def with_shape(told: Told, shape: tuple[int | None, ...]) -> Told:
@@ -142,16 +175,11 @@ def with_shape(told: Told, shape: tuple[int | None, ...]) -> Told:
     return replace(told, color=color, input_size=size)
 
 
-def require_any_batch(model: onnx.ModelProto, images: NDArray[np.float32], path: Path) -> None:
-    """Run two images together: a batch that was fixed may be fixed in the middle of the graph, too.
-
-    Raises:
-        ModelError: they do not run.
-    """
+def why_not(model: onnx.ModelProto, images: NDArray[np.float32]) -> str:
+    """Why two images do not run together; empty where they do."""
     try:
         session = open_reference(model)
-        session.run(None, {session.get_inputs()[0].name: images})
+        answers = np.asarray(session.run(None, {session.get_inputs()[0].name: images})[0])
     except Exception as error:  # ONNX Runtime has many kinds
-        raise ModelError(
-            f"{path} does not run with any batch: {first_line(error)}", "export it again with a dynamic batch"
-        ) from error
+        return first_line(error)
+    return "" if len(answers) == len(images) else f"it gives {answers.shape} for {len(images)} images"

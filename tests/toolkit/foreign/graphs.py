@@ -164,3 +164,79 @@ def of_tomorrow() -> onnx.ModelProto:
     make.node("GlobalAveragePool", ["conv"], "pooled")
     make.node("Flatten", ["pooled"], "logits")
     return make.model(["N", 3, 16, 16], {"logits": ["N", 4]}, opset=25, ir_version=10)
+
+
+def of_vision() -> onnx.ModelProto:
+    """A transformer of one block that was exported for one image: tokens, a class token, attention, all sizes fixed."""
+    make = Maker(7)
+    make.conv("data", "patches", 8, 3, side=4, strides=[4, 4], pads=[0] * 4)
+    make.node("Reshape", ["patches", make.constant("flat", [1, 8, 16])], "sequence")
+    make.node("Transpose", ["sequence"], "rows", perm=[0, 2, 1])
+    make.node("Concat", [make.weight("token", 1, 1, 8), "rows"], "tokens", axis=1)
+    make.node("Add", ["tokens", make.weight("position", 1, 17, 8)], "placed")
+    make.node("MatMul", ["placed", make.weight("qkv_w", 8, 24)], "qkv")
+    make.node("Reshape", ["qkv", make.constant("heads", [1, 17, 3, 2, 4])], "split")
+    make.node("Transpose", ["split"], "three", perm=[2, 0, 3, 1, 4])
+    for index, name in enumerate("qkv"):
+        make.node("Gather", ["three", make.constant(f"{name}_index", index)], name, axis=0)
+    make.node("Transpose", ["k"], "turned", perm=[0, 1, 3, 2])
+    make.node("MatMul", ["q", "turned"], "scores")
+    make.node("Softmax", ["scores"], "attention", axis=-1)
+    make.node("MatMul", ["attention", "v"], "mixed")
+    make.node("Transpose", ["mixed"], "back", perm=[0, 2, 1, 3])
+    make.node("Reshape", ["back", make.constant("joined", [1, 17, 8])], "together")
+    make.node("Gather", ["together", make.constant("first", 0)], "cls", axis=1)
+    make.node("Gemm", ["cls", make.weight("head_w", 5, 8), make.weight("head_b", 5)], "logits", transB=1)
+    return make.model([1, 3, 16, 16], {"logits": [1, 5]})
+
+
+def of_four() -> onnx.ModelProto:
+    """Four images at a time, and a Reshape that says so."""
+    make = Maker(8)
+    make.conv("data", "conv", 4, 3)
+    make.node("Reshape", ["conv", make.constant("flat", [4, 256])], "features")
+    make.node("Gemm", ["features", make.weight("fc_w", 3, 256), make.weight("fc_b", 3)], "logits", transB=1)
+    return make.model([4, 3, 8, 8], {"logits": [4, 3]})
+
+
+def of_squeezed() -> onnx.ModelProto:
+    """`x.squeeze()` as PyTorch wrote it: an If that asks whether a side is 1; and the batch of 1 is gone at the end."""
+    make = Maker(9)
+    make.conv("data", "conv", 4, 3)
+    make.node("GlobalAveragePool", ["conv"], "pooled")
+    make.node("Shape", ["pooled"], "shape")
+    make.node("Gather", ["shape", make.constant("three", 3)], "side", axis=0)
+    make.node("Equal", ["side", make.constant("one", 1)], "is_one")
+    branches = {}
+    for name, kind in (("then_branch", "Squeeze"), ("else_branch", "Identity")):
+        value = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        branches[name] = helper.make_graph([helper.make_node(kind, ["pooled"], [name], name)], name, [], [value])
+    make.node("If", ["is_one"], "squeezed", **branches)
+    make.node("MatMul", ["squeezed", make.weight("fc_w", 4, 6)], "logits")
+    return make.model([1, 3, 8, 8], {"logits": [6]}, opset=11, ir_version=6)
+
+
+def of_pixels() -> onnx.ModelProto:
+    """uint8 NHWC in, the arithmetic of preprocessing inside, and the number of a class at the end."""
+    make = Maker(10)
+    make.node("Cast", ["data"], "floats", to=TensorProto.FLOAT)
+    make.node("Transpose", ["floats"], "nchw", perm=[0, 3, 1, 2])
+    make.node("Mul", ["nchw", make.constant("scale", 1 / 255, "f4")], "scaled")
+    make.conv("scaled", "conv", 4, 3)
+    make.node("GlobalAveragePool", ["conv"], "pooled")
+    make.node("Flatten", ["pooled"], "scores")
+    make.node("ArgMax", ["scores"], "class", axis=1)
+    model = make.model(["N", 12, 10, 3], {"class": ["N", 1]}, kind=TensorProto.UINT8)
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    return model
+
+
+def of_one(end: str = "Sigmoid") -> onnx.ModelProto:
+    """Yes or no: one number an image, a probability or a logit."""
+    make = Maker(11)
+    make.conv("data", "conv", 4, 3)
+    make.node("GlobalAveragePool", ["conv"], "pooled")
+    make.node("Flatten", ["pooled"], "flat")
+    make.node("Gemm", ["flat", make.weight("fc_w", 1, 4), make.weight("fc_b", 1)], "number", transB=1)
+    make.node(end, ["number"], "answer")
+    return make.model(["N", 3, 8, 8], {"answer": ["N", 1]})

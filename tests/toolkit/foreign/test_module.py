@@ -173,8 +173,15 @@ def test_channels_that_do_not_fit_name_both(mine: str) -> None:
     with pytest.raises(ExportError, match=r"\(28, 28\) with 3 channels") as caught:
         opened(f"{mine}:net", Told(input_size=(28, 28)))
     assert "--color" in caught.value.hint
-    with pytest.raises(ExportError, match=r"gives \(2, 1\)"):
-        opened(f"{mine}:net", classes="1")
+
+
+def test_one_number_becomes_two_classes(mine: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = opened(f"{mine}:net", classes="1")
+    assert (found.spec.classes, found.spec.output_kind) == (2, "logits")
+    assert "one number an image" in capsys.readouterr().err
+    with torch.no_grad():
+        answers = found.module(torch.ones(3, 1, 28, 28))
+    assert answers.shape == (3, 2) and (answers[:, 0] == 0).all() and answers[:, 1].any()
 
 
 def test_weights_fill_it_or_do_not_fit(mine: str) -> None:

@@ -34,6 +34,10 @@ MADE: dict[Callable[[], onnx.ModelProto], tuple[Told, tuple[int, int, int], int,
     graphs.of_halves: (Told(), (20, 20, 3), 6, "logits"),
     graphs.of_quantized: (Told(), (16, 16, 3), 4, "logits"),
     graphs.of_tomorrow: (Told(), (16, 16, 3), 4, "logits"),
+    graphs.of_vision: (Told(), (16, 16, 3), 5, "logits"),
+    graphs.of_four: (Told(), (8, 8, 3), 3, "logits"),
+    graphs.of_squeezed: (Told(), (8, 8, 3), 6, "logits"),
+    graphs.of_pixels: (Told(output_name="scores"), (12, 10, 3), 4, "logits"),
 }
 
 
@@ -52,17 +56,15 @@ def test_it_answers_as_it_did_with_any_batch(make: Callable[[], onnx.ModelProto]
     pixels = np.random.default_rng(1).integers(0, 256, (5, *shape), np.uint8)
     images = normalize(found.spec.preprocess, pixels)
 
-    # The file itself, one image at a time, in its own layout and type.
-    theirs = open_reference(model)
+    # The file itself, an image at a time, in its own layout and type.
+    theirs = open_reference(model, [told.output_name or model.graph.output[0].name])
     entry = theirs.get_inputs()[0]
     given = images if entry.shape[1] in (1, 3) else images.transpose(0, 2, 3, 1)
-    given = given.astype(np.float16 if "16" in entry.type else np.float32)
-    wanted = np.concatenate(
-        [
-            np.asarray(theirs.run([told.output_name or model.graph.output[0].name], {"data": one[None]})[0])
-            for one in given
-        ]
-    )
+    dtype = {"tensor(float16)": np.float16, "tensor(uint8)": np.uint8}.get(entry.type, np.float32)
+    given = (pixels if dtype == np.uint8 else given).astype(dtype)
+    count = entry.shape[0] if isinstance(entry.shape[0], int) else 1
+    answers = [np.asarray(theirs.run(None, {"data": np.repeat(one[None], count, 0)})[0]) for one in given]
+    wanted = np.concatenate([answer.reshape(count, -1)[:1] for answer in answers])
     tolerance = 1e-2 if given.dtype == np.float16 else 1e-5
     np.testing.assert_allclose(found.original(images), wanted.reshape(5, classes), rtol=tolerance, atol=tolerance)
     session = open_reference(found.graph)
@@ -120,6 +122,35 @@ def test_one_of_several_outputs_has_to_be_named(tmp_path: Path) -> None:
         opened(graphs.of_computed_shapes(), tmp_path, Told(output_name="other"))
 
 
+@pytest.mark.parametrize("end", ["Sigmoid", "Identity"])
+def test_one_number_becomes_two_classes(end: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = graphs.of_one(end)
+    found = opened(model, tmp_path)
+    assert (found.spec.classes, found.spec.output_kind) == (2, "probabilities" if end == "Sigmoid" else "logits")
+    assert "one number an image" in capsys.readouterr().err
+    images = np.random.default_rng(3).standard_normal((4, 3, 8, 8)).astype(np.float32)
+    (number,) = open_reference(model).run(None, {"data": images})
+    wanted = np.concatenate([1 - number if end == "Sigmoid" else 0 * number, number], 1)
+    session = open_reference(found.graph)
+    for answers in (found.original(images), session.run(None, {session.get_inputs()[0].name: images})[0]):
+        np.testing.assert_allclose(answers, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_what_takes_pixels_has_mean_and_std_inside(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="takes uint8"):
+        opened(graphs.of_pixels(), tmp_path, Told(mean=(0.5,), output_name="scores"))
+
+
+def test_answers_in_0_to_1_that_do_not_add_up_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make = Maker()
+    make.conv("data", "conv", 4, 3)
+    make.node("GlobalAveragePool", ["conv"], "pooled")
+    make.node("Flatten", ["pooled"], "flat")
+    make.node("Sigmoid", ["flat"], "many")
+    assert opened(make.model(["N", 3, 8, 8], {"many": ["N", 4]}), tmp_path).spec.output_kind == "logits"
+    assert "do not add up to 1" in capsys.readouterr().err
+
+
 def split(model: onnx.ModelProto, folder: Path) -> Path:
     """Written with its weights in another file."""
     path = folder / "model.onnx"
@@ -157,15 +188,12 @@ def test_weights_elsewhere_are_not_read(tmp_path: Path, location: str) -> None:
         open_onnx(path, False, Told())
 
 
-def with_if() -> onnx.ModelProto:
+def with_loop() -> onnx.ModelProto:
     make = Maker()
-    make.constant("yes", True, "?")
-    branch = helper.make_graph(
-        [helper.make_node("Identity", ["data"], ["inner"])], "branch", [],
-        [helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)],
-    )  # fmt: skip
-    make.node("If", ["yes"], "chosen", then_branch=branch, else_branch=branch)
-    make.node("Flatten", ["chosen"], "out")
+    values = [helper.make_tensor_value_info(name, kind, []) for name, kind in (("i", 7), ("c", 9), ("c2", 9))]
+    body = helper.make_graph([helper.make_node("Identity", ["c"], ["c2"])], "body", values[:2], values[2:])
+    make.nodes.append(helper.make_node("Loop", [make.constant("many", 3), ""], ["unused"], "around", body=body))
+    make.node("Flatten", ["data"], "out")
     return make.model(["N", 3, 4, 4], {"out": ["N", 48]})
 
 
@@ -195,12 +223,12 @@ def seven_channels() -> onnx.ModelProto:
     return make.model(["N", 7, 4, 4], {"out": ["N", 64]})
 
 
-def fixed_inside() -> onnx.ModelProto:
-    """A batch of 1 in the middle: Concat with a constant that has one row."""
+def first_image() -> onnx.ModelProto:
+    """A batch of 1 that is looked into: of more images it would see the first."""
     make = Maker()
-    make.node("Flatten", ["data"], "flat")
-    make.node("Concat", ["flat", make.weight("token", 1, 4)], "out", axis=1)
-    return make.model([1, 3, 4, 4], {"out": [1, 52]})
+    make.node("Gather", ["data", make.constant("zero", [0])], "first", axis=0)
+    make.node("Flatten", ["first"], "out")
+    return make.model([1, 3, 4, 4], {"out": [1, 48]})
 
 
 def ancient() -> onnx.ModelProto:
@@ -212,12 +240,13 @@ def ancient() -> onnx.ModelProto:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (with_if, "'If_chosen' (If) has a graph inside"),
+        (with_loop, "'around' (Loop) has a graph inside"),
+        (graphs.of_pixels, "'class' is the number of a class, from 'ArgMax_class' (ArgMax)"),
         (two_inputs, "2 inputs (data, other)"),
         (integers, "'data' is int64"),
         (custom, "Magic"),
         (seven_channels, "7 channels"),
-        (fixed_inside, "does not run with any batch"),
+        (first_image, "does not run with any batch: it gives (1, 48) for 2 images"),
         (ancient, "its opset is 5"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
