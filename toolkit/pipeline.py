@@ -22,7 +22,7 @@ from runtime.candidate import coverage, enter_all
 from runtime.datasets import Dataset, split_held_out
 from runtime.folder import draft
 from runtime.manifest import SCHEMA_VERSION, Manifest, ProbeResult
-from runtime.probe import LIMITS, PROBE_IMAGES, Probe
+from runtime.probe import PROBE_IMAGES, Probe, limit_for
 from runtime.progress import TimedProgress
 from runtime.race import Race, resolve_targets, run_race
 from runtime.spec import Precision
@@ -97,7 +97,7 @@ def build(request: BuildRequest, progress: TimedProgress) -> BuildResult:
 
 
 def make_probes(graphs: Graphs, images: NDArray[np.uint8]) -> dict[Precision, tuple[Probe, float]]:
-    """A probe for each graph, from ONNX Runtime with one thread, with the limit of its precision.
+    """A probe for each graph, from ONNX Runtime with one thread, with the limit that engines are held to.
 
     Args:
         graphs: FP32's among them.
@@ -107,9 +107,8 @@ def make_probes(graphs: Graphs, images: NDArray[np.uint8]) -> dict[Precision, tu
         precision: np.asarray(open_reference(graph.path).run(None, {IMAGE: images})[0])
         for precision, graph in graphs.by_precision.items()
     }
-    return {
-        precision: (Probe(images, answer, answers["fp32"]), LIMITS[precision]) for precision, answer in answers.items()
-    }
+    probes = {precision: Probe(images, answer, answers["fp32"]) for precision, answer in answers.items()}
+    return {precision: (probe, limit_for(precision, probe)) for precision, probe in probes.items()}
 
 
 def make_manifest(request: BuildRequest, race: Race, calibration: Calibration | None) -> Manifest:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from runtime import canonical
 from runtime.backend import Availability, EngineFile, EngineOptions
+from runtime.backends.openvino_quantizers import fuse_quantizers
 from runtime.cache import read_entry, write_entry
 from runtime.cpu import cpu_identity, saturates
 from runtime.errors import BackendError
@@ -170,6 +171,7 @@ def cache_entry(path: Path, spec: ModelSpec, options: EngineOptions, batch: int 
         "shape": [batch, *spec.image_shape],
         "properties": properties(options),
         "openvino": openvino().__version__,
+        "form": 2,  # of the graph that is compiled: one more wherever this file changes it
         "cpu": cpu_identity(),
     }
     return options.cache_dir / "openvino" / canonical.digest(made_from)
@@ -201,6 +203,7 @@ def compile_model(path: Path, spec: ModelSpec, options: EngineOptions, batch: in
         )
     try:
         model = core().read_model(str(path))
+        fuse_quantizers(openvino(), model)
         ends = [(end.element_type.to_string(), list(end.partial_shape)[1:]) for end in (*model.inputs, *model.outputs)]
         if ends != [("u8", list(spec.image_shape)), ("f32", [spec.classes])]:
             raise BackendError(f"{path} does not take and give what {spec.name} does: {ends}", "build the bundle again")

@@ -1,0 +1,83 @@
+"""Q/DQ pairs of an ONNX graph as OpenVINO's own quantizers, before it compiles the graph.
+
+It reads a pair as FakeQuantize, Convert to int8, Convert, Subtract and Multiply. Where a Concat stands before one, it
+moves the FakeQuantize to the Concat's inputs and forgets the scale: the tensor is rounded to whole numbers, and nothing
+is said (seen with 2026.4.1). As one FakeQuantize, which is how its own tools write a pair, it takes the same way and
+keeps the scale. Both give the same values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+LEVELS = 256
+INTEGER_RANGES = {"i8": (-128, 127), "u8": (0, 255)}
+
+
+def fuse_quantizers(openvino: Any, model: ov.Model) -> int:
+    """Make one FakeQuantize of every pair, in place.
+
+    Args:
+        openvino: the package.
+        model: as it was read.
+
+    Returns:
+        How many there were.
+    """
+    count = 0
+    for multiply in model.get_ops():
+        pair = find_pair(multiply) if multiply.get_type_name() == "Multiply" else None
+        if pair is None:
+            continue
+        quantize, low, high = pair
+        kind = quantize.get_output_element_type(0).to_dtype()
+        limits = [openvino.opset13.constant(limit.astype(kind)) for limit in (low, high)]
+        fused = openvino.opset13.fake_quantize(*(quantize.input_value(index) for index in range(3)), *limits, LEVELS)
+        wanted = multiply.get_output_element_type(0)
+        if wanted != fused.get_output_element_type(0):  # a float16 graph quantizes in float32
+            fused = openvino.opset13.convert(fused, wanted.to_string())
+        fused.set_friendly_name(multiply.get_friendly_name())
+        for user in multiply.output(0).get_target_inputs():
+            user.replace_source_output(fused.output(0))
+        count += 1
+    if count:
+        model.validate_nodes_and_infer_types()
+    return count
+
+
+def find_pair(multiply: ov.Node) -> tuple[ov.Node, NDArray[Any], NDArray[Any]] | None:
+    """The FakeQuantize of the pair that ends here, and the smallest and largest value that the pair gives.
+
+    None where this is no such pair, where its integers are not all of int8 or uint8, or its scale is not one number.
+    """
+    scale, node = constant(multiply.input_value(1).get_node()), multiply.input_value(0).get_node()
+    zero: NDArray[Any] | None = np.zeros(1, np.float32)
+    if node.get_type_name() == "Subtract":
+        zero, node = constant(node.input_value(1).get_node()), node.input_value(0).get_node()
+    if scale is None or zero is None or scale.size != 1 or zero.size != 1 or node.get_type_name() != "Convert":
+        return None
+    to_integers = node.input_value(0).get_node()
+    if to_integers.get_type_name() != "Convert":
+        return None
+    limits = INTEGER_RANGES.get(to_integers.get_output_element_type(0).to_string())
+    quantize = to_integers.input_value(0).get_node()
+    if limits is None or quantize.get_type_name() != "FakeQuantize":
+        return None
+    given = [constant(quantize.input_value(index).get_node()) for index in (3, 4)]
+    if any(one is None or one.size != 1 or one.item() != limit for one, limit in zip(given, limits, strict=True)):
+        return None
+    low, high = ((np.float32(limit) - zero.astype(np.float32)) * scale.astype(np.float32) for limit in limits)
+    return quantize, low, high
+
+
+def constant(node: ov.Node) -> NDArray[Any] | None:
+    """The values of a constant, converted and reshaped or not; None of anything else."""
+    while node.get_type_name() in ("Convert", "Reshape"):
+        node = node.input_value(0).get_node()
+    return np.asarray(node.data) if node.get_type_name() == "Constant" else None

@@ -1,0 +1,87 @@
+"""Q/DQ pairs become one quantizer each, with the same values, whatever their integers and types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtime.backends.openvino import core, openvino
+from runtime.backends.openvino_quantizers import fuse_quantizers
+
+SCALE = 0.03
+VALUES = np.random.default_rng(0).standard_normal((2, 6, 4, 4)).astype(np.float32) * 2
+
+
+def pair(value: Any, kind: str = "i8", zero: int = 0, half: bool = False) -> Any:
+    """As OpenVINO reads QuantizeLinear and DequantizeLinear."""
+    ops = openvino().opset13
+    low, high = (0, 255) if kind == "u8" else (-128, 127)
+    ends = [np.float32(end * SCALE) for end in (low - zero, high - zero)]
+    steps = ops.fake_quantize(value, *ends, np.float32(low), np.float32(high), 256)
+    dtype = np.float16 if half else np.float32
+    integers = ops.convert(ops.convert(steps, kind), "f16" if half else "f32")
+    return ops.multiply(ops.subtract(integers, np.array(zero, dtype)), np.array(SCALE, dtype))
+
+
+def model_of(make: Any) -> Any:
+    """A model of one input, float32 (2, 6, 4, 4)."""
+    ov = openvino()
+    given = ov.opset13.parameter([2, 6, 4, 4], np.float32)
+    return ov.Model([make(given)], [given], "net")
+
+
+def run(model: Any) -> np.ndarray:
+    return np.asarray(core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})([VALUES])[0])
+
+
+def quantized(kind: str, zero: int) -> np.ndarray:
+    low, high = (0, 255) if kind == "u8" else (-128, 127)
+    return (np.clip(np.rint(VALUES / np.float32(SCALE)) + zero, low, high) - zero) * np.float32(SCALE)
+
+
+@pytest.mark.parametrize(("kind", "zero"), [("i8", 0), ("u8", 128), ("u8", 0)])
+@pytest.mark.parametrize("half", [False, True])
+def test_a_pair_is_one_quantizer_that_gives_the_same(kind: str, zero: int, half: bool) -> None:
+    ops = openvino().opset13
+    model = model_of(lambda value: ops.convert(pair(value, kind, zero, half), "f32"))
+    assert fuse_quantizers(openvino(), model) == 1
+    names = [node.get_type_name() for node in model.get_ops()]
+    assert names.count("FakeQuantize") == 1 and not {"Subtract", "Multiply"} & set(names)
+    np.testing.assert_allclose(run(model), quantized(kind, zero), atol=2e-3 if half else 1e-6)
+
+
+def test_behind_a_concat_a_layer_in_int8_gives_what_it_should() -> None:
+    ops = openvino().opset13
+    weight = np.random.default_rng(1).integers(-64, 65, (3, 12, 1, 1)).astype(np.int8)
+
+    def make(value: Any) -> Any:
+        joined = pair(ops.concat([value, value], 1))
+        weights = ops.multiply(ops.convert(ops.constant(weight), "f32"), np.float32(0.01))
+        return ops.convolution(joined, weights, [1, 1], [0, 0], [0, 0], [1, 1])
+
+    model = model_of(make)
+    assert fuse_quantizers(openvino(), model) == 1
+    wanted = np.einsum("oi,nihw->nohw", weight[:, :, 0, 0] * 0.01, np.concatenate([quantized("i8", 0)] * 2, 1))
+    np.testing.assert_allclose(run(model), wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("other", ["scales", "levels", "float", "no pair"])
+def test_what_is_no_such_pair_is_left_alone(other: str) -> None:
+    ops = openvino().opset13
+
+    def make(value: Any) -> Any:
+        if other == "scales":  # one for each channel
+            steps = ops.fake_quantize(value, np.float32(-3), np.float32(3), np.float32(-128), np.float32(127), 256)
+            scales = np.linspace(0.01, 0.06, 6, dtype=np.float32).reshape(1, 6, 1, 1)
+            return ops.multiply(ops.convert(ops.convert(steps, "i8"), "f32"), scales)
+        if other == "levels":
+            steps = ops.fake_quantize(value, np.float32(-3), np.float32(3), np.float32(-8), np.float32(7), 16)
+            return ops.multiply(ops.convert(ops.convert(steps, "i8"), "f32"), np.float32(0.4))
+        return ops.multiply(value, np.float32(2) if other == "float" else value)
+
+    model = model_of(make)
+    before = run(model)
+    assert fuse_quantizers(openvino(), model) == 0
+    np.testing.assert_array_equal(run(model), before)
