@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "summary": "Show the layers of a model: shapes, parameters, multiply-accumulates.",
     "train": "Train a model of the zoo.",
     "doctor": "Say what this machine can do, and what is missing.",
+    "schema": "Print the JSON Schema of what a command prints with --json.",
     "completion": "Print the script by which a shell completes this command.",
 }
 

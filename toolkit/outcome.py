@@ -21,7 +21,30 @@ SMALL_DIFFERENCE = 1.02  # two targets nearer than this are said to be equally f
 
 
 class BuildResult(Struct, frozen=True):
-    """`build --json`. Percentages in 0..100, latency at `latency_batch`, the batch size that the engine is best at."""
+    """`build --json`. Percentages in 0..100, latencies in milliseconds.
+
+    Attributes:
+        model: its name.
+        precision: of the graph that won.
+        target: the backend that the bundle is for.
+        bundle: the folder that was written.
+        size_bytes: of the model in it.
+        accuracy: of the bundle; null where there was nothing to evaluate on.
+        accuracy_reason: why it, or the comparison with FP32, was not measured; empty where both were.
+        latency_ms: of a call with `latency_batch` images; null where the engine cannot run here.
+        latency_reason: why it was not measured; empty where it was.
+        latency_batch: the batch size that the engine is best at.
+        method: by which INT8 thresholds were found; null where none were.
+        reduced_range: INT8 weights use 7 of their 8 bits.
+        coverage: how much runs in INT8.
+        error: of the graph against the FP32 one.
+        layers: the type that was asked for and the one that is executed, of each.
+        race: every graph on every target.
+        probe_distance: of the engine's answers from those that the bundle holds.
+        warnings: for people.
+        seconds: that the build took.
+        stage_seconds: that each stage of it took, by name.
+    """
 
     model: str
     precision: Precision

@@ -44,6 +44,7 @@ def command(
     from runtime.bundle import Bundle
     from runtime.errors import DataError
     from runtime.latency import measure
+    from toolkit.results import BenchRow
 
     opened = [Bundle.open(path) for path in dict.fromkeys(bundles)]
     shapes = {bundle.spec.image_shape for bundle in opened}
@@ -62,16 +63,16 @@ def command(
         }
         latencies = measure(sessions, images, make_progress(), seconds=seconds)
     results = [
-        {
-            "bundle": str(bundle.path),
-            "model": bundle.spec.name,
-            "precision": bundle.manifest.precision,
-            "backend": backend or bundle.manifest.target,
-            "threads": threads or available_cores(),
-            "batch": batch,
-            "latency_ms": latencies[str(bundle.path)],
-            "images_per_second": round(1000 * batch / latencies[str(bundle.path)].p50, 1),
-        }
+        BenchRow(
+            bundle=str(bundle.path),
+            model=bundle.spec.name,
+            precision=bundle.manifest.precision,
+            backend=backend or bundle.manifest.target,
+            threads=threads or available_cores(),
+            batch=batch,
+            latency_ms=latencies[str(bundle.path)],
+            images_per_second=round(1000 * batch / latencies[str(bundle.path)].p50, 1),
+        )
         for bundle in opened
     ]
     if as_json:
@@ -80,16 +81,16 @@ def command(
     fastest = min(latency.p50 for latency in latencies.values())
     rows = [
         [
-            str(result["bundle"]),
-            str(result["precision"]),
-            str(result["backend"]),
-            milliseconds(latency.p50),
-            milliseconds(latency.p90),
-            milliseconds(latency.p99),
-            f"{result['images_per_second']:,.0f}",
-            f"{latency.p50 / fastest:.2f}x",
+            row.bundle,
+            row.precision,
+            row.backend,
+            milliseconds(row.latency_ms.p50),
+            milliseconds(row.latency_ms.p90),
+            milliseconds(row.latency_ms.p99),
+            f"{row.images_per_second:,.0f}",
+            f"{row.latency_ms.p50 / fastest:.2f}x",
         ]
-        for result, latency in zip(results, latencies.values(), strict=True)
+        for row in results
     ]
     columns = ["bundle", "graph", "backend", ">p50 ms", ">p90 ms", ">p99 ms", ">images/s", ">time"]
-    print_table(f"batch {batch}, {results[0]['threads']} threads", columns, rows)
+    print_table(f"batch {batch}, {results[0].threads} threads", columns, rows)
