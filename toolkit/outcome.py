@@ -12,6 +12,7 @@ from runtime.progress import TimedProgress
 from runtime.race import Race, RaceRow
 from runtime.spec import Precision
 from toolkit.console import milliseconds, points, print_table, say, size
+from toolkit.gates import GateResult
 
 SHORT_STAGE_S = 0.05  # shorter stages are left to the JSON
 LOW_SQNR_DB = 15.0
@@ -44,6 +45,7 @@ class BuildResult(Struct, frozen=True):
         warnings: for people.
         seconds: that the build took.
         stage_seconds: that each stage of it took, by name.
+        gates: what came of them, in the order in which they were given.
     """
 
     model: str
@@ -66,6 +68,7 @@ class BuildResult(Struct, frozen=True):
     warnings: tuple[str, ...]
     seconds: float
     stage_seconds: dict[str, float]
+    gates: tuple[GateResult, ...] = ()
 
 
 def make_result(

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from runtime.manifest import Latency
 from runtime.spec import Precision
+from toolkit.gates import GateResult
 
 
 class BenchRow(Struct, frozen=True):
@@ -20,6 +21,7 @@ class BenchRow(Struct, frozen=True):
         batch: images a call.
         latency_ms: of a call.
         images_per_second: at the median.
+        gates: what came of them, in the order in which they were given.
     """
 
     bundle: str
@@ -30,6 +32,7 @@ class BenchRow(Struct, frozen=True):
     batch: int
     latency_ms: Latency
     images_per_second: float
+    gates: tuple[GateResult, ...] = ()
 
 
 class Verified(Struct, frozen=True):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.console import make_progress, milliseconds, print_json, print_table
-from toolkit.options import FiniteRange, engine_options, output_options
+from toolkit.console import make_progress, milliseconds, print_json, print_table, tell_gates
+from toolkit.figures import BENCH_FIGURES, TIME_RATIO, bench_figures
+from toolkit.gates import Gate, judge
+from toolkit.options import FiniteRange, engine_options, gate_option, output_options
+
+if TYPE_CHECKING:
+    from toolkit.results import BenchRow
 
 
 @click.command()
@@ -22,6 +29,7 @@ from toolkit.options import FiniteRange, engine_options, output_options
     help="How long to measure each bundle, about.",
 )
 @engine_options
+@gate_option(BENCH_FIGURES)
 @output_options
 def command(
     bundles: tuple[Path, ...],
@@ -31,13 +39,19 @@ def command(
     device: str | None,
     threads: int | None,
     cache_dir: Path | None,
+    gates: tuple[Gate, ...],
     as_json: bool,
-) -> None:
+) -> int:
     """Measure the latency of BUNDLES side by side, in turns, so that a machine that drifts favours none.
 
     A call goes from images in memory to probabilities in memory. Compare figures of one run only.
+
+    With --gate the exit code is 3 where a bundle misses a limit. time_ratio is the time of a bundle over that of the
+    one named first: on machines that others share, a better gate than milliseconds. "time_ratio<=1.1" asks every other
+    bundle to take at most a tenth longer than the first.
     """
     import numpy as np
+    from msgspec.structs import replace
 
     from runtime import open_session
     from runtime.backend import available_cores
@@ -46,7 +60,10 @@ def command(
     from runtime.latency import measure
     from toolkit.results import BenchRow
 
-    opened = [Bundle.open(path) for path in dict.fromkeys(bundles)]
+    paths = list(dict.fromkeys(bundles))
+    if len(paths) == 1 and any(gate.name == TIME_RATIO for gate in gates):
+        raise click.UsageError(f"--gate {TIME_RATIO} compares with the bundle named first: name another one too")
+    opened = [Bundle.open(path) for path in paths]
     shapes = {bundle.spec.image_shape for bundle in opened}
     if len(shapes) > 1:
         raise DataError(
@@ -75,10 +92,21 @@ def command(
         )
         for bundle in opened
     ]
+    first, *others = results
+    alone = [gate for gate in gates if gate.name != TIME_RATIO]  # the first is what others are compared with
+    judged = [judge(alone, bench_figures(first, first))]
+    judged += [judge(gates, bench_figures(row, first)) for row in others]
+    results = [replace(row, gates=passed) for row, passed in zip(results, judged, strict=True)]
     if as_json:
         print_json(results)
-        return
-    fastest = min(latency.p50 for latency in latencies.values())
+    else:
+        show(results)
+    return max(tell_gates(row.gates, f"{row.bundle}: ") for row in results)
+
+
+def show(results: Sequence[BenchRow]) -> None:
+    """The table."""
+    fastest = min(row.latency_ms.p50 for row in results)
     rows = [
         [
             row.bundle,
@@ -93,4 +121,4 @@ def command(
         for row in results
     ]
     columns = ["bundle", "graph", "backend", ">p50 ms", ">p90 ms", ">p99 ms", ">images/s", ">time"]
-    print_table(f"batch {batch}, {results[0].threads} threads", columns, rows)
+    print_table(f"batch {results[0].batch}, {results[0].threads} threads", columns, rows)
