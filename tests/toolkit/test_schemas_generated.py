@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from tests.command import require_documented
-from toolkit.commands import calibrate
 from toolkit.schemas import RESULTS, read_schema
 from toolkit.schemas.generate import generate, of_output, parse_docstring
 
@@ -56,12 +52,3 @@ def test_a_docstring_gives_a_description_for_each_attribute() -> None:
 
 def test_an_enumeration_stays_as_it_is() -> None:
     assert of_output({"enum": [1, 2]}) == {"enum": [1, 2]}
-
-
-def test_calibrate_prints_what_its_schema_says(tmp_path: Path) -> None:
-    file = tmp_path / "calibration.json"
-    line = ["lenet", "--calib-images", "40", "--method", "minmax", "-o", str(file), "--json"]
-    done = CliRunner().invoke(calibrate.command, line)
-    assert done.exit_code == 0, done.output
-    require_documented("calibrate", done.stdout)
-    assert json.loads(done.stdout)["calibration"] == json.loads(file.read_text())
