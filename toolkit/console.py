@@ -12,7 +12,6 @@ import click
 
 from runtime.progress import Progress, Stage
 from toolkit import stopping
-from toolkit.gates import MISSED, GateResult
 
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
@@ -41,17 +40,6 @@ def print_json_line(value: Any) -> None:
 
     click.echo(msgspec.json.encode(value).decode())
     sys.stdout.flush()
-
-
-def tell_gates(results: Sequence[GateResult], what: str = "") -> int:
-    """What came of gates, a line each on standard error.
-
-    Returns:
-        The exit code: 3 where one was missed.
-    """
-    for result in results:
-        click.echo(printable(f"gate {what}{result}"), err=True)
-    return 0 if all(result.passed for result in results) else MISSED
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, bold: int | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import reduce, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,36 +41,6 @@ cache_option = click.option(
     type=FOLDER,
     help="Keep what makes the next start faster here; may be deleted at any time.  [default: the user's cache folder]",
 )
-
-
-class GateType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
-    """NAME<=VALUE or NAME>=VALUE, of some figures."""
-
-    name = "gate"
-
-    def __init__(self, figures: Sequence[str]) -> None:
-        self.figures = figures
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from toolkit.gates import parse_gate
-
-        try:
-            return parse_gate(str(value), self.figures)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def gate_option(figures: Sequence[str]) -> Callable[[F], F]:
-    """Gates on some figures: the command gets them as `gates`."""
-    return click.option(
-        "--gate",
-        "gates",
-        type=GateType(figures),
-        multiple=True,
-        metavar='"NAME<=VALUE"',
-        help=f"Exit with 3 unless it holds; also >=, may be repeated. NAME is one of {', '.join(figures)}.",
-    )
-
 
 output_options = combine(
     click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else, to standard output."),

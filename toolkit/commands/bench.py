@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.console import make_progress, milliseconds, print_json, print_table, tell_gates
+from toolkit.console import make_progress, milliseconds, print_json, print_table
 from toolkit.figures import BENCH_FIGURES, TIME_RATIO, bench_figures
+from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate, judge
-from toolkit.options import FiniteRange, engine_options, gate_option, output_options
+from toolkit.options import FiniteRange, engine_options, output_options
 
 if TYPE_CHECKING:
     from toolkit.results import BenchRow

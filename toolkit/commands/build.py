@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.console import make_progress, print_json, tell_gates
+from toolkit.console import make_progress, print_json
 from toolkit.figures import BUILD_FIGURES, build_figures
+from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate, judge
 from toolkit.options import (
     BACKEND_NAMES,
@@ -19,7 +20,6 @@ from toolkit.options import (
     cache_option,
     calibration_options,
     device_option,
-    gate_option,
     output_options,
     pick_precision,
     precision_options,
