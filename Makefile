@@ -9,15 +9,15 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 # make test-runtime: an environment for each Python and each file of constraints, without PyTorch and ONNX.
 CONSTRAINTS ?=
 RUNTIME_NAME = py$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')$(addprefix -,$(basename $(notdir $(CONSTRAINTS))))
-RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,bundle_commands cli download imagenet killed \
-    rebuild stopping)
+RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,bundle_commands cli download gates imagenet killed \
+    rebuild schema stopping)
 
 DEMO_BUNDLE := build/lenet-int8
 BENCHMARKS := build_time startup open_time session_overhead open_close threads int8_accuracy
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-runtime check-wheels lint format bench clean
+.PHONY: help demo test test-runtime check-wheels schemas lint format bench clean
 
 help:
 	@echo "make demo     build an INT8 LeNet-5 and read ten pictures of digits with it"
@@ -25,6 +25,7 @@ help:
 	@echo "make test-runtime   the tests of what runs on a device, with any PYTHON from 3.10 and without PyTorch and ONNX;"
 	@echo "              CONSTRAINTS=constraints-oldest.txt takes the oldest libraries (Python 3.10), else the newest"
 	@echo "make check-wheels   whether the device's packages exist for ARM, with sizes; downloads 240 MB"
+	@echo "make schemas  write toolkit/schemas again, from the types that commands print"
 	@echo "make lint     ruff, mypy, import-linter and codespell"
 	@echo "make format   let ruff put the code into shape"
 	@echo "make bench    run tests/benchmarks; the figures go to build/benchmarks"
@@ -46,6 +47,9 @@ test-runtime:
 
 check-wheels: $(VENV)/.made
 	$(BIN)/python tests/check_wheels.py
+
+schemas: $(VENV)/.dev
+	$(BIN)/python -m toolkit.schemas.generate
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

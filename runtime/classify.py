@@ -17,7 +17,13 @@ BATCH = 32
 
 
 class Answer(Struct, frozen=True):
-    """One class with its probability, 0..1."""
+    """One class.
+
+    Attributes:
+        index: its number, from 0.
+        label: its name; the number where the model has no labels.
+        probability: 0..1.
+    """
 
     index: int
     label: str

@@ -94,7 +94,11 @@ class Accuracy(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Latency(Struct, frozen=True, forbid_unknown_fields=True):
-    """Percentiles of the time of one call, in milliseconds."""
+    """Percentiles of the time of one call.
+
+    Attributes:
+        p50, p90, p99: in milliseconds.
+    """
 
     p50: Milliseconds
     p90: Milliseconds
@@ -133,8 +137,10 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
         coverage: the sum of them.
         error: against the FP32 graph.
         calibration_digest: sha256 of calibration.json, or None.
-        accuracy: None where there was nothing to evaluate on, with the reason.
-        latency_ms: at the best batch size; None where the engine cannot run here, with the reason.
+        accuracy: None where there was nothing to evaluate on.
+        accuracy_reason: why it was not measured.
+        latency_ms: at the best batch size; None where the engine cannot run here.
+        latency_reason: why it was not measured.
         fingerprint: where the engine may run; empty for anywhere.
         probe: how it answered.
         digest: sha256 of the canonical form of all the rest.

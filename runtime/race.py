@@ -30,7 +30,18 @@ class RaceRow(Struct, frozen=True):
     """One line of a race, for tables and JSON. Figures that were not measured are None.
 
     Attributes:
+        target: the backend.
+        precision: of the graph.
+        size_bytes: of the model.
+        p50_ms, p90_ms, p99_ms: percentiles of the time of one call, in milliseconds.
+        top1: share of the images that it puts into their class, in percent.
+        drop_points: what that is below FP32's on the same target, in percentage points.
+        agreement: share of the images that FP32 on the same target puts into the same class, in percent.
+        logits_sqnr_db: signal-to-quantization-noise ratio of the graph's logits.
         executed: how many of the layers with a weight run in each type.
+        quantized: layers executed in INT8.
+        quantizable: layers that have a weight to quantize.
+        chosen: the bundle is made of this one.
         reason_against: why it could not win, or could not be built at all; empty where it could.
     """
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLKIT = [sys.executable, "-m", "toolkit"]
@@ -20,8 +25,11 @@ def environment(**extra: str) -> dict[str, str]:
 def toolkit(
     *arguments: object, cwd: Path, first: Callable[[], None] | None = None, **extra: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `toolkit ARGUMENTS` in a folder and wait for it; its process calls `first` before all else."""
-    return subprocess.run(
+    """Run `toolkit ARGUMENTS` in a folder and wait for it; its process calls `first` before all else.
+
+    JSON that it prints has to meet the command's schema.
+    """
+    done = subprocess.run(
         [*TOOLKIT, *map(str, arguments)],
         cwd=cwd,
         env=environment(**extra),
@@ -31,6 +39,26 @@ def toolkit(
         stdin=subprocess.DEVNULL,
         preexec_fn=first,
     )
+    if "--json" in arguments and done.stdout:
+        require_documented(str(arguments[0]), done.stdout)
+    return done
+
+
+def require_documented(command: str, output: str) -> None:
+    """Hold what a command printed with --json to its schema, without fields that the schema does not name."""
+    for text in output.splitlines() if command == "classify" else [output]:
+        strict_validator(command).validate(json.loads(text))
+
+
+@cache
+def strict_validator(command: str) -> Draft202012Validator:
+    """That of the schema that ships, closed: objects have no fields but those that it names."""
+    schema: dict[str, Any] = json.loads((ROOT / "toolkit" / "schemas" / f"{command}.json").read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    for part in schema["$defs"].values():
+        if "properties" in part:
+            part["additionalProperties"] = False
+    return Draft202012Validator(schema)
 
 
 def assert_clean_failure(done: subprocess.CompletedProcess[str], *words: str, code: int = 1) -> None:

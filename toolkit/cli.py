@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "summary": "Show the layers of a model: shapes, parameters, multiply-accumulates.",
     "train": "Train a model of the zoo.",
     "doctor": "Say what this machine can do, and what is missing.",
+    "schema": "Print the JSON Schema of what a command prints with --json.",
     "completion": "Print the script by which a shell completes this command.",
 }
 
@@ -97,7 +98,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 an error with a remedy, 2 wrong usage, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 an error with a remedy, 2 usage, 3 a gate missed, 130 interrupted."""
     stopping.install()
     code = run(sys.argv[1:])
     sys.exit(code and (stopping.exit_code() or code))

@@ -12,6 +12,7 @@ from runtime.progress import TimedProgress
 from runtime.race import Race, RaceRow
 from runtime.spec import Precision
 from toolkit.console import milliseconds, points, print_table, say, size
+from toolkit.gates import GateResult
 
 SHORT_STAGE_S = 0.05  # shorter stages are left to the JSON
 LOW_SQNR_DB = 15.0
@@ -21,7 +22,31 @@ SMALL_DIFFERENCE = 1.02  # two targets nearer than this are said to be equally f
 
 
 class BuildResult(Struct, frozen=True):
-    """`build --json`. Percentages in 0..100, latency at `latency_batch`, the batch size that the engine is best at."""
+    """`build --json`. Percentages in 0..100, latencies in milliseconds.
+
+    Attributes:
+        model: its name.
+        precision: of the graph that won.
+        target: the backend that the bundle is for.
+        bundle: the folder that was written.
+        size_bytes: of the model in it.
+        accuracy: of the bundle; null where there was nothing to evaluate on.
+        accuracy_reason: why it, or the comparison with FP32, was not measured; empty where both were.
+        latency_ms: of a call with `latency_batch` images; null where the engine cannot run here.
+        latency_reason: why it was not measured; empty where it was.
+        latency_batch: the batch size that the engine is best at.
+        method: by which INT8 thresholds were found; null where none were.
+        reduced_range: INT8 weights use 7 of their 8 bits.
+        coverage: how much runs in INT8.
+        error: of the graph against the FP32 one.
+        layers: the type that was asked for and the one that is executed, of each.
+        race: every graph on every target.
+        probe_distance: of the engine's answers from those that the bundle holds.
+        warnings: for people.
+        seconds: that the build took.
+        stage_seconds: that each stage of it took, by name.
+        gates: what came of them, in the order in which they were given.
+    """
 
     model: str
     precision: Precision
@@ -43,6 +68,7 @@ class BuildResult(Struct, frozen=True):
     warnings: tuple[str, ...]
     seconds: float
     stage_seconds: dict[str, float]
+    gates: tuple[GateResult, ...] = ()
 
 
 def make_result(

@@ -10,7 +10,7 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from math import prod
 from operator import getitem
@@ -68,6 +68,7 @@ class Summary:
         parameters: of the module, shared ones once, with those that no layer uses.
         macs, activation_bytes: over all layers.
         weight_bytes: what the parameters take when all are stored in a type, per type.
+        options: that the model was made with, of whoever made it.
     """
 
     model: str
@@ -77,6 +78,7 @@ class Summary:
     macs: int
     activation_bytes: int
     weight_bytes: dict[str, int]
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def summarize(module: nn.Module, shape: tuple[int, ...], name: str) -> Summary:

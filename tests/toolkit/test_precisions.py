@@ -11,6 +11,7 @@ import pytest
 from calibration.calibration import read_calibration
 from runtime.bundle import Bundle
 from tests.command import assert_clean_failure, toolkit
+from toolkit.commands.calibrate import show
 
 FILES = ("model.onnx", "calibration.json", "probe.npz")
 
@@ -113,10 +114,16 @@ class TestExport:
         assert_clean_failure(toolkit(command, "lenet", "-o", "file/x", cwd=tmp_path), "file/x")
 
 
-def test_calibrate_writes_what_a_build_would_hold(lenet_bundle: Path, tmp_path: Path) -> None:
-    done = toolkit("calibrate", "lenet", cwd=tmp_path)
+def test_calibrate_writes_what_a_build_would_hold(
+    lenet_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = toolkit("calibrate", "lenet", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "method: minmax; SQNR of the logits on 256 images" in done.stdout
     written = tmp_path / "lenet-calibration.json"
     assert written.read_bytes() == (lenet_bundle / "calibration.json").read_bytes()
-    assert read_calibration(written).images == 768
+    calibration = read_calibration(written)
+    assert calibration.images == 768
+    result = json.loads(done.stdout)
+    assert (result["file"], result["calibration"]) == (written.name, json.loads(written.read_text()))
+    show("lenet", calibration)  # what it prints without --json
+    assert "method: minmax; SQNR of the logits on 256 images" in capsys.readouterr().out

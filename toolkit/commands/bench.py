@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from toolkit.console import make_progress, milliseconds, print_json, print_table
+from toolkit.figures import BENCH_FIGURES, TIME_RATIO, bench_figures
+from toolkit.gate_option import gate_option, tell_gates
+from toolkit.gates import Gate, judge
 from toolkit.options import FiniteRange, engine_options, output_options
+
+if TYPE_CHECKING:
+    from toolkit.results import BenchRow
 
 
 @click.command()
@@ -22,6 +30,7 @@ from toolkit.options import FiniteRange, engine_options, output_options
     help="How long to measure each bundle, about.",
 )
 @engine_options
+@gate_option(BENCH_FIGURES)
 @output_options
 def command(
     bundles: tuple[Path, ...],
@@ -31,21 +40,31 @@ def command(
     device: str | None,
     threads: int | None,
     cache_dir: Path | None,
+    gates: tuple[Gate, ...],
     as_json: bool,
-) -> None:
+) -> int:
     """Measure the latency of BUNDLES side by side, in turns, so that a machine that drifts favours none.
 
     A call goes from images in memory to probabilities in memory. Compare figures of one run only.
+
+    With --gate the exit code is 3 where a bundle misses a limit. time_ratio is the time of a bundle over that of the
+    one named first: on machines that others share, a better gate than milliseconds. "time_ratio<=1.1" asks every other
+    bundle to take at most a tenth longer than the first.
     """
     import numpy as np
+    from msgspec.structs import replace
 
     from runtime import open_session
     from runtime.backend import available_cores
     from runtime.bundle import Bundle
     from runtime.errors import DataError
     from runtime.latency import measure
+    from toolkit.results import BenchRow
 
-    opened = [Bundle.open(path) for path in dict.fromkeys(bundles)]
+    paths = list(dict.fromkeys(bundles))
+    if len(paths) == 1 and any(gate.name == TIME_RATIO for gate in gates):
+        raise click.UsageError(f"--gate {TIME_RATIO} compares with the bundle named first: name another one too")
+    opened = [Bundle.open(path) for path in paths]
     shapes = {bundle.spec.image_shape for bundle in opened}
     if len(shapes) > 1:
         raise DataError(
@@ -62,34 +81,45 @@ def command(
         }
         latencies = measure(sessions, images, make_progress(), seconds=seconds)
     results = [
-        {
-            "bundle": str(bundle.path),
-            "model": bundle.spec.name,
-            "precision": bundle.manifest.precision,
-            "backend": backend or bundle.manifest.target,
-            "threads": threads or available_cores(),
-            "batch": batch,
-            "latency_ms": latencies[str(bundle.path)],
-            "images_per_second": round(1000 * batch / latencies[str(bundle.path)].p50, 1),
-        }
+        BenchRow(
+            bundle=str(bundle.path),
+            model=bundle.spec.name,
+            precision=bundle.manifest.precision,
+            backend=backend or bundle.manifest.target,
+            threads=threads or available_cores(),
+            batch=batch,
+            latency_ms=latencies[str(bundle.path)],
+            images_per_second=round(1000 * batch / latencies[str(bundle.path)].p50, 1),
+        )
         for bundle in opened
     ]
+    first, *others = results
+    alone = [gate for gate in gates if gate.name != TIME_RATIO]  # the first is what others are compared with
+    judged = [judge(alone, bench_figures(first, first))]
+    judged += [judge(gates, bench_figures(row, first)) for row in others]
+    results = [replace(row, gates=passed) for row, passed in zip(results, judged, strict=True)]
     if as_json:
         print_json(results)
-        return
-    fastest = min(latency.p50 for latency in latencies.values())
+    else:
+        show(results)
+    return max(tell_gates(row.gates, f"{row.bundle}: ") for row in results)
+
+
+def show(results: Sequence[BenchRow]) -> None:
+    """The table."""
+    fastest = min(row.latency_ms.p50 for row in results)
     rows = [
         [
-            str(result["bundle"]),
-            str(result["precision"]),
-            str(result["backend"]),
-            milliseconds(latency.p50),
-            milliseconds(latency.p90),
-            milliseconds(latency.p99),
-            f"{result['images_per_second']:,.0f}",
-            f"{latency.p50 / fastest:.2f}x",
+            row.bundle,
+            row.precision,
+            row.backend,
+            milliseconds(row.latency_ms.p50),
+            milliseconds(row.latency_ms.p90),
+            milliseconds(row.latency_ms.p99),
+            f"{row.images_per_second:,.0f}",
+            f"{row.latency_ms.p50 / fastest:.2f}x",
         ]
-        for result, latency in zip(results, latencies.values(), strict=True)
+        for row in results
     ]
     columns = ["bundle", "graph", "backend", ">p50 ms", ">p90 ms", ">p99 ms", ">images/s", ">time"]
-    print_table(f"batch {batch}, {results[0]['threads']} threads", columns, rows)
+    print_table(f"batch {results[0].batch}, {results[0].threads} threads", columns, rows)

@@ -73,7 +73,9 @@ def command(
         calibration = calibrate_graph(source, exported.path, progress)
         write_calibration(path, calibration)
     if as_json:
-        print_json({"model": entry.name, "file": str(path), "calibration": calibration})
+        from toolkit.model_results import Calibrated
+
+        print_json(Calibrated(entry.name, str(path), calibration))
         return
     show(entry.name, calibration)
     say(f"wrote {path}")

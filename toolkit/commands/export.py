@@ -99,22 +99,23 @@ def command(
         data = graph.path.read_bytes()
         write_atomically(path, data)
     if as_json:
+        from toolkit.model_results import Exported, ExportedLayer
+
         print_json(
-            {
-                "model": entry.name,
-                "precision": precision,
-                "file": str(path),
-                "size_bytes": len(data),
-                "parity": exported.parity,
-                "method": graphs.calibration.method if graphs.calibration else None,
-                "reduced_range": graphs.reduced_range,
-                "error": graph.error,
-                "layers": [
-                    {"name": layer.name, "asked": layer.asked, "reason": layer.reason, "sqnr_db": layer.sqnr_db}
-                    for layer in graph.layers
-                ],
-                "warnings": (*exported.warnings, *graphs.warnings),
-            }
+            Exported(
+                model=entry.name,
+                precision=precision,
+                file=str(path),
+                size_bytes=len(data),
+                parity=exported.parity,
+                method=graphs.calibration.method if graphs.calibration else None,
+                reduced_range=graphs.reduced_range,
+                error=graph.error,
+                layers=tuple(
+                    ExportedLayer(layer.name, layer.asked, layer.reason, layer.sqnr_db) for layer in graph.layers
+                ),
+                warnings=(*exported.warnings, *graphs.warnings),
+            )
         )
         return
     rows = [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +28,8 @@ def command(model: str, settings: dict[str, str], told: Told, as_json: bool) -> 
 
     Every figure is for one image. A parameter that several layers share is counted once.
     """
+    from msgspec.structs import asdict
+
     from runtime.bundle import is_bundle
     from runtime.errors import ModelError
     from toolkit.foreign.spec import refuse_told, refuse_untold
@@ -44,18 +46,18 @@ def command(model: str, settings: dict[str, str], told: Told, as_json: bool) -> 
 
         foreign = open_module(model, settings, None, True, told)
         name, spec, module = foreign.name, foreign.spec, foreign.module
-        options: object = settings
+        options: dict[str, Any] = dict(settings)
     else:
         refuse_told(told, f"{model} of the zoo")
         entry = get_zoo_model(model).with_options(settings)
-        name, spec, module, options = entry.name, entry.spec, entry.make(), entry.options
+        name, spec, module, options = entry.name, entry.spec, entry.make(), asdict(entry.options)
     height, width, channels = spec.image_shape
 
     from toolkit.summary import summarize
 
     summary = summarize(module, (channels, height, width), name)
     if as_json:
-        print_json({**asdict(summary), "options": options})
+        print_json(replace(summary, options=options))
         return
     show(summary)
     if ":" not in model:

@@ -77,6 +77,8 @@ def command(
 
     Several processes train one model as torchrun starts them: torchrun --nproc-per-node N -m toolkit train ...
     """
+    from msgspec import convert
+
     from export.torch_cache import own_torch_cache
     from runtime.datasets import class_names, has_both_splits
     from runtime.errors import ToolkitError
@@ -140,20 +142,22 @@ def command(
         save_weights(result.module, output, card_of(entry, result))
         checkpoint.unlink(missing_ok=True)
     if as_json:
+        from toolkit.training.result import EpochRow, Trained
+
         print_json(
-            {
-                "model": entry.name,
-                "weights": str(output),
-                "parameters": result.parameters,
-                "epoch": result.epoch,
-                "held_out_top1": result.held_out_top1,
-                "test_top1": result.test_top1,
-                "rejection": result.rejection,
-                "recipe": recipe,
-                "seed": seed,
-                "computed": result.computed,
-                "history": result.history,
-            }
+            Trained(
+                model=entry.name,
+                weights=str(output),
+                parameters=result.parameters,
+                epoch=result.epoch,
+                held_out_top1=result.held_out_top1,
+                test_top1=result.test_top1,
+                rejection=result.rejection,
+                recipe=recipe,
+                seed=seed,
+                computed=result.computed,
+                history=tuple(convert(row, EpochRow) for row in result.history),
+            )
         )
         return
     test = "no test images there" if result.test_top1 is None else f"test top-1 {points(result.test_top1)} %"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 
 import click
@@ -30,6 +31,7 @@ def command(
     from runtime.bundle import Bundle
     from runtime.errors import ToolkitError
     from runtime.probe import check_probe
+    from toolkit.results import Unverified, Verified
 
     try:
         opened = Bundle.open(bundle)
@@ -38,21 +40,21 @@ def command(
             check = check_probe(session, opened.probe, opened.manifest.probe.limit)
     except ToolkitError as error:
         if as_json:
-            print_json({"bundle": str(bundle), "ok": False, "error": error.message, "hint": error.hint})
+            print_json(Unverified(str(bundle), False, error.message, error.hint))
         raise
     count = len(opened.probe.images)
     if as_json:
         print_json(
-            {
-                "bundle": str(bundle),
-                "backend": name,
-                "files": len(opened.manifest.files),
-                "images": count,
-                "distance": check.distance,
-                "limit": check.limit,
-                "wrong": check.wrong,
-                "ok": check.ok,
-            }
+            Verified(
+                bundle=str(bundle),
+                backend=name,
+                files=len(opened.manifest.files),
+                images=count,
+                distance=check.distance if isfinite(check.distance) else None,
+                limit=check.limit,
+                wrong=check.wrong,
+                ok=check.ok,
+            )
         )
         return 0 if check.ok else 1
     check.require(f"{bundle} on {name}")

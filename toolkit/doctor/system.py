@@ -74,7 +74,21 @@ class Cpu:
 
 @dataclass(frozen=True)
 class System:
-    """What everything else runs on; memory in bytes."""
+    """What everything else runs on.
+
+    Attributes:
+        os: its name.
+        kernel: its release.
+        machine: the kind of CPU, as `uname -m` has it.
+        python: the version.
+        executable: of Python.
+        virtual_environment: Python runs in one.
+        externally_managed: the system's package manager owns this Python, and pip refuses it.
+        cores: that this process may use.
+        memory, memory_available: in bytes; 0 where unknown.
+        cpu: the processor.
+        jetson: which one this is; None where it is none.
+    """
 
     os: str
     kernel: str

@@ -12,6 +12,7 @@
     events.py       TensorBoard's files
     outliers.py     shapes that are no digit, with drawing.py
     rejection.py    images of no class, and the threshold that refuses them
+    result.py       what the command prints with --json
 
 There is no trainer library below. Every piece is a documented part of PyTorch: AveragedModel, lr_scheduler, autocast,
 GradScaler, DistributedDataParallel, torchrun, SummaryWriter. A library would add tens of megabytes, and hide what makes

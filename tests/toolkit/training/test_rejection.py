@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from runtime.datasets import ArrayDataset
 from runtime.errors import DataError
+from tests.command import require_documented
 from tests.toolkit.training.bars import RECIPE, bars, run, write_idx, write_pictures
 from toolkit.commands.train import command
 from toolkit.training.outliers import HELD_OUT, TRAINED
@@ -126,6 +127,7 @@ def test_the_threshold_is_in_the_weights_and_in_the_output(bars: Path, tmp_path:
     line = ["lenet", "--data", str(bars), "-o", str(path), "--held-out", "100", "--epochs", "1", "--refuse", "0.1"]
     done = CliRunner().invoke(command, [*line, "--json"])
     assert done.exit_code == 0, done.output
+    require_documented("train", done.stdout)
     card = read_card(path)
     assert card is not None
     assert card.spec.reject_threshold == json.loads(done.stdout)["rejection"]["threshold"]

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 import runtime
 from runtime.datasets import open_dataset
 from runtime.errors import ToolkitError
-from tests.command import TOOLKIT, assert_clean_failure, environment, toolkit, without_packages
+from tests.command import TOOLKIT, assert_clean_failure, environment, require_documented, toolkit, without_packages
 from tests.toolkit.training.test_distributed import wait_for
 from toolkit.commands.train import command
 from toolkit.recipe import Augment, Recipe
@@ -34,6 +34,7 @@ def arguments(data: Path, output: Path, *more: object) -> list[str]:
 def train(data: Path, output: Path, *more: object) -> Any:
     done = CliRunner().invoke(command, arguments(data, output, "--json", *more))
     assert done.exit_code == 0, done.output
+    require_documented("train", done.stdout)
     return json.loads(done.stdout)
 
 

@@ -1,0 +1,75 @@
+"""What `bench` and `verify` print with --json. Values only; the other commands print values that they work with."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from runtime.manifest import Latency
+from runtime.spec import Precision
+from toolkit.gates import GateResult
+
+
+class BenchRow(Struct, frozen=True):
+    """One bundle of `bench --json`.
+
+    Attributes:
+        bundle: its folder, as it was named.
+        model: its name.
+        precision: of the graph.
+        backend: that ran it.
+        threads: of the CPU.
+        batch: images a call.
+        latency_ms: of a call.
+        images_per_second: at the median.
+        gates: what came of them, in the order in which they were given.
+    """
+
+    bundle: str
+    model: str
+    precision: Precision
+    backend: str
+    threads: int
+    batch: int
+    latency_ms: Latency
+    images_per_second: float
+    gates: tuple[GateResult, ...] = ()
+
+
+class Verified(Struct, frozen=True):
+    """`verify --json` of a bundle that could be opened.
+
+    Attributes:
+        bundle: its folder, as it was named.
+        backend: that was asked.
+        files: how many are as they were built.
+        images: of the probe.
+        distance: of its answers from those in the bundle, the largest over the images; null where one is infinite.
+        limit: the largest distance that is accepted.
+        wrong: images whose class changed although it was not close.
+        ok: whether the engine answers as it should.
+    """
+
+    bundle: str
+    backend: str
+    files: int
+    images: int
+    distance: float | None
+    limit: float
+    wrong: int
+    ok: bool
+
+
+class Unverified(Struct, frozen=True):
+    """`verify --json` of a bundle that could not even be opened.
+
+    Attributes:
+        bundle: its folder, as it was named.
+        ok: false.
+        error: why.
+        hint: what to do.
+    """
+
+    bundle: str
+    ok: bool
+    error: str
+    hint: str
