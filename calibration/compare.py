@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -13,11 +13,14 @@ from onnx import helper
 
 from calibration.errors import TensorError
 from calibration.layers import GIVEN, Layer, find_layers, isolate
-from calibration.matching import Unmatched, by, match_layers
+from calibration.matching import Side, Unmatched, by, match_layers
 from export.float16 import typed_tensors
 from export.front import IMAGE
-from export.head import LOGITS
+from export.head import LOGITS, PROBABILITIES
 from export.reference import open_reference
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 LARGEST_BATCH = 32
 BATCH_BYTES = 1 << 28  # of the tensors of one batch that are compared
@@ -25,11 +28,12 @@ FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Values: TypeAlias = dict[str, NDArray[Any]]
+Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 
 @dataclass
 class Compared:
-    """One pair of tensors with the errors summed up so far.
+    """A pair of tensors, with the errors summed up so far.
 
     Attributes:
         name: of the layer in the first graph, or of the tensor.
@@ -38,8 +42,9 @@ class Compared:
         a, b: the tensor in either graph.
         inputs: what the layer reads, as pairs of tensors; empty for what is no layer, and where they do not agree.
         output: the error of the tensor.
-        input: the error of what the layer reads, the worst of several.
-        own: the error of the layer in `b` when it is given what that in `a` reads.
+        read: the error of each of the inputs.
+        own: the error of the output when the layer of the second graph is given what that of the first one reads; None
+            where it cannot be run by itself.
     """
 
     name: str
@@ -49,12 +54,13 @@ class Compared:
     b: str
     inputs: tuple[tuple[str, str], ...] = ()
     output: TensorError = field(default_factory=TensorError)
-    input: tuple[TensorError, ...] = ()
+    read: tuple[TensorError, ...] = ()
     own: TensorError | None = None
 
     @property
     def input_sqnr_db(self) -> float | None:
-        return min((error.sqnr_db for error in self.input), default=None)
+        """Of the worst of its inputs."""
+        return min((error.sqnr_db for error in self.read), default=None)
 
     @property
     def own_sqnr_db(self) -> float | None:
@@ -72,151 +78,172 @@ class GraphComparison:
 
     def __init__(
         self,
-        a: onnx.ModelProto,
-        b: onnx.ModelProto,
+        models: tuple[onnx.ModelProto, onnx.ModelProto],
         images: tuple[Pixels, Pixels],
         *,
         all_tensors: bool = False,
         threads: int = 1,
     ) -> None:
-        """Match the layers, and open the graphs.
+        """Open the graphs and match their layers.
 
         Args:
-            a, b: both take uint8 images (N, H, W, C).
-            images: one for each, uint8 (1, H, W, C); the shapes are those that they get.
-            all_tensors: compare every float tensor that both graphs have, not layers alone.
+            models: both take uint8 images (N, H, W, C) and give probabilities; the first one is the reference.
+            images: one for each, uint8 (1, H, W, C): which shapes tensors have is found out by running it.
+            all_tensors: compare every float tensor that both graphs name alike, not layers alone.
             threads: of ONNX Runtime.
         """
-        layers = [find_layers(model) for model in (a, b)]
-        wanted = [tensors_of(model, found, all_tensors) for model, found in zip((a, b), layers, strict=True)]
-        sessions = [open_reference(m, names, threads) for m, names in zip((a, b), wanted, strict=True)]
-        shapes = [
-            shapes_for(session, names, image)
-            for session, names, image in zip(sessions, wanted, images, strict=True)
-        ]
-        shaped = [
-            [replace(layer, shape=found[layer.output]) for layer in part]
-            for part, found in zip(layers, shapes, strict=True)
-        ]
-        matching = match_layers(*shaped)
-        self.rows = [compared(one, other, *shapes) for one, other in matching.pairs]
+        layers = [find_layers(model) for model in models]
+        names = [tensors_of(model, found, all_tensors) for model, found in zip(models, layers, strict=True)]
+        self.sessions = [open_reference(model, part, threads) for model, part in zip(models, names, strict=True)]
+        shapes_a, shapes_b = (
+            shapes_for(session, part, image) for session, part, image in zip(self.sessions, names, images, strict=True)
+        )
+        matching = match_layers(with_shapes(layers[0], shapes_a), with_shapes(layers[1], shapes_b))
+        self.rows = [row_of(a, b, shapes_a, shapes_b) for a, b in matching.pairs]
         self.unmatched = list(matching.unmatched)
         if all_tensors:
-            self.add_tensors(a, b, shapes)
-        self.add_ends(a, b, shapes)
-        self.alone, self.given = self.isolate([other for _, other in matching.pairs], b, threads)
-        self.sessions = sessions
-        self.fetched = [
-            [*dict.fromkeys(name for name in self.tensors(side) if name != IMAGE)] for side in (0, 1)
-        ]
-        size = 4 * sum(
-            int(np.prod(shapes[side].get(name, ()))) for side in (0, 1) for name in self.fetched[side]
-        )
+            more, unmatched = match_tensors(models, self.rows, shapes_a, shapes_b)
+            order = {name: index for index, node in enumerate(models[0].graph.node) for name in node.output}
+            self.rows = sorted([*self.rows, *more], key=lambda row: order[row.a])
+            self.unmatched += unmatched
+        self.rows += rows_of_ends(models, self.rows, shapes_a, shapes_b)
+        self.alone = Alone(models[1], self.rows, [b for _, b in matching.pairs], threads)
+        self.read = [[*dict.fromkeys(self.tensors(side))] for side in (0, 1)]
+        sizes = [shapes[name] for shapes, part in zip((shapes_a, shapes_b), self.read, strict=True) for name in part]
+        size = 4 * sum(int(np.prod(shape)) for shape in sizes)
         self.batch = min(max(BATCH_BYTES // max(size, 1), 1), LARGEST_BATCH)
 
     def tensors(self, side: int) -> list[str]:
-        """Every tensor of a side that is read, several times where it is."""
-        outputs = [(row.a, row.b)[side] for row in self.rows]
-        return outputs + [pair[side] for row in self.rows for pair in row.inputs]
+        """Every tensor of one graph that is compared, the image aside."""
+        names = [pair[side] for row in self.rows for pair in ((row.a, row.b), *row.inputs)]
+        return [name for name in names if name != IMAGE]
 
-    def add_tensors(self, a: onnx.ModelProto, b: onnx.ModelProto, shapes: Sequence[Mapping[str, Any]]) -> None:
-        """Rows for the other tensors that both graphs name alike; those of one graph alone are named as unmatched."""
-        done = {(row.a, row.b) for row in self.rows}
-        known = [float_tensors(model) for model in (a, b)]
-        for name, operation in known[0].items():
-            if name in known[1] and (name, name) not in done:
-                if shapes[0][name] == shapes[1][name]:
-                    self.rows.append(Compared(name, operation, shapes[0][name], name, name))
-                else:
-                    reason = f"it is {by(shapes[0][name])} in A and {by(shapes[1][name])} in B"
-                    self.unmatched += [Unmatched("a", name, reason), Unmatched("b", name, reason)]
-        order = {node.output[0]: index for index, node in enumerate(a.graph.node)}
-        self.rows.sort(key=lambda row: order.get(row.a, 0))
-        compared_already = {row.a for row in self.rows}, {row.b for row in self.rows}
-        for side, mine, others, seen in (("a", *known, compared_already[0]), ("b", *known[::-1], compared_already[1])):
-            for name, operation in mine.items():
-                if name not in others and name not in seen and operation != "DequantizeLinear":
-                    there = "B" if side == "a" else "A"
-                    self.unmatched.append(Unmatched(side, name, f"{there} has no tensor of its name"))  # type: ignore[arg-type]
-
-    def add_ends(self, a: onnx.ModelProto, b: onnx.ModelProto, shapes: Sequence[Mapping[str, Any]]) -> None:
-        """Rows for the logits, where both graphs have them, and for the probabilities."""
-        done = {(row.a, row.b) for row in self.rows}
-        for name, ends in (("logits", (LOGITS, LOGITS)), ("probabilities", (a.graph.output[0].name, b.graph.output[0].name))):
-            there = all(end in found for end, found in zip(ends, shapes, strict=True))
-            if there and ends not in done and shapes[0][ends[0]] == shapes[1][ends[1]]:
-                operation = next(node.op_type for node in a.graph.node if ends[0] in node.output)
-                self.rows.append(Compared(name, operation, shapes[0][ends[0]], *ends))
-
-    def isolate(self, layers: Sequence[Layer], b: onnx.ModelProto, threads: int) -> tuple[Any, dict[str, str]]:
-        """The second graph's layers each by itself; and the tensor of the first graph that each input is given."""
-        rows = [row for row in self.rows if row.inputs]
-        given: dict[str, str] = {}
-        for row in rows:
-            for mine, theirs in row.inputs:
-                given.setdefault(theirs, mine)
-        agreeing = {row.b for row in rows if all(given[theirs] == mine for mine, theirs in row.inputs)}
-        graph, alone = isolate(b, [layer for layer in layers if layer.output in agreeing])
-        if not alone:
-            return None, {}
-        outputs = {layer.output for layer in alone}
-        for row in rows:
-            if row.b in outputs:
-                row.own = TensorError()
-        session = open_reference(graph, None, threads)
-        self.types = {entry.name: helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type) for entry in graph.graph.input}
-        return session, {name: given[name.removeprefix(GIVEN)] for name in self.types}
-
-    def update(self, images_a: Pixels, images_b: Pixels) -> tuple[Values, Values]:
+    def update(self, images: tuple[Pixels, Pixels]) -> tuple[Values, Values]:
         """Add a batch.
 
         Args:
-            images_a, images_b: the same images as either graph takes them, uint8 (n, H, W, C).
+            images: the same ones as either graph takes them, uint8 (n, H, W, C).
 
         Returns:
             The tensors of both graphs, by name.
         """
-        count = len(images_a)
+        count = len(images[0])
         a, b = (
-            {IMAGE: images, **dict(zip(names, session.run(names, {IMAGE: images}), strict=True))}
-            for session, names, images in zip(self.sessions, self.fetched, (images_a, images_b), strict=True)
+            {IMAGE: pixels, **dict(zip(names, session.run(names, {IMAGE: pixels}), strict=True))}
+            for session, names, pixels in zip(self.sessions, self.read, images, strict=True)
         )
-        alone: Values = {}
-        if self.alone is not None:
-            names = [entry.name for entry in self.alone.get_outputs()]
-            with np.errstate(over="ignore"):  # beyond float16 is infinity, as it would be there
-                feeds = {name: a[theirs].astype(self.types[name]) for name, theirs in self.given.items()}
-            alone = dict(zip(names, self.alone.run(names, feeds), strict=True))
+        alone = self.alone.run(a)
         for row in self.rows:
             row.output.update(a[row.a], b[row.b], count)
-            for error, (mine, theirs) in zip(row.input, row.inputs, strict=True):
+            for error, (mine, theirs) in zip(row.read, row.inputs, strict=True):
                 error.update(a[mine], b[theirs], count)
             if row.own is not None:
                 row.own.update(a[row.a], alone[row.b], count)
         return a, b
 
 
-def compared(a: Layer, b: Layer, shapes_a: Mapping[str, Any], shapes_b: Mapping[str, Any]) -> Compared:
+class Alone:
+    """The layers of the second graph, each given what the layer of the first one reads."""
+
+    def __init__(self, model: onnx.ModelProto, rows: Sequence[Compared], layers: Sequence[Layer], threads: int) -> None:
+        """Find those that can be run so, and let their rows have an error of their own.
+
+        Args:
+            model: the second graph.
+            rows: what is compared.
+            layers: of the second graph, that are compared.
+            threads: of ONNX Runtime.
+        """
+        given: dict[str, str] = {}
+        for row in rows:
+            for mine, theirs in row.inputs:
+                given.setdefault(theirs, mine)
+        # One tensor that two layers read cannot be two tensors of the first graph at a time.
+        fits = {row.b for row in rows if row.inputs and all(given[theirs] == mine for mine, theirs in row.inputs)}
+        graph, alone = isolate(model, [layer for layer in layers if layer.output in fits])
+        self.outputs = [*dict.fromkeys(layer.output for layer in alone)]
+        for row in rows:
+            if row.b in self.outputs and row.inputs:
+                row.own = TensorError()
+        types = {entry.name: entry.type.tensor_type.elem_type for entry in graph.graph.input}
+        self.inputs = {
+            name: (given[name.removeprefix(GIVEN)], helper.tensor_dtype_to_np_dtype(kind))
+            for name, kind in types.items()
+        }
+        self.session: ort.InferenceSession | None = open_reference(graph, None, threads) if alone else None
+
+    def run(self, values: Values) -> Values:
+        """What the layers give, by tensor of the second graph, for tensors of the first one."""
+        if self.session is None:
+            return {}
+        with np.errstate(over="ignore"):  # beyond float16 is infinity, as it would be there
+            feeds = {name: values[tensor].astype(dtype) for name, (tensor, dtype) in self.inputs.items()}
+        return dict(zip(self.outputs, self.session.run(self.outputs, feeds), strict=True))
+
+
+def with_shapes(layers: Sequence[Layer], shapes: Shapes) -> list[Layer]:
+    """The same layers with the shapes of their outputs."""
+    return [replace(layer, shape=shapes[layer.output]) for layer in layers]
+
+
+def row_of(a: Layer, b: Layer, shapes_a: Shapes, shapes_b: Shapes) -> Compared:
     """A pair of layers; what they read belongs together where it has the same shapes."""
-    fits = len(a.inputs) == len(b.inputs) and all(
-        shapes_a[mine] == shapes_b[theirs] for mine, theirs in zip(a.inputs, b.inputs, strict=True)
-    )
+    fits = [shapes_a[name] for name in a.inputs] == [shapes_b[name] for name in b.inputs]
     inputs = tuple(zip(a.inputs, b.inputs, strict=True)) if fits else ()
-    return Compared(
-        a.name, a.operation, a.shape, a.output, b.output, inputs, input=tuple(TensorError() for _ in inputs)
+    read = tuple(TensorError() for _ in inputs)
+    return Compared(a.name, a.operation, a.shape, a.output, b.output, inputs, read=read)
+
+
+def match_tensors(
+    models: tuple[onnx.ModelProto, onnx.ModelProto], rows: Sequence[Compared], shapes_a: Shapes, shapes_b: Shapes
+) -> tuple[list[Compared], list[Unmatched]]:
+    """Rows for the float tensors that both graphs name alike and that no layer gives; and the tensors of one alone."""
+    a, b = (float_tensors(model) for model in models)
+    found, unmatched = [], []
+    done_a, done_b = {row.a for row in rows}, {row.b for row in rows}
+    for name, operation in a.items():
+        if name not in b or name in done_a or name in done_b:
+            continue
+        if shapes_a[name] == shapes_b[name]:
+            found.append(Compared(name, operation, shapes_a[name], name, name))
+        else:
+            reason = f"it is {by(shapes_a[name])} in A and {by(shapes_b[name])} in B"
+            unmatched += [Unmatched("a", name, reason), Unmatched("b", name, reason)]
+    sides: tuple[tuple[Side, str, dict[str, str], dict[str, str], set[str]], ...] = (
+        ("a", "B", a, b, done_a),
+        ("b", "A", b, a, done_b),
     )
+    for side, other, mine, theirs, done in sides:
+        # What a DequantizeLinear gives stands beside the tensor before quantization, which is compared.
+        alone = [name for name, kind in mine.items() if name not in theirs and kind != "DequantizeLinear"]
+        unmatched += [Unmatched(side, name, f"{other} has no tensor of its name") for name in alone if name not in done]
+    return found, unmatched
+
+
+def rows_of_ends(
+    models: tuple[onnx.ModelProto, onnx.ModelProto], rows: Sequence[Compared], shapes_a: Shapes, shapes_b: Shapes
+) -> list[Compared]:
+    """Rows for the logits, where both graphs have them and no layer gives them, and for the probabilities."""
+    done = {(row.a, row.b) for row in rows}
+    outputs = (models[0].graph.output[0].name, models[1].graph.output[0].name)
+    makers = {name: node.op_type for node in models[0].graph.node for name in node.output}
+    return [
+        Compared(name, makers[a], shapes_a[a], a, b)
+        for name, (a, b) in ((LOGITS, (LOGITS, LOGITS)), (PROBABILITIES, outputs))
+        if (a, b) not in done and a in shapes_a and b in shapes_b and shapes_a[a] == shapes_b[b]
+    ]
 
 
 def tensors_of(model: onnx.ModelProto, layers: Sequence[Layer], all_tensors: bool) -> list[str]:
-    """What may be read of a graph."""
-    made = {name for node in model.graph.node for name in node.output}
+    """What may be compared of a graph."""
     names = [name for layer in layers for name in (*layer.inputs, layer.output)]
-    names += [LOGITS] * (LOGITS in made) + [model.graph.output[0].name]
-    return [*dict.fromkeys(name for name in [*names, *(float_tensors(model) if all_tensors else ())] if name in made)]
+    names += [LOGITS, model.graph.output[0].name, *(float_tensors(model) if all_tensors else ())]
+    made = {name for node in model.graph.node for name in node.output}
+    return [*dict.fromkeys(name for name in names if name in made)]
 
 
 def float_tensors(model: onnx.ModelProto) -> dict[str, str]:
-    """The operation that gives each float tensor, in the order of the graph; not those of constants."""
+    """The operation that gives each float tensor that images change, in the order of the graph."""
     types = typed_tensors(model)
     changing = {IMAGE}
     found = {}
@@ -227,7 +254,7 @@ def float_tensors(model: onnx.ModelProto) -> dict[str, str]:
     return found
 
 
-def shapes_for(session: Any, names: Sequence[str], image: Pixels) -> dict[str, tuple[int, ...]]:
-    """The shapes that tensors have for one image, without the first axis."""
+def shapes_for(session: ort.InferenceSession, names: Sequence[str], image: Pixels) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor for one image, without the first axis."""
     values = session.run(list(names), {IMAGE: image})
     return {IMAGE: image.shape[1:], **{name: value.shape[1:] for name, value in zip(names, values, strict=True)}}

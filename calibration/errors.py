@@ -41,7 +41,8 @@ class TensorError:
         """Add a batch.
 
         Args:
-            x, y: of one shape, the reference's first.
+            x: the reference's tensor.
+            y: the other one's, of the same shape.
             count: the images in it; None is the length of the first axis.
         """
         count = len(x) if count is None else count
@@ -67,7 +68,7 @@ class TensorError:
 
     @property
     def sqnr_db(self) -> float:
-        """In decibels, within `MOST_DB` of 0: the most where the tensors are equal, the least where no signal is left."""
+        """In decibels, within `MOST_DB` of 0: the most for equal tensors, the least where no signal is left."""
         if self.noise == 0:
             return MOST_DB
         # A graph that answers NaN or infinity has nothing left of the signal.

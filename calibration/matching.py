@@ -41,7 +41,8 @@ def match_layers(a: Sequence[Layer], b: Sequence[Layer]) -> Matching:
     """Match by name; of what is left, by order, where both sides have as many of a kind, with one shape.
 
     Args:
-        a, b: the layers of both graphs, in order, with shapes.
+        a: the layers of one graph, in order, with shapes.
+        b: those of the other one.
     """
     places = {layer.name: index for index, layer in enumerate(b)}
     named = {index: places[layer.name] for index, layer in enumerate(a) if layer.name in places}
@@ -89,8 +90,8 @@ def match_by_order(
         if len(mine) == len(theirs):
             candidates |= dict(zip(mine, theirs, strict=True))
             continue
-        for side, indices, others in (("a", mine, theirs), ("b", theirs, mine)):
-            reasons |= {(side, index): why_none(side, len(indices), len(others)) for index in indices}
+        reasons |= {("a", index): why_none("a", len(mine), len(theirs)) for index in mine}
+        reasons |= {("b", index): why_none("b", len(theirs), len(mine)) for index in theirs}
     anchors = {**named, **candidates}
     kept = {}
     for index, other in candidates.items():
