@@ -13,8 +13,8 @@ from onnx import helper
 
 from calibration.errors import TensorError
 from calibration.layers import GIVEN, Layer, find_layers, isolate
-from calibration.matching import Side, Unmatched, by, match_layers
-from export.float16 import typed_tensors
+from calibration.matching import Unmatched, by, match_layers
+from calibration.tensors import float_tensors, pair_tensors
 from export.front import IMAGE
 from export.head import LOGITS, PROBABILITIES
 from export.reference import open_reference
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 LARGEST_BATCH = 32
 BATCH_BYTES = 1 << 28  # of the tensors of one batch that are compared
-FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Values: TypeAlias = dict[str, NDArray[Any]]
@@ -37,6 +36,7 @@ class Compared:
 
     Attributes:
         name: of the layer in the first graph, or of the tensor.
+        name_b: in the second graph.
         operation: that gives it.
         shape: for one image.
         a, b: the tensor in either graph.
@@ -48,6 +48,7 @@ class Compared:
     """
 
     name: str
+    name_b: str
     operation: str
     shape: tuple[int, ...]
     a: str
@@ -89,7 +90,7 @@ class GraphComparison:
         Args:
             models: both take uint8 images (N, H, W, C) and give probabilities; the first one is the reference.
             images: one for each, uint8 (1, H, W, C): which shapes tensors have is found out by running it.
-            all_tensors: compare every float tensor that both graphs name alike, not layers alone.
+            all_tensors: compare every float tensor that both graphs have, not layers alone.
             threads: of ONNX Runtime.
         """
         layers = [find_layers(model) for model in models]
@@ -191,32 +192,34 @@ def row_of(a: Layer, b: Layer, shapes_a: Shapes, shapes_b: Shapes) -> Compared:
     fits = [shapes_a[name] for name in a.inputs] == [shapes_b[name] for name in b.inputs]
     inputs = tuple(zip(a.inputs, b.inputs, strict=True)) if fits else ()
     read = tuple(TensorError() for _ in inputs)
-    return Compared(a.name, a.operation, a.shape, a.output, b.output, inputs, read=read)
+    return Compared(a.name, b.name, a.operation, a.shape, a.output, b.output, inputs, read=read)
 
 
 def match_tensors(
     models: tuple[onnx.ModelProto, onnx.ModelProto], rows: Sequence[Compared], shapes_a: Shapes, shapes_b: Shapes
 ) -> tuple[list[Compared], list[Unmatched]]:
-    """Rows for the float tensors that both graphs name alike and that no layer gives; and the tensors of one alone."""
+    """Rows for the float tensors of both graphs that belong together and that no layer gives; and the others."""
     a, b = (float_tensors(model) for model in models)
-    found, unmatched = [], []
     done_a, done_b = {row.a for row in rows}, {row.b for row in rows}
-    for name, operation in a.items():
-        if name not in b or name in done_a or name in done_b:
+    known = {mine: theirs for row in rows for mine, theirs in ((row.a, row.b), *row.inputs)}
+    pairs = {mine: theirs for mine, theirs in pair_tensors(*models, known).items() if mine in a and theirs in b}
+    found, unmatched = [], []
+    for mine, theirs in pairs.items():
+        if mine in done_a or theirs in done_b:
             continue
-        if shapes_a[name] == shapes_b[name]:
-            found.append(Compared(name, operation, shapes_a[name], name, name))
+        if shapes_a[mine] == shapes_b[theirs]:
+            operation = a[mine] if a[mine] == b[theirs] else f"{a[mine]} / {b[theirs]}"
+            found.append(Compared(mine, theirs, operation, shapes_a[mine], mine, theirs))
         else:
-            reason = f"it is {by(shapes_a[name])} in A and {by(shapes_b[name])} in B"
-            unmatched += [Unmatched("a", name, reason), Unmatched("b", name, reason)]
-    sides: tuple[tuple[Side, str, dict[str, str], dict[str, str], set[str]], ...] = (
-        ("a", "B", a, b, done_a),
-        ("b", "A", b, a, done_b),
-    )
-    for side, other, mine, theirs, done in sides:
-        # What a DequantizeLinear gives stands beside the tensor before quantization, which is compared.
-        alone = [name for name, kind in mine.items() if name not in theirs and kind != "DequantizeLinear"]
-        unmatched += [Unmatched(side, name, f"{other} has no tensor of its name") for name in alone if name not in done]
+            reason = f"it is {by(shapes_a[mine])} in A and {by(shapes_b[theirs])} in B"
+            unmatched += [Unmatched("a", mine, reason), Unmatched("b", theirs, reason)]
+    paired = set(pairs.values())
+    unmatched += [
+        Unmatched("a", name, f"B does no {a[name]} with what it is made of") for name in a if name not in pairs
+    ]
+    unmatched += [
+        Unmatched("b", name, f"A does no {b[name]} with what it is made of") for name in b if name not in paired
+    ]
     return found, unmatched
 
 
@@ -228,7 +231,7 @@ def rows_of_ends(
     outputs = (models[0].graph.output[0].name, models[1].graph.output[0].name)
     makers = {name: node.op_type for node in models[0].graph.node for name in node.output}
     return [
-        Compared(name, makers[a], shapes_a[a], a, b)
+        Compared(name, name, makers[a], shapes_a[a], a, b)
         for name, (a, b) in ((LOGITS, (LOGITS, LOGITS)), (PROBABILITIES, outputs))
         if (a, b) not in done and a in shapes_a and b in shapes_b and shapes_a[a] == shapes_b[b]
     ]
@@ -240,18 +243,6 @@ def tensors_of(model: onnx.ModelProto, layers: Sequence[Layer], all_tensors: boo
     names += [LOGITS, model.graph.output[0].name, *(float_tensors(model) if all_tensors else ())]
     made = {name for node in model.graph.node for name in node.output}
     return [*dict.fromkeys(name for name in names if name in made)]
-
-
-def float_tensors(model: onnx.ModelProto) -> dict[str, str]:
-    """The operation that gives each float tensor that images change, in the order of the graph."""
-    types = typed_tensors(model)
-    changing = {IMAGE}
-    found = {}
-    for node in model.graph.node:
-        if changing.intersection(node.input):
-            changing.update(node.output)
-            found.update({name: node.op_type for name in node.output if types.get(name) in FLOATS})
-    return found
 
 
 def shapes_for(session: ort.InferenceSession, names: Sequence[str], image: Pixels) -> dict[str, tuple[int, ...]]:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Show the N layers that stray most; --json has all.",
 )
-@click.option("--all-tensors", is_flag=True, help="Compare every float tensor that both graphs name alike.")
+@click.option("--all-tensors", is_flag=True, help="Compare what stands between the layers, too.")
 @click.option("--picture", type=FILE, help="Draw it, too, into this PNG file.")
 @click.option("--force", is_flag=True, help="Replace a picture that is there.")
 @set_option

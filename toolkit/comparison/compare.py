@@ -34,7 +34,7 @@ class CompareRequest:
         options: of the models.
         data: a folder of images; None takes what the models bring.
         images: how many to take.
-        all_tensors: compare every float tensor that both graphs name alike, not layers alone.
+        all_tensors: compare every float tensor that both graphs have, not layers alone.
     """
 
     names: tuple[str, str]
@@ -135,6 +135,7 @@ def layer_of(row: Compared, pairs: ImagePairs) -> ComparedLayer:
     known = np.isfinite(error.largest_error)
     return ComparedLayer(
         name=row.name,
+        name_b=row.name_b,
         operation=row.operation,
         shape=row.shape,
         sqnr_db=error.sqnr_db,

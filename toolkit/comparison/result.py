@@ -33,6 +33,7 @@ class ComparedLayer(Struct, frozen=True):
 
     Attributes:
         name: of the layer in A; of the tensor for `logits`, `probabilities` and with `--all-tensors`.
+        name_b: its name in B, which is mostly the same.
         operation: ONNX's.
         shape: for one image.
         sqnr_db: signal-to-quantization-noise ratio, -150..150; 150 where both are equal.
@@ -46,6 +47,7 @@ class ComparedLayer(Struct, frozen=True):
     """
 
     name: str
+    name_b: str
     operation: str
     shape: tuple[int, ...]
     sqnr_db: float

@@ -34,7 +34,7 @@ def cells(layer: ComparedLayer) -> list[str]:
     error = "-" if layer.largest_error is None else f"{layer.largest_error:.3g}"
     share = "" if layer.relative_error is None else f" ({100 * layer.relative_error:.2g} %)"
     return [
-        layer.name,
+        named(layer),
         layer.operation,
         "x".join(map(str, layer.shape)),
         decibels(layer.sqnr_db),
@@ -43,6 +43,11 @@ def cells(layer: ComparedLayer) -> list[str]:
         decibels(layer.input_sqnr_db),
         decibels(layer.own_sqnr_db),
     ]
+
+
+def named(layer: ComparedLayer) -> str:
+    """By its name in A, and that in B where it is another one."""
+    return layer.name if layer.name == layer.name_b else f"{layer.name} = {layer.name_b}"
 
 
 def decibels(value: float | None) -> str:
@@ -91,9 +96,12 @@ def where(result: Comparison) -> list[str]:
     if worst is not None and own < LOW_DB:
         return [f"it breaks at {name}: given exactly what A's layer reads, its output has an SQNR of {own:.1f} dB"]
     if low is not None:
+        first = next((layer for layer in result.layers if layer.sqnr_db < LOW_DB), low)
+        if first.own_sqnr_db is None:  # no layer, but something between them
+            return [f"it breaks at {named(first)} ({first.operation}), between layers: {first.sqnr_db:.1f} dB"]
         return [
             f"no layer breaks by itself, but what {low.name} reads has an SQNR of {points(low.input_sqnr_db, 1)} dB: "
-            "look at what stands before it, with --all-tensors"
+            "--all-tensors shows what stands before it"
         ]
     if worst is None:
         return []

@@ -179,7 +179,8 @@ def borrow(name: str, index: int, other: Found, options: Options, progress: Prog
         model = resolve(name, index, replace(options, told=told), progress)
     except ModelError as error:
         raise ModelError(
-            f"{name} does not take the images of {other.name}, {by(spec.image_shape)} {image.color}: {error.message}",
+            f"{name} does not take the images of {other.name}, {by(spec.image_shape)} {image.color}: "
+            f"{error.message.removeprefix(f'{name}: ')}",
             "where it takes others, say which: --input-size, --color, --mean, --std",
         ) from error
     click.echo(f"{name} takes images as {other.name} does; --input-size and the like say otherwise", err=True)
