@@ -109,7 +109,8 @@ class GraphComparison:
             self.unmatched += unmatched
         self.rows += rows_of_ends(models, self.rows, shapes_a, shapes_b)
         self.alone = Alone(models[1], self.rows, [b for _, b in matching.pairs], threads)
-        self.read = [[*dict.fromkeys(self.tensors(side))] for side in (0, 1)]
+        ends = [model.graph.output[0].name for model in models]
+        self.read = [[*dict.fromkeys([*self.tensors(side), ends[side]])] for side in (0, 1)]
         sizes = [shapes[name] for shapes, part in zip((shapes_a, shapes_b), self.read, strict=True) for name in part]
         size = 4 * sum(int(np.prod(shape)) for shape in sizes)
         self.batch = min(max(BATCH_BYTES // max(size, 1), 1), LARGEST_BATCH)
@@ -126,7 +127,7 @@ class GraphComparison:
             images: the same ones as either graph takes them, uint8 (n, H, W, C).
 
         Returns:
-            The tensors of both graphs, by name.
+            The tensors of both graphs that are compared, and their outputs, by name.
         """
         count = len(images[0])
         a, b = (

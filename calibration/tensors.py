@@ -74,7 +74,7 @@ def before_rounding(name: str, made_by: Mapping[str, onnx.NodeProto]) -> str:
 
 
 def float_tensors(model: onnx.ModelProto) -> dict[str, str]:
-    """The operation that gives each float tensor that images change, in the order of the graph; not what only rounds."""
+    """The operation that gives each float tensor that images change, in the order of the graph; none that rounds."""
     types, constants = typed_tensors(model), constant_tensors(model.graph)
     return {
         name: node.op_type
