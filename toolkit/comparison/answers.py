@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import ModelError
-
 Probabilities = NDArray[np.float32]
+NO_CLASS = -1
 MOST_POINTS = 20_000  # of the picture
 
 
@@ -17,6 +16,7 @@ class Answers:
     Attributes:
         a, b: the class of each image, int64 (N,) in parts.
         largest: the largest difference of a probability, and the image that it is in.
+        broken: how many images either side answers with NaN.
         engines: the largest difference between the real thing's answers and its graph's, for either side.
     """
 
@@ -25,6 +25,7 @@ class Answers:
         self.b: list[NDArray[np.int64]] = []
         self.images = 0
         self.largest: tuple[float, int] = (0.0, 0)
+        self.broken = [0, 0]
         self.engines = [0.0, 0.0]
 
     def update(self, given: tuple[Probabilities, Probabilities], graphs: tuple[Probabilities, Probabilities]) -> None:
@@ -35,22 +36,39 @@ class Answers:
             graphs: those of their graphs.
         """
         a, b = given
-        for side, name, answers in ((0, "A", a), (1, "B", b)):
-            if not np.isfinite(answers).all():
-                raise ModelError(f"{name} answers NaN or infinity", "its weights are broken: build or train it again")
-            self.engines[side] = max(self.engines[side], float(np.abs(answers - graphs[side]).max()))
-        differences = np.abs(a.astype(np.float64) - b).max(axis=1)
+        for side in (0, 1):
+            self.broken[side] += int((classes_of(given[side]) == NO_CLASS).sum())
+            self.engines[side] = max(self.engines[side], float(distances(given[side], graphs[side]).max()))
+        differences = distances(a, b)
         place = int(differences.argmax())
         if differences[place] > self.largest[0]:
             self.largest = float(differences[place]), self.images + place
-        self.a.append(a.argmax(axis=1))
-        self.b.append(b.argmax(axis=1))
+        self.a.append(classes_of(a))
+        self.b.append(classes_of(b))
         self.images += len(a)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """For the user."""
+        sides = zip("AB", self.broken, strict=True)
+        return tuple(f"{name} answers NaN or infinity to {count:,} of the images" for name, count in sides if count)
+
+    @property
     def classes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The class that either puts each image into, (N,)."""
+        """The class that either puts each image into, (N,); `NO_CLASS` for NaN."""
         return np.concatenate(self.a), np.concatenate(self.b)
+
+
+def classes_of(answers: Probabilities) -> NDArray[np.int64]:
+    """The class of each image; `NO_CLASS` where there is NaN or infinity."""
+    return np.where(np.isfinite(answers).all(axis=1), answers.argmax(axis=1), NO_CLASS)
+
+
+def distances(a: Probabilities, b: Probabilities) -> NDArray[np.float64]:
+    """The largest difference of a probability for each image: 1, the most there is, for NaN on one side alone."""
+    with np.errstate(invalid="ignore"):
+        differences = np.where(np.isnan(a) & np.isnan(b), 0, np.abs(a.astype(np.float64) - b))
+    return np.asarray(np.nan_to_num(differences, nan=1.0, posinf=1.0).max(axis=1))
 
 
 class Points:

@@ -17,7 +17,7 @@ from runtime.backend import available_cores
 from runtime.evaluate import percent
 from runtime.progress import Progress, advance_or_stop
 from runtime.spec import ModelSpec
-from toolkit.comparison.answers import Answers, Points
+from toolkit.comparison.answers import NO_CLASS, Answers, Points
 from toolkit.comparison.images import ImagePairs, open_images
 from toolkit.comparison.result import ComparedLayer, Comparison, Disagreement, SideEntry, UnmatchedLayer
 from toolkit.comparison.sides import CHECKED_IMAGES, Options, Side, find_sides, open_side
@@ -110,7 +110,7 @@ def summarize(
         unmatched=tuple(UnmatchedLayer(entry.side, entry.name, entry.reason) for entry in graphs.unmatched),
         top1_a=None if labels is None else percent(classes_a == labels),
         top1_b=None if labels is None else percent(classes_b == labels),
-        agreement=percent(classes_a == classes_b),
+        agreement=percent((classes_a == classes_b) & (classes_a != NO_CLASS)),
         largest_probability_difference=largest,
         largest_difference_image=where,
         largest_difference_file=file,
@@ -123,7 +123,7 @@ def summarize(
             )
             for index in np.flatnonzero(classes_a != classes_b)[:MOST_DISAGREEMENTS]
         ),
-        warnings=(*pairs.warnings, *differences(*pairs.specs)),
+        warnings=(*pairs.warnings, *differences(*pairs.specs), *answers.warnings),
         picture=None,
         seconds=seconds,
     )

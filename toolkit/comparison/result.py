@@ -80,7 +80,7 @@ class Disagreement(Struct, frozen=True):
         image: counted from 0 in the whole set.
         file: its file; None where the set is one file.
         label: the right class, or None.
-        a, b: the classes that they answer.
+        a, b: the classes that they answer; -1 for NaN.
     """
 
     image: int
