@@ -19,6 +19,7 @@ from export.reference import open_reference
 from runtime.progress import Stage, advance_or_stop
 
 MOST_DB = 150.0  # what float32 can tell apart; equal tensors get this
+LEAST_STEP = 0.01  # in decibels, as they are rounded
 
 
 class TensorError:
@@ -68,13 +69,13 @@ class TensorError:
 
     @property
     def sqnr_db(self) -> float:
-        """In decibels, within `MOST_DB` of 0: the most for equal tensors, the least where no signal is left."""
+        """In decibels, within `MOST_DB` of 0: the most for equal tensors alone, the least where no signal is left."""
         if self.noise == 0:
             return MOST_DB
         # A graph that answers NaN or infinity has nothing left of the signal.
         if not math.isfinite(self.noise) or not math.isfinite(self.signal) or self.signal == 0:
             return -MOST_DB
-        return round(min(max(10 * math.log10(self.signal / self.noise), -MOST_DB), MOST_DB), 2)
+        return round(min(max(10 * math.log10(self.signal / self.noise), -MOST_DB), MOST_DB - LEAST_STEP), 2)
 
     @property
     def cosine(self) -> float | None:

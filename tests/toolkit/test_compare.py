@@ -20,7 +20,7 @@ from tests.command import ROOT, assert_clean_failure, toolkit, without_packages
 from tests.tiny import LABELS, make_spec, reseal_file, write_tiny_bundle
 from tests.toolkit.foreign import graphs
 from toolkit.cli import run
-from toolkit.comparison.sides import require_alike
+from toolkit.comparison.find import require_alike
 
 DIGITS = ROOT / "examples" / "digits"
 

@@ -93,7 +93,7 @@ def command(
         from msgspec import structs
 
         from toolkit.comparison.compare import CompareRequest, compare
-        from toolkit.comparison.sides import Options
+        from toolkit.comparison.find import Options
 
         options = Options(settings, (weights, weights_b), told, backend, device, threads, cache_dir)
         result, points = compare(CompareRequest((a, b), options, data, images, all_tensors), make_progress())

@@ -18,9 +18,10 @@ from runtime.evaluate import percent
 from runtime.progress import Progress, advance_or_stop
 from runtime.spec import ModelSpec
 from toolkit.comparison.answers import NO_CLASS, Answers, Points
+from toolkit.comparison.find import Options, find_sides
 from toolkit.comparison.images import ImagePairs, open_images
 from toolkit.comparison.result import ComparedLayer, Comparison, Disagreement, SideEntry, UnmatchedLayer
-from toolkit.comparison.sides import CHECKED_IMAGES, Options, Side, find_sides, open_side
+from toolkit.comparison.sides import CHECKED_IMAGES, Side, open_side
 
 MOST_DISAGREEMENTS = 20
 
