@@ -104,7 +104,8 @@ def open_model(found: Found, model: Model, samples: Pixels, threads: int | None,
         given = original(normalize(spec.preprocess, images))
         return softmax(given) if spec.output_kind == "logits" else given
 
-    return Side(found, graph, "fp32", answers, "onnxruntime" if whole else "pytorch")
+    precision = "int8" if any(node.op_type == "QuantizeLinear" for node in graph.graph.node) else "fp32"
+    return Side(found, graph, precision, answers, "onnxruntime" if whole else "pytorch")
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
