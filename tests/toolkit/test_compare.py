@@ -152,7 +152,7 @@ def test_a_model_from_elsewhere_takes_images_as_the_other_side_does(
     onnx.save(graphs.of_parts(), tmp_path / "colour.onnx")
     code, err = compare(tmp_path / "colour.onnx", lenet_bundle)
     assert code == 1
-    for word in ("colour.onnx", str(lenet_bundle), "32x32x1 gray", "3 channels", "--input-size"):
+    for word in ("colour.onnx", str(lenet_bundle), "32x32x1, gray", "3 channels", "--input-size"):
         assert word in err
     code, err = compare(tmp_path / "colour.onnx", lenet_bundle, "--color", "rgb")
     assert code == 1 and "takes images of 32x32x3, and" in err and "of 32x32x1" in err
@@ -193,7 +193,15 @@ def test_names_that_are_nothing(tiny_bundle: Path, compare: Any) -> None:
     code, err = compare(tiny_bundle, "nowhere")
     assert code == 1 and "nowhere" in err
     code, err = compare("gone.onnx", tiny_bundle)
-    assert code == 1 and "gone.onnx" in err
+    assert code == 1 and "cannot read gone.onnx" in err and "give an ONNX file" in err
+    code, err = compare("gone:factory", tiny_bundle)
+    assert code == 1 and "needs the module gone" in err
+    code, err = compare("torch.nn:Flatten", tiny_bundle)
+    assert code == 1 and f"torch.nn:Flatten has 64 classes, and {tiny_bundle} 4" in err
+    code, err = compare("torch.nn:Linear", tiny_bundle, "--set", "in_features=3", "--set", "out_features=4")
+    assert code == 1 and f"torch.nn:Linear cannot be compared with {tiny_bundle}" in err and "--input-size" in err
+    code, err = compare("torch.nn:Flatten", tiny_bundle, "--weights", "gone.pth")
+    assert code == 1 and "cannot read the weights gone.pth" in err
 
 
 def test_bundles_are_compared_without_pytorch_and_a_picture_says_what_it_needs(

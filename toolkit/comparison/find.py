@@ -10,7 +10,7 @@ import click
 from msgspec import structs
 
 from runtime.bundle import Bundle, is_bundle
-from runtime.errors import ModelError
+from runtime.errors import ExportError, ModelError, WeightsError
 from runtime.progress import Progress
 from runtime.spec import ModelSpec
 from toolkit.foreign.spec import Told
@@ -79,7 +79,7 @@ def find_sides(names: tuple[str, str], options: Options, progress: Progress) -> 
     """
     refuse_idle(names, options)
     found: dict[int, Found] = {}
-    for index in sorted((0, 1), key=lambda i: is_foreign(names[i])):  # those that know themselves come first
+    for index in sorted((0, 1), key=lambda i: (is_foreign(names[i]), ":" in names[i])):  # who knows itself comes first
         name, other = names[index], found.get(1 - index)
         if is_bundle(Path(name)):
             found[index] = Found(name, Bundle.open(name))
@@ -147,9 +147,12 @@ def borrow(name: str, index: int, other: Found, options: Options, progress: Prog
     try:
         model = resolve(name, index, replace(options, told=told), progress)
     except ModelError as error:
+        here = Path(name).is_file() if name.endswith(".onnx") else isinstance(error, ExportError)
+        if isinstance(error, WeightsError) or not here:
+            raise  # it has nothing to do with the images
         raise ModelError(
-            f"{name} does not take the images of {other.name}, {by(spec.image_shape)} {image.color}: "
-            f"{error.message.removeprefix(f'{name}: ')}",
+            f"{name} cannot be compared with {other.name}, which takes images of {by(spec.image_shape)}, {image.color}:"
+            f" {error.message.removeprefix(f'{name}: ')}",
             "where it takes others, say which: --input-size, --color, --mean, --std",
         ) from error
     click.echo(f"{name} takes images as {other.name} does; --input-size and the like say otherwise", err=True)
