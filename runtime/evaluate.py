@@ -12,6 +12,7 @@ from runtime.errors import DataError
 from runtime.manifest import Accuracy
 from runtime.progress import Progress, advance_or_stop
 from runtime.session import Session
+from runtime.spec import ModelSpec
 
 BATCH = 256  # read at a time; sessions split it. Taking turns more often costs: idle threads of one still spin
 
@@ -31,16 +32,7 @@ def predict(
         For each session, (N,) class indices.
     """
     spec = next(iter(sessions.values())).spec
-    if (
-        dataset.labels is not None
-        and len(dataset.labels)
-        and not 0 <= dataset.labels.min() <= dataset.labels.max() < spec.classes
-    ):
-        raise DataError(
-            f"{dataset.name} has labels {dataset.labels.min()} to {dataset.labels.max()}, "
-            f"but {spec.name} has {spec.classes} classes",
-            "give images that are labelled with the model's classes",
-        )
+    require_classes(dataset, spec)
     answers: dict[str, list[NDArray[np.int64]]] = {key: [] for key in sessions}
     with progress.stage(name, len(dataset)) as stage:
         for images in batches(dataset, spec, BATCH):
@@ -48,6 +40,20 @@ def predict(
                 answers[key].append(session.run(images).argmax(axis=1))
             advance_or_stop(stage, len(images))
     return {key: np.concatenate(parts) for key, parts in answers.items()}
+
+
+def require_classes(dataset: Dataset, spec: ModelSpec) -> None:
+    """Refuse labels that are no classes of a model.
+
+    Raises:
+        DataError: there is one.
+    """
+    labels = dataset.labels
+    if labels is not None and len(labels) and not 0 <= labels.min() <= labels.max() < spec.classes:
+        raise DataError(
+            f"{dataset.name} has labels {labels.min()} to {labels.max()}, but {spec.name} has {spec.classes} classes",
+            "give images that are labelled with the model's classes",
+        )
 
 
 def percent(hits: NDArray[np.bool_]) -> float:

@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "calibrate": "Find only the INT8 thresholds of a model.",
     "classify": "Say what is in pictures.",
     "bench": "Measure the latency of bundles side by side.",
+    "compare": "Show where a model strays from another one, layer by layer.",
     "verify": "Check that a bundle is whole and answers as it was built.",
     "inspect": "Show what a bundle says of itself.",
     "summary": "Show the layers of a model: shapes, parameters, multiply-accumulates.",
@@ -41,6 +42,7 @@ EXTRAS: dict[str, str] = {
     "safetensors": "export",
     "onnxruntime": "cpu",
     "openvino": "cpu",
+    "matplotlib": "report",
 }
 
 INTERRUPTED = 130

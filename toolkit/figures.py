@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from toolkit.gates import Figure
 
 if TYPE_CHECKING:
+    from toolkit.comparison.result import Comparison
     from toolkit.outcome import BuildResult
     from toolkit.results import BenchRow
 
@@ -26,6 +27,7 @@ BUILD_FIGURES = (
     "logits_sqnr_db",
 )
 TIME_RATIO = "time_ratio"
+COMPARE_FIGURES = ("agreement", "drop_points", "largest_probability_difference", "lowest_sqnr_db")
 BENCH_FIGURES = (*LATENCIES, "images_per_second", TIME_RATIO)
 
 
@@ -65,6 +67,18 @@ def bench_figures(row: BenchRow, first: BenchRow) -> dict[str, Figure]:
         "p99_ms": latency.p99,
         "images_per_second": row.images_per_second,
         TIME_RATIO: latency.p50 / first.latency_ms.p50,
+    }
+
+
+def compare_figures(result: Comparison) -> dict[str, Figure]:
+    """Those of a comparison, by the names of `COMPARE_FIGURES`."""
+    one, other = result.top1_a, result.top1_b
+    ratios = [layer.sqnr_db for layer in result.layers]
+    return {
+        "agreement": result.agreement,
+        "drop_points": "the images have no labels" if one is None or other is None else round(one - other, 10),
+        "largest_probability_difference": result.largest_probability_difference,
+        "lowest_sqnr_db": min(ratios) if ratios else "no tensor of one could be matched with one of the other",
     }
 
 

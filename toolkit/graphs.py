@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from msgspec import structs
 from numpy.typing import NDArray
+from torch import nn
 
 from calibration.cache import cached_calibration
 from calibration.calibration import BATCH, Calibration, CalibrationRequest, RequestedMethod, logits_of
@@ -109,8 +110,13 @@ def export_fp32(source: Source, samples: NDArray[np.uint8], path: Path, progress
         return export_graph(
             model.graph, model.original, source.spec, samples, path, source.batch, progress, model.tolerance
         )
+    return export_module(module_of(model), source.spec, samples, path, source.batch, progress)
+
+
+def module_of(model: ZooModel | ForeignModule) -> nn.Module:
+    """The PyTorch module, with its weights and in evaluation mode."""
     module = make_with_weights(model) if isinstance(model, ZooModel) else model.module
-    return export_module(module.eval(), source.spec, samples, path, source.batch, progress)
+    return module.eval()
 
 
 def make_graphs(

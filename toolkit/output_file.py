@@ -12,20 +12,21 @@ from runtime.errors import ToolkitError
 
 
 @contextmanager
-def place_for(output: Path, *, force: bool) -> Iterator[None]:
+def place_for(output: Path, *, force: bool, option: str = "-o") -> Iterator[None]:
     """Find out before the work whether a file can be written, and leave no folder behind where it was not.
 
     Args:
         output: the file, to be written within the `with` block.
         force: it may be there already.
+        option: that names the file on the command line.
 
     Raises:
         ToolkitError: it is there, is a folder, or cannot be written.
     """
     if output.is_dir():
-        raise ToolkitError(f"{output} is a folder", "give a file with -o")
+        raise ToolkitError(f"{output} is a folder", f"give a file with {option}")
     if os.path.lexists(output) and not force:
-        raise ToolkitError(f"{output} is there already", "give --force to replace it, or another file with -o")
+        raise ToolkitError(f"{output} is there already", f"give --force to replace it, or another file with {option}")
     made = [parent for parent in output.absolute().parents if not parent.exists()]
     try:
         try:
@@ -33,7 +34,9 @@ def place_for(output: Path, *, force: bool) -> Iterator[None]:
             with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", suffix=".tmp"):
                 pass
         except OSError as error:
-            raise ToolkitError(f"cannot write {output}: {error.strerror}", "give another file with -o") from error
+            raise ToolkitError(
+                f"cannot write {output}: {error.strerror}", f"give another file with {option}"
+            ) from error
         yield
     finally:
         for parent in made:

@@ -25,6 +25,7 @@ PURPOSES = {
     "cpu": "to run bundles on this machine",
     "export": "to build from PyTorch models",
     "train": "to train models of the zoo",
+    "report": "to draw pictures of comparisons",
 }
 # Distributions that bring one and the same module: one of them is enough, and two write the same files.
 SAME_MODULE: dict[str, tuple[str, ...]] = {

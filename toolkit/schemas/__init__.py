@@ -11,6 +11,7 @@ RESULTS: dict[str, tuple[str, ...]] = {
     "calibrate": ("toolkit.model_results:Calibrated",),
     "classify": ("runtime.classify:Classified", "runtime.classify:Unreadable"),
     "bench": ("toolkit.results:BenchRow",),
+    "compare": ("toolkit.comparison.result:Comparison",),
     "verify": ("toolkit.results:Verified", "toolkit.results:Unverified"),
     "inspect": ("runtime.manifest:Manifest",),
     "summary": ("toolkit.summary:Summary",),

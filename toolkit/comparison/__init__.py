@@ -1,0 +1,1 @@
+"""`toolkit compare`: two models side by side, layer by layer and answer by answer."""
