@@ -18,6 +18,12 @@ from onnx import helper, numpy_helper
 from export.graph import attribute, initializers
 from export.worlds import World, add_all
 
+# They move and repeat values, and make none but ConstantOfShape.
+SPREADING = frozenset(
+    ["ConstantOfShape", "Expand", "Tile", "Concat", "Slice", "Unsqueeze", "Squeeze", "Transpose", "Reshape", "Identity"]
+)
+ZERO = numpy_helper.from_array(np.zeros(1, np.float32))
+
 
 class Opening:
     """A graph while its batch is being opened.
@@ -27,6 +33,7 @@ class Opening:
         fixed: its shapes with the batch that it was exported for.
         more: the same with twice as many images.
         nodes: those that are done, in order.
+        makers: the one that makes each tensor.
         outer: how often a side holds the batch, where that is not once: 197 for a side of the first row of all images,
             then the second row of all, ...; a side of 64 windows of the first image, then of the next, holds it once.
     """
@@ -37,9 +44,9 @@ class Opening:
         self.batch = shape[0]
         self.fixed, self.more = World(model, shape), World(model, (2 * shape[0], *shape[1:]))
         self.nodes: list[onnx.NodeProto] = []
+        self.makers: dict[str, onnx.NodeProto] = {}
         self.outer: dict[str, int] = {}
         self.constants = initializers(model.graph)
-        self.size = ""  # the tensor that holds the size of the batch, once it is needed
 
     def axis(self, name: str) -> int | None:
         """Where a tensor's batch lies; None where it has none, or its shape is not known."""
@@ -52,6 +59,7 @@ class Opening:
         """Take a node as it is now."""
         add_all((self.fixed, self.more), node)
         self.nodes.append(node)
+        self.makers.update(dict.fromkeys(node.output, node))
         inherited = {self.side(name): self.outer[name] for name in node.input if name in self.outer}
         for name in node.output:
             if name not in self.outer and self.side(name) in inherited:
@@ -62,6 +70,18 @@ class Opening:
         axis, shape = self.axis(name), self.fixed.shape(name)
         return 0 if axis is None or shape is None else shape[axis]
 
+    def is_zero(self, name: str) -> bool:
+        """Whether a tensor is made of zeros, however they were spread out."""
+        if name in self.constants:
+            return not numpy_helper.to_array(self.constants[name]).any()
+        maker = self.makers.get(name)
+        if maker is None or maker.op_type not in SPREADING:
+            return False
+        if maker.op_type == "ConstantOfShape":
+            return not np.any(numpy_helper.to_array(attribute(maker, "value", ZERO)))
+        given = maker.input if maker.op_type == "Concat" else maker.input[:1]
+        return all(self.is_zero(part) for part in given)
+
     def constant(self, name: str, values: Sequence[int]) -> str:
         """A new initializer of whole numbers."""
         tensor = numpy_helper.from_array(np.array(values, np.int64), name)
@@ -70,16 +90,21 @@ class Opening:
             world.add_constant(tensor)
         return name
 
-    def vector(self, name: str, values: Sequence[int], place: int) -> str:
-        """Whole numbers, as a tensor of the graph, with the size of the batch in one place."""
-        if not self.size:
-            self.size = "batch/size"
-            self.add(helper.make_node("Shape", [self.image], ["batch/shape"], "batch/shape"))
-            first = self.constant("batch/first", [0])
-            self.add(helper.make_node("Gather", ["batch/shape", first], [self.size], self.size, axis=0))
+    def vector(self, name: str, values: Sequence[int], place: int, source: str) -> str:
+        """Whole numbers, as a tensor of the graph, with the size of the batch in one place.
+
+        It is read off `source` where that has the batch first: of the image, which then had one more reader, the front
+        could not be folded into the first layer.
+        """
+        shape = self.fixed.shape(source)
+        if self.axis(source) != 0 or shape is None or shape[0] != self.batch:
+            source = self.image
+        self.add(helper.make_node("Shape", [source], [f"{name}/shape"], f"{name}/shape"))
+        first = self.constant(f"{name}/first", [0])
+        self.add(helper.make_node("Gather", [f"{name}/shape", first], [f"{name}/batch"], f"{name}/batch", axis=0))
         parts = [
             self.constant(f"{name}/before", values[:place]),
-            self.size,
+            f"{name}/batch",
             self.constant(f"{name}/after", values[place + 1 :]),
         ]
         self.add(helper.make_node("Concat", parts, [name], name, axis=0))
@@ -179,11 +204,12 @@ def follow_concat(opening: Opening, node: onnx.NodeProto) -> None:
     if len(axes) != 1 or opening.batch != 1:
         return
     (axis,) = axes
+    of_images = next(name for name in node.input if opening.axis(name) is not None)
     for index, name in enumerate(node.input):
         shape = opening.fixed.shape(name)
         if axis is None or shape is None or opening.axis(name) is not None or along % len(shape) == axis:
             continue
-        repeats = opening.vector(f"{node.output[0]}/repeats{index}", [1] * len(shape), axis)
+        repeats = opening.vector(f"{node.output[0]}/repeats{index}", [1] * len(shape), axis, of_images)
         repeated = f"{node.output[0]}/repeated{index}"
         opening.add(helper.make_node("Tile", [name, repeats], [repeated], repeated))
         node.input[index] = repeated
@@ -194,15 +220,13 @@ def follow_resize(opening: Opening, node: onnx.NodeProto) -> None:
     sizes = opening.fixed.values.get(node.input[3]) if len(node.input) > 3 and node.input[3] else None
     if sizes is None or opening.axis(node.input[0]) != 0 or len(sizes) < 3 or sizes[0] != opening.batch:
         return
-    node.input[3] = opening.vector(f"{node.output[0]}/sizes", [int(size) for size in sizes], 0)
+    node.input[3] = opening.vector(f"{node.output[0]}/sizes", [int(size) for size in sizes], 0, node.input[0])
 
 
 def follow_recurrent(opening: Opening, node: onnx.NodeProto) -> None:
     """Drop a first state of zeros, which is what a network without one begins with."""
     for index in (5, 6):
-        name = node.input[index] if len(node.input) > index else ""
-        tensor = opening.constants.get(name)
-        if tensor is not None and not numpy_helper.to_array(tensor).any():
+        if len(node.input) > index and opening.is_zero(node.input[index]):
             node.input[index] = ""
 
 

@@ -9,6 +9,7 @@ the bytes. Exact only without padding, since a padded border is 0 after normaliz
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,8 +63,6 @@ class FoldFrontIntoConv:
         constants = initializers(graph)
         if any(name not in constants for name in match.conv.input[1:]):
             return f"the weight of {match.conv.name} is not constant"
-        if any(len(used_by[name]) > 1 for name in match.conv.input[1:]):
-            return f"the weight of {match.conv.name} is used elsewhere too"
         return ""
 
     def rewrite(self, graph: onnx.GraphProto, match: Match) -> None:
@@ -76,12 +75,16 @@ class FoldFrontIntoConv:
         scale = numpy_helper.to_array(constants[match.scale.input[1]])
         new_weight, new_bias = fold(weight, bias, mean.reshape(-1), scale.reshape(-1))
 
-        replace_initializer(graph, conv.input[1], new_weight)
-        if len(conv.input) > 2:
-            replace_initializer(graph, conv.input[2], new_bias)
-        else:
-            conv.input.append(f"{conv.name}.bias")
-            graph.initializer.append(numpy_helper.from_array(new_bias, conv.input[2]))
+        if len(conv.input) < 3:
+            conv.input.append("")
+        used_by = consumers(graph)
+        for index, (part, array) in enumerate((("weight", new_weight), ("bias", new_bias)), start=1):
+            # Exporters keep equal constants once, such as the biases of zeros of many layers: this layer gets its own.
+            if not conv.input[index] or len(used_by[conv.input[index]]) > 1:
+                conv.input[index] = free_name(f"{conv.name}.{part}", constants)
+                graph.initializer.append(numpy_helper.from_array(array, conv.input[index]))
+            else:
+                replace_initializer(graph, conv.input[index], array)
         graph.initializer.append(numpy_helper.from_array(np.array(OFFSET, np.float32), "front/128"))
         for name in (match.offset.input[1], match.scale.input[1]):
             graph.initializer.remove(constants[name])
@@ -90,6 +93,13 @@ class FoldFrontIntoConv:
         graph.node.remove(match.offset)
         graph.node.remove(match.scale)
         conv.input[0] = FRONT_OFFSET_OUTPUT
+
+
+def free_name(wanted: str, taken: Container[str]) -> str:
+    """A name that no constant has."""
+    while wanted in taken:
+        wanted += "_folded"
+    return wanted
 
 
 def fold(

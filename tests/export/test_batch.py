@@ -115,11 +115,11 @@ def test_sizes_of_a_resize_begin_with_the_batch() -> None:
 def test_a_first_state_of_zeros_is_no_state() -> None:
     many_as_one(
         """flat = Reshape(image, tokens) rows = Transpose <perm = [2, 0, 1]> (flat)
-        y, h, c = LSTM <hidden_size = 4> (rows, w, r, b, , zero, zero)
+        spread = Expand(zero, state) y, h, c = LSTM <hidden_size = 4> (rows, w, r, b, , spread, zero)
         last = Transpose <perm = [1, 0, 2]> (h) out = Reshape(last, end)""",
         "float[1,4] out",
         tokens=shape(1, 3, 64), w=normal(1, 16, 3), r=normal(1, 16, 4), b=normal(1, 32),
-        zero=np.zeros((1, 1, 4), np.float32), end=shape(1, 4),
+        zero=np.zeros((1, 1, 4), np.float32), state=shape(1, 1, 1), end=shape(1, 4),
     )  # fmt: skip
 
 
