@@ -118,7 +118,7 @@ def to_float16(model: onnx.ModelProto, keep: Mapping[str, str]) -> tuple[onnx.Mo
             for node in nodes:
                 node.input[:] = [half if name == output.name else name for name in node.input]
             maker.output[:] = [half if name == output.name else name for name in maker.output]
-            nodes.append(helper.make_node("Cast", [half], [output.name], output.name, to=TensorProto.FLOAT))
+            nodes.append(helper.make_node("Cast", [half], [output.name], f"{output.name}/cast", to=TensorProto.FLOAT))
     del graph.node[:]
     graph.node.extend(nodes)
     drop_unused_constants(graph)

@@ -33,6 +33,7 @@ INTEGER_TYPES = ("i8", "u8")
 # They hold or move values, and compute none.
 MOVING_TYPES = frozenset({"Const", "Convert", "Input", "Output", "Reorder", "Reshape", "Transpose"})
 # OpenVINO's name for the scaling that it moves behind a matrix product once that takes integers.
+TURNED = "/transpose_b"
 SCALED_AFTERWARDS = ("/DequantizationMultiply", "/WithoutBiases/DequantizationMultiply")
 
 
@@ -232,9 +233,12 @@ def executed_types(compiled: ov.CompiledModel) -> dict[str, str]:
         chain = runtime_info(node, "layerType") == "Subgraph" and any(
             runtime_info(value.get_node(), "runtimePrecision") in INTEGER_TYPES for value in node.input_values()
         )
+        # A matrix product may have lost its name to its scaling, and its weight's turning still has it.
+        turned = [value.get_node().get_friendly_name() for value in node.input_values()] if not chain else []
+        layers += [name.removesuffix(TURNED) for name in turned if name.endswith(TURNED)]
         for layer in filter(None, layers):
             if not chain:
-                types[layer] = executed
+                types[layer] = types[layer.removesuffix(SCALED_AFTERWARDS[0])] = executed
             else:
                 types[layer] = "int8" if any(layer + suffix in layers for suffix in SCALED_AFTERWARDS) else "unknown"
     return types
