@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runtime.errors import ToolkitError
+from toolkit import board
 
 
 @contextmanager
@@ -26,6 +27,7 @@ def place_for(output: Path, *, force: bool) -> Iterator[None]:
         raise ToolkitError(f"{output} is a folder", "give a file with -o")
     if os.path.lexists(output) and not force:
         raise ToolkitError(f"{output} is there already", "give --force to replace it, or another file with -o")
+    board.writes(output)
     made = [parent for parent in output.absolute().parents if not parent.exists()]
     try:
         try:

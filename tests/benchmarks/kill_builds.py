@@ -106,12 +106,14 @@ def kill_one(command: list[str], folder: Path, delay: float, aimed: bool) -> str
     manifest = folder / ".out.building" / "manifest.json"
     temporary = folder / "tmp"
     temporary.mkdir()
+    reader, writer = os.pipe()  # that the build and its child hold open while they live
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
             stderr=log,
             env={**environment(), "TMPDIR": str(temporary)},
+            pass_fds=[writer],
             start_new_session=True,  # its children are no part of the kill, and must be ended afterwards
         )
         while aimed and process.poll() is None and not manifest.exists():
@@ -119,11 +121,14 @@ def kill_one(command: list[str], folder: Path, delay: float, aimed: bool) -> str
         time.sleep(delay)
         publishing = manifest.exists()
         ended = process.poll() is not None
+        os.close(writer)
         process.kill()
         process.wait()
         if not ended:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+        os.read(reader, 1)
+        os.close(reader)
     shutil.rmtree(temporary)
     lines = [line.split(":")[0] for line in (folder / "log").read_text().splitlines() if line.endswith(" s")]
     return "it had ended" if ended else "publish" if publishing else f"after {lines[-1]}" if lines else "start"
