@@ -2,42 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from export.finite import require_finite_weights
+from export.tensors import external_files
+from export.validate import require_sound
 from runtime.errors import ModelError
 
 LARGEST = (1 << 31) - 1  # bytes: protobuf's own limit
 
 
-def read_onnx(path: Path) -> onnx.ModelProto:
+def read_onnx(path: Path, allow: Callable[[int], None] | None = None) -> onnx.ModelProto:
     """A model with its weights, those in files beside it included.
+
+    Args:
+        path: of the file.
+        allow: told how many bytes it has on the disk, weights in other files included, before those are read.
 
     Raises:
         ModelError: it cannot be read, is no ONNX file, or keeps weights where it may not.
     """
     try:
+        if not path.is_file() and path.exists():
+            raise ModelError(f"{path} is no file", "give an ONNX file")
         if path.stat().st_size > LARGEST:
             raise ModelError(f"{path} has {path.stat().st_size / 1e9:.1f} GB", "an ONNX file has at most 2 GB")
         model = onnx.load(path, load_external_data=False)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}", "give an ONNX file") from error
     except DecodeError as error:
-        raise ModelError(f"{path} is not an ONNX file, or it is cut off", "export it again") from error
+        raise ModelError(
+            f"{path} is not an ONNX file, it is cut off, or nested too deeply", "export it again"
+        ) from error
     if not model.graph.node or not model.graph.output:
         raise ModelError(f"{path} has no nodes or no outputs", "export it again")
     refuse_branches(path, model)  # first: they could hold tensors that are not seen here, and would be read
+    require_sound(path, model)
     attributes = (entry for node in model.graph.node for entry in node.attribute)
     for tensor in (*model.graph.initializer, *(t for entry in attributes for t in (entry.t, *entry.tensors))):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             require_inside(path, tensor)
+    if allow is not None:
+        allow(bytes_on_disk(path, *(path.parent / name for name in external_files(model))))
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
         raise ModelError(f"cannot read the weights of {path}: {error}", "copy all of its files") from error
+    require_finite_weights(path, model)
     return model
+
+
+def bytes_on_disk(*files: Path) -> int:
+    """What files take there, which is less than their size where they are mostly holes; what is no file counts 0."""
+    total = 0
+    for file in files:
+        with suppress(OSError):
+            total += 512 * file.stat().st_blocks
+    return total
 
 
 def require_inside(path: Path, tensor: onnx.TensorProto) -> None:

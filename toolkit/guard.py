@@ -71,7 +71,8 @@ def guard(about: str, size: int) -> Iterator[None]:
             yield
         except MemoryError as error:
             raise ModelError(
-                f"{about} needs more than {_limits.memory / 1e9:.1f} GB of memory to be read", "give a smaller model"
+                f"{about} needs more than {(_limits or limits_of(size)).memory / 1e9:.1f} GB of memory to be read",
+                "give a smaller model",
             ) from error
         finally:
             _limits = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,6 +104,7 @@ def resolve_model(
         if settings or weights:
             raise click.UsageError(f"{'--set' if settings else '--weights'} does not go with an ONNX file")
         with progress.stage("load ONNX"):
+            from export.onnx_source import bytes_on_disk
             from runtime.backends.onnxruntime import onnxruntime
             from toolkit.foreign.onnx import open_onnx
             from toolkit.guard import guard
@@ -135,15 +135,6 @@ def resolve_model(
         what = f"{model.name} with these options" if settings else model.name
         raise WeightsError(f"no weights of {what} ship", f"give {known}, or --random-weights to time it")
     return model.with_weights(model.weights)
-
-
-def bytes_on_disk(*files: Path) -> int:
-    """What files take there, which is less than their size where they are mostly holes; what is no file counts 0."""
-    total = 0
-    for file in files:
-        with suppress(OSError):
-            total += 512 * file.stat().st_blocks
-    return total
 
 
 def download(url: str, cache_dir: Path | None, progress: Progress) -> Path:

@@ -1,4 +1,4 @@
-"""The command's child may be ended in any way: the parent says so in a line, exits with 1, and leaves nothing behind."""
+"""The child may be ended in any way: its parent says so in a line, exits with 1, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_what_ends_by_itself_keeps_its_exit_code_and_its_output(tmp_path: Path) 
 
 
 def test_a_traceback_of_ours_is_shown(tmp_path: Path) -> None:
-    out, err = start("raise RuntimeError('ours')", tmp_path).communicate(timeout=60)
+    _, err = start("raise RuntimeError('ours')", tmp_path).communicate(timeout=60)
     assert "Traceback" in err and "RuntimeError: ours" in err and "error:" not in err
 
 

@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from export import adopt
+from export.finite import require_finite_answers
 from export.head import LOGITS, PROBABILITIES
 from export.module import OPSET
 from export.onnx_source import read_onnx
@@ -19,6 +20,7 @@ from runtime.errors import ExportError, ModelError, first_line
 from runtime.spec import ModelSpec
 from toolkit.foreign.answers import noise, spec_from
 from toolkit.foreign.spec import Told, refuse_untold
+from toolkit.guard import allow
 
 HALF_TOLERANCE = 1e-2
 
@@ -93,7 +95,7 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
         ModelError: it cannot be read, or is no classifier of images.
         ExportError: it does not run, or does not answer one image as it does that among others.
     """
-    model = read_onnx(path)
+    model = read_onnx(path, allow)
     try:
         found = onnx.ModelProto()
         found.CopyFrom(model)
@@ -115,7 +117,9 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
     refuse_untold(told)
     images = noise(told)
     original = OriginalGraph(found, output, path)
-    spec = spec_from(original(images), path.stem, told)
+    answers = original(images)
+    require_finite_answers(path, model, images, answers)
+    spec = spec_from(answers, path.stem, told)
     adopt.give_way(model, LOGITS if spec.output_kind == "logits" else PROBABILITIES)
     require_any_batch(model, images, path)
     return ForeignOnnx(spec.name, str(path), spec, model, original, random, HALF_TOLERANCE if halves else TOLERANCE)
