@@ -10,8 +10,8 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from export.finite import require_finite_weights
-from export.tensors import external_files
-from export.validate import require_sound
+from export.tensors import external_files, require_tensor
+from export.validate import require_sound, shown
 from runtime.errors import ModelError
 
 LARGEST = (1 << 31) - 1  # bytes: protobuf's own limit
@@ -29,7 +29,8 @@ def read_onnx(path: Path, allow: Callable[[int], None] | None = None) -> onnx.Mo
     """
     try:
         if not path.is_file() and path.exists():
-            raise ModelError(f"{path} is no file", "give an ONNX file")
+            what = "a folder" if path.is_dir() else "no file"
+            raise ModelError(f"{path} is {what}", "give an ONNX file")
         if path.stat().st_size > LARGEST:
             raise ModelError(f"{path} has {path.stat().st_size / 1e9:.1f} GB", "an ONNX file has at most 2 GB")
         model = onnx.load(path, load_external_data=False)
@@ -67,18 +68,33 @@ def bytes_on_disk(*files: Path) -> int:
 
 
 def require_inside(path: Path, tensor: onnx.TensorProto) -> None:
-    """Refuse weights in a file that is not beside the model, or is shorter than they are."""
+    """Refuse weights in a file that is not beside the model, or does not hold exactly what they need.
+
+    Raises:
+        ModelError: the file, the weight and the reason are named.
+    """
     told = {entry.key: entry.value for entry in tensor.external_data}
-    folder = path.parent.resolve()
-    file = (folder / told.get("location", "")).resolve()
-    if folder not in file.parents or not file.is_file():
-        raise ModelError(
-            f"{path} keeps '{tensor.name}' in {told.get('location')!r}, which is no file beside it",
-            "copy all of its files, or export it into one",
-        )
-    offset, length = (int(told.get(key) or 0) for key in ("offset", "length"))
-    if offset < 0 or length < 0 or offset + length > file.stat().st_size:
-        raise ModelError(f"{file} is too short to hold '{tensor.name}' of {path}", "copy all of its files again")
+    if not all(isinstance(text, str) for pair in told.items() for text in pair):
+        raise ModelError(f"{path} keeps {shown(tensor.name)} in what is no text", "export it again")
+    folder, location = path.parent.resolve(), told.get("location", "")
+    where = f"{path} keeps {shown(tensor.name)} in {shown(location)}"
+    try:
+        file = (folder / location).resolve()
+        inside = folder in file.parents and file.is_file()
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have, or links in a ring
+        inside = False
+    if not inside:
+        raise ModelError(f"{where}, which is no file beside it", "copy all of its files, or export it into one")
+    wanted = require_tensor(tensor, f"{path}: its weight {shown(tensor.name)}")
+    try:
+        offset, length = (int(told.get(key) or 0) for key in ("offset", "length"))
+    except ValueError as error:
+        raise ModelError(f"{where}, at no number: {told}"[:300], "export it again") from error
+    size = file.stat().st_size
+    if offset < 0 or offset + wanted > size:
+        raise ModelError(f"{file} is too short to hold {shown(tensor.name)} of {path}", "copy all of its files again")
+    if not length and offset + wanted != size:
+        raise ModelError(f"{file} holds more than {shown(tensor.name)} of {path}", "copy all of its files again")
 
 
 def refuse_branches(path: Path, model: onnx.ModelProto) -> None:

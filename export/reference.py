@@ -42,7 +42,7 @@ def open_reference(
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is raised, too
     return onnxruntime().InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 

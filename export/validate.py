@@ -47,9 +47,11 @@ def require_sound(path: Path, model: onnx.ModelProto) -> None:
             )
         require_versions(model)
         for node in graph.node:
+            attributes = (entry.name for entry in node.attribute)
+            require_names(described(node), node.op_type, node.domain, node.name, *node.input, *node.output, *attributes)
             node.domain = "" if node.domain == "ai.onnx" else node.domain
-            require_names(node)
             require_operator(node, opset_of(model, node.domain))
+        require_input(graph)
         require_weights(graph)
         sort_nodes(graph)
         require_shapes(model)
@@ -57,8 +59,9 @@ def require_sound(path: Path, model: onnx.ModelProto) -> None:
         raise ModelError(f"{path}: {error.message}", error.hint) from error
 
 
-def shown(name: str) -> str:
-    """A name in a message: on one line, and not without end."""
+def shown(name: str | bytes) -> str:
+    """A name in a message: on one line, and not without end. Protobuf gives bytes where it is no UTF-8."""
+    name = name if isinstance(name, str) else name.decode(errors="backslashreplace")
     printable = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
     return f"'{printable[:SHOWN]}...'" if len(printable) > SHOWN else f"'{printable}'"
 
@@ -78,6 +81,7 @@ def require_versions(model: onnx.ModelProto) -> None:
             f"its IR version is {model.ir_version}, and 1 to {newest_ir} are known here", "export it again"
         )
     seen = set()
+    require_names("it", model.graph.name, *(entry.domain for entry in model.opset_import))
     for entry in model.opset_import:
         entry.domain = "" if entry.domain == "ai.onnx" else entry.domain
         if entry.domain in seen:
@@ -94,12 +98,13 @@ def opset_of(model: onnx.ModelProto, domain: str) -> int:
     return next((int(entry.version) for entry in model.opset_import if entry.domain == domain), 0)
 
 
-def require_names(node: onnx.NodeProto) -> None:
-    """Names are short and can be printed."""
-    for name in (node.name, *node.input, *node.output):
-        if len(name) > LONGEST_NAME or not name.isprintable():
-            why = f"of {len(name):,} characters" if len(name) > LONGEST_NAME else "that cannot be printed"
-            raise ModelError(f"{described(node)} has or uses a name {why}: {shown(name)}", "export it again")
+def require_names(what: str, *names: str | bytes) -> None:
+    """Names are text, short, and can be printed."""
+    for name in names:
+        if isinstance(name, bytes) or len(name) > LONGEST_NAME or not name.isprintable():
+            long = len(name) > LONGEST_NAME
+            why = f"of {len(name):,} characters" if long else "that is no text, or cannot be printed"
+            raise ModelError(f"{what} has or uses a name {why}: {shown(name)}", "export it again")
 
 
 def require_operator(node: onnx.NodeProto, opset: int) -> None:
@@ -165,6 +170,19 @@ def filled(entry: onnx.AttributeProto, field: str) -> bool:
     return len(getattr(entry, field)) > 0 if field.endswith("s") and field != "s" else entry.HasField(field)
 
 
+def require_input(graph: onnx.GraphProto) -> None:
+    """Sides of inputs and outputs are sizes; 0 and -1, as some exporters write them, stand for any."""
+    for entry in (*graph.input, *graph.output):
+        require_names("one of its inputs and outputs", entry.name)
+        for size in entry.type.tensor_type.shape.dim:
+            if size.dim_value < -1:
+                raise ModelError(
+                    f"its input or output {shown(entry.name)} has a side of {size.dim_value}", "export it again"
+                )
+            if size.HasField("dim_value") and size.dim_value < 1:
+                size.ClearField("dim_value")
+
+
 def require_weights(graph: onnx.GraphProto) -> None:
     """Every constant is of a known type, and holds as much as its shape says."""
     if graph.sparse_initializer:
@@ -177,8 +195,7 @@ def require_weights(graph: onnx.GraphProto) -> None:
         where = f"its weight {shown(tensor.name)}" + (f" of {described(user)[4:]}" if user else "")
         if not tensor.name or tensor.name in seen:
             raise ModelError(f"{where} {'is there twice' if tensor.name else 'has no name'}", "export it again")
-        if len(tensor.name) > LONGEST_NAME or not tensor.name.isprintable():
-            raise ModelError(f"{where} has a name that is too long or cannot be printed", "export it again")
+        require_names(where, tensor.name)
         seen.add(tensor.name)
         total += require_tensor(tensor, where)
     for node in graph.node:

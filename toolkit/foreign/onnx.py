@@ -10,13 +10,14 @@ import onnx
 from numpy.typing import NDArray
 
 from export import adopt
+from export.blame import explained, explained_opening, nodes_of
 from export.finite import require_finite_answers
 from export.head import LOGITS, PROBABILITIES
 from export.module import OPSET
 from export.onnx_source import read_onnx
 from export.parity import TOLERANCE
 from export.reference import open_reference
-from runtime.errors import ExportError, ModelError, first_line
+from runtime.errors import ExportError, ModelError
 from runtime.spec import ModelSpec
 from toolkit.foreign.answers import noise, spec_from
 from toolkit.foreign.spec import Told, refuse_untold
@@ -57,7 +58,10 @@ class OriginalGraph:
         try:
             self.session = open_reference(model)
         except Exception as error:  # ONNX Runtime has many kinds
-            raise ModelError(f"ONNX Runtime cannot open {path}: {first_line(error)}", "export it again") from error
+            raise ModelError(
+                f"ONNX Runtime cannot open {path}: {explained_opening(model, error)}", "export it again"
+            ) from error
+        self.nodes = nodes_of(model)
         (entry,) = self.session.get_inputs()
         self.name, self.output, self.path = entry.name, output, path
         self.dtype = {"tensor(float16)": np.float16, "tensor(double)": np.float64}.get(entry.type, np.float32)
@@ -78,7 +82,7 @@ class OriginalGraph:
             answers = np.asarray(self.session.run([self.output], {self.name: images})[0])
         except Exception as error:  # ONNX Runtime has many kinds
             raise ExportError(
-                f"{self.path} fails on {len(images)} images: {first_line(error)}", "check --input-size"
+                f"{self.path} fails on {len(images)} images: {explained(error, self.nodes)}", "check --input-size"
             ) from error
         return answers.reshape(len(answers), -1) if answers.ndim else answers.reshape(1, 1)
 
@@ -119,7 +123,7 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
     original = OriginalGraph(found, output, path)
     answers = original(images)
     require_finite_answers(path, model, images, answers)
-    spec = spec_from(answers, path.stem, told)
+    spec = spec_from(answers, path.stem, told, str(path))
     adopt.give_way(model, LOGITS if spec.output_kind == "logits" else PROBABILITIES)
     require_any_batch(model, images, path)
     return ForeignOnnx(spec.name, str(path), spec, model, original, random, HALF_TOLERANCE if halves else TOLERANCE)
@@ -157,5 +161,6 @@ def require_any_batch(model: onnx.ModelProto, images: NDArray[np.float32], path:
         session.run(None, {session.get_inputs()[0].name: images})
     except Exception as error:  # ONNX Runtime has many kinds
         raise ModelError(
-            f"{path} does not run with any batch: {first_line(error)}", "export it again with a dynamic batch"
+            f"{path} does not run with any batch: {explained(error, nodes_of(model))}",
+            "export it again with a dynamic batch",
         ) from error
