@@ -186,7 +186,7 @@ def free_batch(model: onnx.ModelProto) -> None:
                 continue
             target = numpy_helper.to_array(constants[node.input[1]]).copy()
             first = (shapes.get(node.input[0]) or (None,))[0]
-            if len(target) and target[0] == batch and (first == batch or -1 not in target):
+            if target.ndim == 1 and len(target) and target[0] == batch and (first == batch or -1 not in target):
                 target[0] = 0 if first == batch else -1
                 opened = numpy_helper.from_array(target, f"{node.output[0]}_shape")
                 graph.initializer.append(opened)
@@ -233,7 +233,7 @@ def is_idle(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> boo
     if node.op_type != "Dropout":
         return node.op_type == "Identity"
     training = node.input[2] if len(node.input) > 2 else ""
-    return not training or (training in constants and not numpy_helper.to_array(constants[training]))
+    return not training or (training in constants and not numpy_helper.to_array(constants[training]).any())
 
 
 def drop_unused(model: onnx.ModelProto) -> None:

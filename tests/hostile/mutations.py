@@ -58,6 +58,18 @@ def tensors(model: onnx.ModelProto) -> list[str]:
     return [*made, *(entry.name for entry in (*graph.input, *graph.initializer)), "absent", ""]
 
 
+def whole(model: onnx.ModelProto) -> list[onnx.TensorProto]:
+    """Weights that no mutation has broken yet."""
+    found = []
+    for tensor in model.graph.initializer:
+        try:
+            numpy_helper.to_array(tensor)
+            found.append(tensor)
+        except Exception:
+            continue
+    return found
+
+
 def drop_node(model: onnx.ModelProto, draw: Draw) -> None:
     del model.graph.node[draw(st.integers(0, len(model.graph.node) - 1))]
 
@@ -193,7 +205,7 @@ def break_weight(model: onnx.ModelProto, draw: Draw) -> None:
 
 def reshape_weight(model: onnx.ModelProto, draw: Draw) -> None:
     """A whole tensor of another shape, type or value: true claims, and graphs that do not fit together."""
-    tensor = one_of(draw, model.graph.initializer)
+    tensor = one_of(draw, whole(model))
     if tensor is None:
         return
     shape = draw(st.lists(st.integers(0, 9), max_size=5))
@@ -208,7 +220,7 @@ def reshape_weight(model: onnx.ModelProto, draw: Draw) -> None:
 
 def change_value(model: onnx.ModelProto, draw: Draw) -> None:
     """One value of a constant of integers: shapes, axes, indices."""
-    found = [tensor for tensor in model.graph.initializer if tensor.data_type == TensorProto.INT64]
+    found = [tensor for tensor in whole(model) if tensor.data_type == TensorProto.INT64]
     tensor = one_of(draw, found)
     if tensor is not None:
         values = numpy_helper.to_array(tensor).copy()

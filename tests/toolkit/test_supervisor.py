@@ -133,7 +133,7 @@ def test_without_a_parent_memory_alone_is_limited() -> None:
 def test_limits_grow_with_the_model() -> None:
     assert guard.limits_of(100_000_000).memory == 2_000_000_000
     large = guard.limits_of(1_000_000_000)
-    assert (large.memory, large.seconds) == (6_000_000_000, 80)
+    assert (large.memory, large.seconds) == (12_000_000_000, 260)
 
 
 def signalled(process: subprocess.Popen[str], *numbers: int, gap: float = 0.0) -> None:

@@ -125,7 +125,7 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
     require_finite_answers(path, model, images, answers)
     spec = spec_from(answers, path.stem, told, str(path))
     adopt.give_way(model, LOGITS if spec.output_kind == "logits" else PROBABILITIES)
-    require_any_batch(model, images, path)
+    require_any_batch(model, images, answers.shape, path)
     return ForeignOnnx(spec.name, str(path), spec, model, original, random, HALF_TOLERANCE if halves else TOLERANCE)
 
 
@@ -150,17 +150,28 @@ def with_shape(told: Told, shape: tuple[int | None, ...]) -> Told:
     return replace(told, color=color, input_size=size)
 
 
-def require_any_batch(model: onnx.ModelProto, images: NDArray[np.float32], path: Path) -> None:
+def require_any_batch(model: onnx.ModelProto, images: NDArray[np.float32], shape: tuple[int, ...], path: Path) -> None:
     """Run two images together: a batch that was fixed may be fixed in the middle of the graph, too.
 
+    Args:
+        model: in the form of our own exports.
+        images: float32 (2, C, H, W).
+        shape: of the original's answers to them.
+        path: of the file.
+
     Raises:
-        ModelError: they do not run.
+        ModelError: they do not run, or do not get an answer each.
     """
     try:
         session = open_reference(model)
-        session.run(None, {session.get_inputs()[0].name: images})
+        given = np.asarray(session.run(None, {session.get_inputs()[0].name: images})[0]).shape
     except Exception as error:  # ONNX Runtime has many kinds
         raise ModelError(
             f"{path} does not run with any batch: {explained(error, nodes_of(model))}",
             "export it again with a dynamic batch",
         ) from error
+    if given != shape:
+        raise ModelError(
+            f"{path} gives {given} for two images together, and {shape} one by one",
+            "export it again with a dynamic batch",
+        )
