@@ -20,7 +20,7 @@ from runtime.errors import ModelError
 MOST_NODES = 20_000  # of a classifier; each takes 0.4 ms to be read, raised, opened and run
 MOST_EDGES = 200_000
 MOST_BYTES = (1 << 31) - 1  # protobuf's limit, weights included
-MOST_ELEMENTS = 1 << 28  # of one activation for one image: 1 GB in float32
+MOST_ELEMENTS = 1 << 26  # of one activation for one image: 256 MB in float32, 64 maps of 1024x1024
 LONGEST_NAME = 1000
 NO_TYPE = "expected to have type but instead is null"  # behind an operator whose shapes ONNX does not infer
 SHOWN = 60  # characters of a name in a message

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from runtime.errors import ModelError
+import click
+
+from runtime.errors import ModelError, ToolkitError, first_line
 from toolkit import board
 
 SECONDS, SECONDS_PER_GB = 20.0, 240.0
@@ -61,7 +63,7 @@ def guard(about: str, size: int) -> Iterator[None]:
         size: its bytes on the disk; `allow` adds what it keeps in other files.
 
     Raises:
-        ModelError: the memory did not suffice.
+        ModelError: the memory did not suffice, or reading it failed in a way that is not known.
     """
     global _limits
     before = resource.getrlimit(resource.RLIMIT_DATA)
@@ -74,6 +76,13 @@ def guard(about: str, size: int) -> Iterator[None]:
             raise ModelError(
                 f"{about} needs more than {(_limits or limits_of(size)).memory / 1e9:.1f} GB of memory to be read",
                 "give a smaller model",
+            ) from error
+        except (ToolkitError, click.ClickException, ImportError, OSError):
+            raise
+        except Exception as error:  # what nobody foresaw in a graph that nobody foresaw
+            raise ModelError(
+                f"{about} is not understood: {type(error).__name__}: {first_line(error)}",
+                "export it again; --debug shows where that came up: report it, with the file",
             ) from error
         finally:
             _limits = None

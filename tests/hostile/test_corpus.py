@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import assert_clean_failure, toolkit
 from tests.hostile.corpus import CASES, Case
 from tests.hostile.zygote import Done, Zygote, zygote
 from toolkit.foreign.onnx import open_onnx
@@ -56,3 +57,12 @@ def test_it_is_refused_in_a_line(case: Case, commands: Zygote, tmp_path: Path) -
     assert ("model" in lines[0] or "labels.txt" in lines[0]) and len(done.err) < 2000
     for word in case.words:
         assert word in "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", ["truncated", "cyclic", "weight_nan"])
+def test_the_whole_command_refuses_it(name: str, tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == name)
+    case.make(tmp_path)
+    done = toolkit("build", "model.onnx", "--int8", "--random-weights", "--json", cwd=tmp_path)
+    assert_clean_failure(done, "model.onnx", *case.words)
+    assert os.listdir(tmp_path) == ["model.onnx"]
