@@ -131,9 +131,10 @@ def require_operator(node: onnx.NodeProto, opset: int) -> None:
         if not least <= len(names) <= most:
             wanted = f"{least}" if least == most else f"{least} or more" if most > 1 << 20 else f"{least} to {most}"
             raise ModelError(f"{described(node)} has {len(names)} {what}, and takes {wanted}", "export it again")
-    single = defs.OpSchema.FormalParameterOption.Single
-    for name, formal in zip(node.input, schema.inputs, strict=False):
-        if not name and formal.option == single:
+    optional = defs.OpSchema.FormalParameterOption.Optional
+    for index, name in enumerate(node.input):
+        formal = schema.inputs[min(index, len(schema.inputs) - 1)]  # the last one may stand for many
+        if not name and formal.option != optional:
             raise ModelError(f"{described(node)} lacks its input {formal.name}", "export it again")
     require_attributes(node, schema)
 

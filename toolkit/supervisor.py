@@ -25,6 +25,7 @@ from toolkit import board, stopping
 COMMANDS = frozenset(("build", "export", "calibrate", "compare", "summary", "classify", "bench", "verify"))
 PATIENCE_S = 2.0  # a second signal to stop, so long after the first, kills
 LONGEST_COMMAND = 200  # characters of it in a message
+POST_MORTEM_S = 8
 PR_SET_PDEATHSIG = 1
 SHOW_CURSOR = "\x1b[?25h"
 
@@ -161,12 +162,35 @@ def tell(code: int, arguments: Sequence[str]) -> None:
             f"{command} was ended by SIGKILL{where}", "somebody did, or the memory ran out: dmesg tells of that"
         )
     else:
+        node = post_mortem(about) if limits else ""  # a file is being read
         error = ToolkitError(
             f"{command} was ended by {name_of(-code)}{where}: a native library crashed"
-            + (f", which may take {limits}" if limits else ""),
+            + (f" on {node}" if node else ""),
             "export the model again, or try another version of the library; toolkit doctor lists them",
         )
     report(error)
+
+
+def post_mortem(file: str) -> str:
+    """The node of an ONNX file that a library crashes on; empty where that is not found out soon."""
+    child = os.fork()
+    if not child:
+        try:
+            signal.alarm(POST_MORTEM_S)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+            from pathlib import Path
+
+            from export.blame import first_crashing
+            from toolkit.guard import limit_memory, limits_of
+
+            limit_memory(limits_of(0).memory)
+            board.put("stage", "")
+            board.put("stage", first_crashing(Path(file)))
+        finally:
+            os._exit(0)
+    return board.get("stage") if os.waitpid(child, 0)[1] == 0 else ""
 
 
 def name_of(number: int) -> str:

@@ -401,6 +401,12 @@ def empty_input() -> Model:
     return model
 
 
+@graph("Sum_bad", "(Sum)", "lacks its input")
+def empty_input_of_many() -> Model:
+    """ONNX Runtime 1.32 crashes on it."""
+    return before_the_end("", kind="Sum")
+
+
 @graph("Conv_conv", "(Conv)", "'pads' is FLOAT, and should be INTS")
 def attribute_of_another_type() -> Model:
     model = base()

@@ -1,7 +1,8 @@
 """Whatever is changed in a graph, it opens and answers, or is refused in a line that names its file.
 
-The files come from hypothesis, the same ones each time; they are opened in forked children, so that a native crash or a
-hang is found and does not end the tests. `FUZZ_SECONDS=600 FUZZ_SEED=1 pytest tests/hostile/test_fuzz.py` runs longer.
+The files come from hypothesis, the same ones each time; they are opened in forked children. A native crash is counted
+and its file named: the command makes a message of it (toolkit/supervisor.py). A hang is wrong.
+`FUZZ_SECONDS=600 FUZZ_SEED=1 pytest tests/hostile/test_fuzz.py` runs longer; FUZZ_KEEP names a folder for what it finds.
 """
 
 from __future__ import annotations
@@ -105,8 +106,10 @@ def judge_all(data: list[bytes], folder: Path) -> list[str]:
         report.unlink()
         results += lines
         code = os.waitstatus_to_exitcode(status)
-        if code:
-            results.append(f"{WRONG}: ended with {code}")
+        if code == -signal.SIGALRM:
+            results.append(f"{WRONG}: takes more than {LIMIT_S} s")
+        elif code:
+            results.append(f"crashed with {signal.Signals(-code).name} (kept)" if code < -1 else f"{WRONG}: {code}")
     return results
 
 
@@ -133,8 +136,7 @@ def test_a_changed_graph_is_answered_or_refused_in_a_line(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("opens", "words"),
     [
-        (lambda *_: os.abort(), "ended with -6"),
-        (lambda *_: os._exit(3), "ended with 3"),
+        (lambda *_: os._exit(3), "3"),
         (lambda *_: {}["key"], "is not understood: KeyError"),
         (lambda *_: exec("raise ToolkitError('two\\nlines of model.onnx', 'hint')", globals()), "two"),
         (lambda *_: exec("raise ToolkitError('no file', 'hint')", globals()), "no file"),
