@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 
 from export.adopt import take_constants_out
+from export.describe import described
 from export.onnx_source import read_onnx
 from export.reference import open_reference
-from export.validate import described
 from runtime.errors import first_line
 
 NAMED = re.compile(r"Name:'([^']+)'")

@@ -9,10 +9,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
+from export.describe import described, shown
 from export.graph import producers
 from export.names import WEIGHTED
 from export.reference import open_reference
-from export.validate import described, shown
 from runtime.errors import ModelError
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)

@@ -9,9 +9,10 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from export.describe import shown
 from export.finite import require_finite_weights
 from export.tensors import external_files, require_tensor
-from export.validate import require_sound, shown
+from export.validate import require_sound
 from runtime.errors import ModelError
 
 LARGEST = (1 << 31) - 1  # bytes: protobuf's own limit

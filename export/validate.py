@@ -6,24 +6,20 @@ file, the node and its operator are named, and what a tensor claims is counted b
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 from onnx import AttributeProto, defs
 
+from export.describe import described, require_names, shown
+from export.order import sort_nodes
 from export.tensors import FEW, require_tensor
 from runtime.errors import ModelError
 
 MOST_NODES = 20_000  # of a classifier; each takes 0.4 ms to be read, raised, opened and run
-MOST_EDGES = 200_000
 MOST_BYTES = (1 << 31) - 1  # protobuf's limit, weights included
 MOST_ELEMENTS = 1 << 26  # of one activation for one image: 256 MB in float32, 64 maps of 1024x1024
-LONGEST_NAME = 1000
-NO_TYPE = "expected to have type but instead is null"  # behind an operator whose shapes ONNX does not infer
-SHOWN = 60  # characters of a name in a message
 STANDARD = ("", "ai.onnx.ml")
 KNOWN_DOMAINS = (*STANDARD, "com.microsoft")  # whose operators ONNX Runtime has
 
@@ -49,7 +45,8 @@ def require_sound(path: Path, model: onnx.ModelProto) -> None:
         for node in graph.node:
             attributes = (entry.name for entry in node.attribute)
             require_names(described(node), node.op_type, node.domain, node.name, *node.input, *node.output, *attributes)
-            node.domain = "" if node.domain == "ai.onnx" else node.domain
+            if node.domain == "ai.onnx":
+                node.domain = ""
             require_operator(node, opset_of(model, node.domain))
         require_input(graph)
         require_weights(graph)
@@ -57,20 +54,6 @@ def require_sound(path: Path, model: onnx.ModelProto) -> None:
         require_shapes(model)
     except ModelError as error:
         raise ModelError(f"{path}: {error.message}", error.hint) from error
-
-
-def shown(name: str | bytes) -> str:
-    """A name in a message: on one line, and not without end. Protobuf gives bytes where it is no UTF-8."""
-    name = name if isinstance(name, str) else name.decode(errors="backslashreplace")
-    printable = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
-    return f"'{printable[:SHOWN]}...'" if len(printable) > SHOWN else f"'{printable}'"
-
-
-def described(node: onnx.NodeProto) -> str:
-    """A node and its operator, in a message."""
-    name = node.name or next((name for name in node.output if name), "")
-    operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-    return f"its node {shown(name)} ({shown(operator)[1:-1]})"
 
 
 def require_versions(model: onnx.ModelProto) -> None:
@@ -83,7 +66,8 @@ def require_versions(model: onnx.ModelProto) -> None:
     seen = set()
     require_names("it", model.graph.name, *(entry.domain for entry in model.opset_import))
     for entry in model.opset_import:
-        entry.domain = "" if entry.domain == "ai.onnx" else entry.domain
+        if entry.domain == "ai.onnx":
+            entry.domain = ""
         if entry.domain in seen:
             raise ModelError(f"it names the opset of {shown(entry.domain)} twice", "export it again")
         seen.add(entry.domain)
@@ -96,15 +80,6 @@ def require_versions(model: onnx.ModelProto) -> None:
 def opset_of(model: onnx.ModelProto, domain: str) -> int:
     """Of a domain; 0 where the model does not say."""
     return next((int(entry.version) for entry in model.opset_import if entry.domain == domain), 0)
-
-
-def require_names(what: str, *names: str | bytes) -> None:
-    """Names are text, short, and can be printed."""
-    for name in names:
-        if isinstance(name, bytes) or len(name) > LONGEST_NAME or not name.isprintable():
-            long = len(name) > LONGEST_NAME
-            why = f"of {len(name):,} characters" if long else "that is no text, or cannot be printed"
-            raise ModelError(f"{what} has or uses a name {why}: {shown(name)}", "export it again")
 
 
 def require_operator(node: onnx.NodeProto, opset: int) -> None:
@@ -208,86 +183,8 @@ def require_weights(graph: onnx.GraphProto) -> None:
         raise ModelError(f"its weights claim {total / 1e9:.1f} GB", "an ONNX model has at most 2 GB")
 
 
-def sort_nodes(graph: onnx.GraphProto) -> None:
-    """Put every node behind those that it needs.
-
-    Raises:
-        ModelError: two make the same tensor, one needs what nobody makes, or needs itself in the end.
-    """
-    given = {entry.name for entry in (*graph.input, *graph.initializer)}
-    if len({entry.name for entry in graph.input}) < len(graph.input):
-        raise ModelError("two of its inputs have the same name", "export it again")
-    makers: dict[str, int] = {}
-    for index, node in enumerate(graph.node):
-        for name in filter(None, node.output):
-            if name in makers or name in given:
-                other = described(graph.node[makers[name]]) if name in makers else "an input or a weight"
-                raise ModelError(f"{described(node)} makes {shown(name)}, as does {other}", "export it again")
-            makers[name] = index
-    needs = [set(filter(None, (*node.input, *captured(node)))) - given for node in graph.node]
-    if sum(len(node.input) for node in graph.node) > MOST_EDGES:
-        raise ModelError(f"its nodes have more than {MOST_EDGES:,} inputs", "give a classifier")
-    for node, names in zip(graph.node, needs, strict=True):
-        for name in sorted(names - makers.keys()):
-            raise ModelError(f"{described(node)} needs {shown(name)}, which nothing makes", "export it again")
-    for entry in graph.output:
-        if entry.name not in makers and entry.name not in given:
-            raise ModelError(f"its output {shown(entry.name)} is made by nothing", "export it again")
-    order = in_order([{makers[name] for name in names} for names in needs])
-    if len(order) < len(needs):
-        index = next(iter(set(range(len(needs))) - set(order)))
-        for _ in needs:  # back along what is missing: in the end it goes round
-            index = next(makers[name] for name in sorted(needs[index]) if makers[name] not in set(order))
-        raise ModelError(f"{described(graph.node[index])} needs its own output in the end", "export it again")
-    if order != sorted(order):
-        nodes = [graph.node[index] for index in order]
-        copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-        del graph.node[:]
-        graph.node.extend(copies)
-
-
-def captured(node: onnx.NodeProto) -> Iterator[str]:
-    """What the graphs inside a node take from around it."""
-    for entry in node.attribute:
-        for graph in ([entry.g] if entry.HasField("g") else []) + list(entry.graphs):
-            made = {value.name for value in (*graph.input, *graph.initializer)}
-            made |= {name for inner in graph.node for name in inner.output}
-            for inner in graph.node:
-                yield from (name for name in (*inner.input, *captured(inner)) if name not in made)
-            yield from (value.name for value in graph.output if value.name not in made)
-
-
-def in_order(needs: list[set[int]]) -> list[int]:
-    """Indices, each behind those that it needs, else as they came; those on a ring are left out."""
-    users: dict[int, list[int]] = {}
-    for index, needed in enumerate(needs):
-        for other in needed:
-            users.setdefault(other, []).append(index)
-    missing = [len(needed) for needed in needs]
-    ready = [index for index, count in enumerate(missing) if not count]
-    order = []
-    while ready:
-        order.append(heapq.heappop(ready))
-        for user in users.get(order[-1], ()):
-            missing[user] -= 1
-            if not missing[user]:
-                heapq.heappush(ready, user)
-    return order
-
-
-def infer(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same with the shape of every tensor, as far as it can be known."""
-    try:
-        return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-    except Exception as error:  # InferenceError, and what the C++ behind it throws
-        why = " ".join(str(error).split())
-        if NO_TYPE not in why:
-            raise ModelError(f"its shapes do not fit together: {why[:300]}", "export it again") from error
-        return onnx.shape_inference.infer_shapes(model, data_prop=True)
-
-
 def require_shapes(model: onnx.ModelProto) -> None:
-    """Shapes fit together, and none is absurd: a few bytes can ask for terabytes (Expand, Tile, Pad, Resize).
+    """No shape is absurd: a few bytes can ask for terabytes (Expand, Tile, Pad, Resize).
 
     What depends on values that only a run shows, is not seen here.
     """
@@ -305,9 +202,15 @@ def require_shapes(model: onnx.ModelProto) -> None:
         elif tensor.name not in inputs:
             graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     graph.output.extend(onnx.ValueInfoProto(name=entry.name) for entry in model.graph.output)
-    inferred = infer(skeleton).graph
+    try:
+        inferred = onnx.shape_inference.infer_shapes(skeleton, data_prop=True).graph
+    except Exception:  # what does not fit together, ONNX Runtime says, too, and it is the judge
+        return
     makers = {name: node for node in model.graph.node for name in node.output}
+    weights = {tensor.name for tensor in model.graph.initializer}
     for value in (*inferred.value_info, *inferred.input, *inferred.output):
+        if value.name in weights:
+            continue
         elements = 1
         for size in value.type.tensor_type.shape.dim:
             elements *= max(size.dim_value, 1)

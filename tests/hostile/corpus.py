@@ -526,7 +526,7 @@ def weight_that_contradicts() -> Model:
     return model
 
 
-@graph("(op_type:MatMul, node name: MatMul_logits)")
+@graph("MatMul_logits", "(MatMul)")
 def shapes_that_contradict() -> Model:
     make = Maker()
     make.node("Flatten", ["data"], "flat")

@@ -2,7 +2,7 @@
 
 The files come from hypothesis, the same ones each time; they are opened in forked children. A native crash is counted
 and its file named: the command makes a message of it (toolkit/supervisor.py). A hang is wrong.
-`FUZZ_SECONDS=600 FUZZ_SEED=1 pytest tests/hostile/test_fuzz.py` runs longer; FUZZ_KEEP names a folder for what it finds.
+`FUZZ_SECONDS=600 FUZZ_SEED=1 pytest tests/hostile/test_fuzz.py` runs longer; FUZZ_KEEP is a folder for finds.
 """
 
 from __future__ import annotations

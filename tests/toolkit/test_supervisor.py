@@ -73,7 +73,7 @@ def run(work: str, folder: Path) -> tuple[int, str, str]:
         ("os._exit(0)", ("ended the process, with exit code 0",)),
         ("with board.saying('about', 'a:b'): os._exit(7)", ("error: a:b ended the process",)),
         ("with make_progress().stage('simplify'): os.abort()", ("while: simplify",)),
-        ("with guard.guard('bad\\x1b.onnx', 0): ctypes.string_at(0)", ("(bad\\x1b.onnx)", "20 seconds or 2.0 GB")),
+        ("with guard.guard('bad\\x1b.onnx', 0): ctypes.string_at(0)", ("(bad\\x1b.onnx)",)),
         ("with place_for(Path('a/b/c.onnx'), force=False): os.abort()", ("SIGABRT",)),
         ("with place_for(Path('a/b/c'), force=0): Path(f'a/b/.c.{os.getpid()}.tmp').touch(); os.abort()", ("SIGABRT",)),
         ("board.writes('d/out'); from runtime.folder import draft\nwith draft('d/out', force=False): os.abort()", ()),
