@@ -38,7 +38,7 @@ def explained(error: Exception, nodes: Nodes) -> str:
 def explained_opening(model: onnx.ModelProto, error: Exception) -> str:
     """The same for a graph, its nodes in order, that ONNX Runtime does not open: it often names no node then."""
     said, nodes = first_line(error), nodes_of(model)
-    if NAMED.search(said) or any(name in said for name in nodes):
+    if NAMED.search(said) or any(f"({name})" in said or f'"{name}"' in said for name in nodes):
         return explained(error, nodes)
     node = first_refused(model)
     return said if node is None else f"{described(node)}: {said}"

@@ -11,10 +11,8 @@ Only on Linux; elsewhere, and where there can be no second process, the command 
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -57,6 +55,8 @@ def supervise(arguments: Sequence[str]) -> None:
 
 def leave(code: int) -> None:
     """End. Threads that somebody's module left running would keep Python from that: a child does not wait for them."""
+    import threading
+
     waiting = [thread for thread in threading.enumerate() if not thread.daemon]
     if board.is_up() and len(waiting) > 1:
         with suppress(OSError, ValueError):
@@ -144,6 +144,8 @@ def tidy(child: int, temporary: str, whole: bool) -> None:
 
 def tell(code: int, arguments: Sequence[str]) -> None:
     """Say what ended the child, and on what."""
+    import shlex
+
     from runtime.errors import ToolkitError
     from toolkit.cli import report
 

@@ -158,7 +158,7 @@ def test_a_signal_to_the_parent_reaches_the_child(number: int, code: int, times:
 
 
 def test_a_signal_to_the_whole_group_interrupts_once(tmp_path: Path) -> None:
-    process = start(TIDIES, tmp_path, process_group=0)
+    process = start(TIDIES, tmp_path, start_new_session=True)
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     os.killpg(process.pid, signal.SIGINT)
     assert end(process, tmp_path) == (130, "tidied\n", "interrupted\n")
