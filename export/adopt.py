@@ -288,7 +288,7 @@ def is_idle(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> boo
     if node.op_type != "Dropout":
         return node.op_type == "Identity"
     training = node.input[2] if len(node.input) > 2 else ""
-    return not training or (training in constants and not numpy_helper.to_array(constants[training]))
+    return not training or (training in constants and not numpy_helper.to_array(constants[training]).any())
 
 
 def drop_unused(model: onnx.ModelProto) -> None:

@@ -15,19 +15,22 @@ from export.worlds import World, add_all, has_graph
 from runtime.errors import ModelError
 
 
-def inline_branches(model: onnx.ModelProto, shapes: Sequence[tuple[int, ...]]) -> None:
+def inline_branches(model: onnx.ModelProto, shapes: Sequence[tuple[int, ...]]) -> bool:
     """Replace every If by its branch, in place.
 
     Args:
         model: with one input; branches may stand in branches.
         shapes: of the input, for several batches: a condition that they do not agree on is not settled.
 
+    Returns:
+        Whether there was one.
+
     Raises:
         ModelError: a condition is not settled, or a node has another kind of graph inside, as Loop and Scan have.
     """
     graph = model.graph
     if not any(has_graph(node) for node in graph.node):
-        return
+        return False
     worlds = [World(model, shape) for shape in shapes]
     waiting, kept = deque(graph.node), []
     taken = {name for node in graph.node for name in node.output} | {tensor.name for tensor in graph.initializer}
@@ -48,6 +51,7 @@ def inline_branches(model: onnx.ModelProto, shapes: Sequence[tuple[int, ...]]) -
         waiting.extendleft(reversed(nodes))
     del graph.node[:]
     graph.node.extend(kept)
+    return True
 
 
 def settled_branch(node: onnx.NodeProto, worlds: Sequence[World]) -> onnx.GraphProto:

@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import onnx
 import onnx.inliner
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from export.describe import shown
+from export.finite import require_finite_weights
+from export.tensors import external_files, require_tensor
+from export.validate import require_sound
 from runtime.errors import ModelError, first_line
 
 LARGEST = (1 << 31) - 1  # bytes: protobuf's own limit
 
 
-def read_onnx(path: Path) -> onnx.ModelProto:
+def read_onnx(path: Path, allow: Callable[[int], None] | None = None) -> onnx.ModelProto:
     """A model with its weights, those in files beside it included.
+
+    Args:
+        path: of the file.
+        allow: told how many bytes it has on the disk, weights in other files included, before those are read.
 
     Raises:
         ModelError: it cannot be read, is no ONNX file, or keeps weights where it may not.
     """
     try:
+        if not path.is_file() and path.exists():
+            what = "a folder" if path.is_dir() else "no file"
+            raise ModelError(f"{path} is {what}", "give an ONNX file")
         if path.stat().st_size > LARGEST:
             raise ModelError(f"{path} has {path.stat().st_size / 1e9:.1f} GB", "an ONNX file has at most 2 GB")
         model = onnx.load(path, load_external_data=False)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}", "give an ONNX file") from error
     except DecodeError as error:
-        raise ModelError(f"{path} is not an ONNX file, or it is cut off", "export it again") from error
+        raise ModelError(
+            f"{path} is not an ONNX file, it is cut off, or nested too deeply", "export it again"
+        ) from error
     if not model.graph.node or not model.graph.output:
         raise ModelError(f"{path} has no nodes or no outputs", "export it again")
+    model = without_functions(path, model)
+    require_sound(path, model)
     for tensor in tensors_of(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             require_inside(path, tensor)
+    if allow is not None:
+        allow(bytes_on_disk(path, *(path.parent / name for name in external_files(model))))
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
         raise ModelError(f"cannot read the weights of {path}: {error}", "copy all of its files") from error
-    return without_functions(path, model)
+    require_finite_weights(path, model)
+    return model
 
 
 def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
@@ -72,16 +91,40 @@ def without_functions(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
         ) from error
 
 
+def bytes_on_disk(*files: Path) -> int:
+    """What files take there, which is less than their size where they are mostly holes; what is no file counts 0."""
+    total = 0
+    for file in files:
+        with suppress(OSError):
+            total += 512 * file.stat().st_blocks
+    return total
+
+
 def require_inside(path: Path, tensor: onnx.TensorProto) -> None:
-    """Refuse weights in a file that is not beside the model, or is shorter than they are."""
+    """Refuse weights in a file that is not beside the model, or does not hold exactly what they need.
+
+    Raises:
+        ModelError: the file, the weight and the reason are named.
+    """
     told = {entry.key: entry.value for entry in tensor.external_data}
-    folder = path.parent.resolve()
-    file = (folder / told.get("location", "")).resolve()
-    if folder not in file.parents or not file.is_file():
-        raise ModelError(
-            f"{path} keeps '{tensor.name}' in {told.get('location')!r}, which is no file beside it",
-            "copy all of its files, or export it into one",
-        )
-    offset, length = (int(told.get(key) or 0) for key in ("offset", "length"))
-    if offset < 0 or length < 0 or offset + length > file.stat().st_size:
-        raise ModelError(f"{file} is too short to hold '{tensor.name}' of {path}", "copy all of its files again")
+    if not all(isinstance(text, str) for pair in told.items() for text in pair):
+        raise ModelError(f"{path} keeps {shown(tensor.name)} in what is no text", "export it again")
+    folder, location = path.parent.resolve(), told.get("location", "")
+    where = f"{path} keeps {shown(tensor.name)} in {shown(location)}"
+    try:
+        file = (folder / location).resolve()
+        inside = folder in file.parents and file.is_file()
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have, or links in a ring
+        inside = False
+    if not inside:
+        raise ModelError(f"{where}, which is no file beside it", "copy all of its files, or export it into one")
+    wanted = require_tensor(tensor, f"{path}: its weight {shown(tensor.name)}")
+    try:
+        offset, length = (int(told.get(key) or 0) for key in ("offset", "length"))
+    except ValueError as error:
+        raise ModelError(f"{where}, at no number: {told}"[:300], "export it again") from error
+    size = file.stat().st_size
+    if offset < 0 or offset + wanted > size:
+        raise ModelError(f"{file} is too short to hold {shown(tensor.name)} of {path}", "copy all of its files again")
+    if not length and offset + wanted != size:
+        raise ModelError(f"{file} holds more than {shown(tensor.name)} of {path}", "copy all of its files again")

@@ -60,7 +60,13 @@ class World:
                     schema, node, {name: self.types[name] for name in given}, data, opset_imports=self.opsets
                 )
             )
-        except (onnx.defs.SchemaError, shape_inference.InferenceError, RuntimeError, ValueError):
+        except (
+            onnx.defs.SchemaError,
+            onnx.checker.ValidationError,
+            shape_inference.InferenceError,
+            RuntimeError,
+            ValueError,
+        ):
             return {}  # whoever needs the shape does without
 
     def add(self, node: onnx.NodeProto) -> None:

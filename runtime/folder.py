@@ -133,6 +133,26 @@ def draft(target: Path, *, force: bool) -> Iterator[Draft]:
                 parent.rmdir()
 
 
+def sweep(target: Path) -> None:
+    """Remove the draft that a process left which was ended in the midst of it; one that somebody holds stays.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    building = sibling(target, "building")
+    try:
+        lock = os.open(building, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if same_file(building, lock):
+                shutil.rmtree(building)
+    finally:
+        os.close(lock)
+
+
 def taken(target: Path) -> BundleExistsError:
     """The error for an output folder that exists."""
     return BundleExistsError(f"{target} is there already", "give --force to replace it, or another folder with -o")

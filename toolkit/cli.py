@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit import DISTRIBUTION, stopping, toolkit_version
+from toolkit import DISTRIBUTION, board, stopping, supervisor, toolkit_version
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -102,8 +102,12 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and exit: 0 done, 1 an error with a remedy, 2 usage, 3 a gate missed, 130 interrupted."""
     stopping.install()
-    code = run(sys.argv[1:])
-    sys.exit(code and (stopping.exit_code() or code))
+    supervisor.supervise(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    finally:
+        board.put("ended", "yes")
+    supervisor.leave(code and (stopping.exit_code() or code))
 
 
 def run(arguments: list[str]) -> int:

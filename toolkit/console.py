@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime.progress import Progress, Stage
-from toolkit import stopping
+from toolkit import board, stopping
 
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
@@ -96,7 +96,8 @@ class LineProgress:
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
         stopping.check()
         start = time.perf_counter()
-        yield LineStage(name)
+        with board.saying("stage", name):
+            yield LineStage(name)
         click.echo(f"{name}: {time.perf_counter() - start:.1f} s", err=True)
 
 
@@ -138,7 +139,8 @@ class BarProgress:
         task = bars.add_task(name, total=total)
         bars.refresh()
         try:
-            yield BarStage(bars, task, name)
+            with board.saying("stage", name):
+                yield BarStage(bars, task, name)
             bars.console.print(f"[green]done[/green] {name} [dim]{time.perf_counter() - start:.1f} s[/dim]")
         finally:
             bars.remove_task(task)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runtime.errors import ToolkitError
+from toolkit import board
 
 
 @contextmanager
@@ -27,6 +28,7 @@ def place_for(output: Path, *, force: bool, option: str = "-o") -> Iterator[None
         raise ToolkitError(f"{output} is a folder", f"give a file with {option}")
     if os.path.lexists(output) and not force:
         raise ToolkitError(f"{output} is there already", f"give --force to replace it, or another file with {option}")
+    board.writes(output)
     made = [parent for parent in output.absolute().parents if not parent.exists()]
     try:
         try:

@@ -16,6 +16,7 @@ from runtime.datasets import ArrayDataset, Dataset, has_both_splits, open_datase
 from runtime.errors import DataError, WeightsError
 from runtime.progress import Progress
 from runtime.spec import BatchRange
+from toolkit import board
 from toolkit.foreign.spec import Told, refuse_told, refuse_untold
 from toolkit.options import CALIB_IMAGES
 from toolkit.zoo import ZOO, get_zoo_model
@@ -103,15 +104,21 @@ def resolve_model(
         if settings or weights:
             raise click.UsageError(f"{'--set' if settings else '--weights'} does not go with an ONNX file")
         with progress.stage("load ONNX"):
+            from export.onnx_source import bytes_on_disk
+            from runtime.backends.onnxruntime import onnxruntime
             from toolkit.foreign.onnx import open_onnx
+            from toolkit.guard import guard
 
-        return open_onnx(Path(name), random_weights, told)
+            onnxruntime()  # loads its libraries before memory is limited
+        with guard(name, bytes_on_disk(Path(name))):
+            return open_onnx(Path(name), random_weights, told)
     if ":" in name:
         refuse_untold(told)
         with progress.stage("load PyTorch"):
             from toolkit.foreign.module import open_module
 
-        return open_module(name, settings, Path(weights) if weights else None, random_weights, told)
+        with board.saying("about", name):
+            return open_module(name, settings, Path(weights) if weights else None, random_weights, told)
     refuse_told(told, f"{name} of the zoo")
     model = get_zoo_model(name).with_options(settings)
     if random_weights:

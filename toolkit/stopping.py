@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import signal
+import time
 from types import FrameType
 
 EXIT_CODES = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
 
+TWICE_S = 0.5  # `timeout` and a terminal signal a whole group, and a supervisor may pass on what came twice
+
 _asked: list[int] = []
+_last = -TWICE_S
 
 
 def install() -> None:
@@ -17,7 +21,11 @@ def install() -> None:
 
 
 def _remember(number: int, _frame: FrameType | None) -> None:
+    global _last
     _asked.append(number)
+    again, _last = time.monotonic() - _last < TWICE_S, time.monotonic()
+    if again:
+        return  # a second interrupt could break off the tidying up of the first
     raise KeyboardInterrupt
 
 

@@ -238,10 +238,17 @@ def executed_types(compiled: ov.CompiledModel) -> dict[str, str]:
         layers += [name.removesuffix(TURNED) for name in turned if name.endswith(TURNED)]
         for layer in filter(None, layers):
             if not chain:
-                types[layer] = types[layer.removesuffix(SCALED_AFTERWARDS[0])] = executed
+                types[layer] = types[without_scaling(layer)] = executed
             else:
                 types[layer] = "int8" if any(layer + suffix in layers for suffix in SCALED_AFTERWARDS) else "unknown"
     return types
+
+
+def without_scaling(name: str) -> str:
+    """The layer whose scaling has this name; the name itself where it is none."""
+    for suffix in reversed(SCALED_AFTERWARDS):
+        name = name.removesuffix(suffix)
+    return name
 
 
 def runtime_info(node: ov.Node, key: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from calibration.calibration import read_calibration
 from runtime import canonical
 from runtime.errors import DataError
-from tests.hostile import forgeries
+from tests.hostile.forgeries import forgeries
 
 
 def test_whatever_is_wrong_in_it_it_is_refused_or_read_as_it_is(lenet_bundle: Path, tmp_path: Path) -> None:

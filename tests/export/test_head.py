@@ -37,3 +37,11 @@ def test_a_graph_of_probabilities_keeps_its_nodes() -> None:
     add_softmax(model, color_spec(output_kind="probabilities"))
     assert op_types(model) == ["Softmax"]
     assert in_bytes(model) == before
+
+
+def test_a_softmax_that_is_there_already_keeps_its_name() -> None:
+    model = parse("weights = Softmax (image) logits = Identity (weights)", "float[batch,4] logits", takes=TAKES)
+    model.graph.node[0].name = "softmax"
+    add_softmax(model, color_spec())
+    assert [node.name for node in model.graph.node].count("softmax") == 1
+    assert answer(model, normal(5, 4))[0].shape == (5, 4)  # ONNX Runtime takes no two nodes of one name

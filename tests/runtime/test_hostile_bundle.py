@@ -21,7 +21,7 @@ from runtime.errors import BundleCorruptError, BundleError, SelfCheckError, Tool
 from runtime.folder import draft
 from runtime.manifest import Accuracy, Latency
 from runtime.probe import Probe
-from tests.hostile import forgeries, put
+from tests.hostile.forgeries import forgeries, put
 from tests.tiny import (
     CLASSES,
     LABELS,

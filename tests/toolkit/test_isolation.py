@@ -25,10 +25,16 @@ CACHE = "edge-deployment-toolkit"
 GUARD = r"""
 import atexit, ctypes, os, platform, socket, struct, sys
 
-report = os.path.join(os.environ["REPORTS"], str(os.getpid()))
 allowed = tuple(os.environ["ALLOWED"].split(os.pathsep))
-pid = os.getpid()
 refused = []
+
+def start():
+    # In a forked child again: it reports for itself.
+    global report, pid
+    pid = os.getpid()
+    report = os.path.join(os.environ["REPORTS"], str(pid))
+    refused.clear()
+    flush("started: " + " ".join(sys.orig_argv))
 
 def flush(text):
     with open(report, "a") as file:
@@ -81,7 +87,8 @@ def no_sockets():
     if prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0):
         raise OSError(ctypes.get_errno(), "no seccomp here")
 
-flush("started: " + " ".join(sys.orig_argv))
+start()
+os.register_at_fork(after_in_child=start)
 no_sockets()
 atexit.register(end)
 sys.addaudithook(hook)

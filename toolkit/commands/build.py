@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from toolkit import board
 from toolkit.console import make_progress, print_json
 from toolkit.figures import BUILD_FIGURES, build_figures
 from toolkit.gate_option import gate_option, tell_gates
@@ -238,3 +239,4 @@ def refuse_existing(output: Path, force: bool) -> None:
 
     if output.exists() and not force:
         raise taken(output)
+    board.writes(output)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from toolkit import board
 from toolkit.console import print_json, print_table, say, size
 from toolkit.options import MODEL, output_options, set_option, told_options
 
@@ -44,7 +45,8 @@ def command(model: str, settings: dict[str, str], told: Told, as_json: bool) -> 
         refuse_untold(told)
         from toolkit.foreign.module import open_module
 
-        foreign = open_module(model, settings, None, True, told)
+        with board.saying("about", model):
+            foreign = open_module(model, settings, None, True, told)
         name, spec, module = foreign.name, foreign.spec, foreign.module
         options: dict[str, Any] = dict(settings)
     else:

@@ -27,26 +27,29 @@ def noise(told: Told) -> NDArray[np.float32]:
     return normalize(image, pixels)
 
 
-def spec_from(answers: NDArray[np.float32], name: str, told: Told) -> ModelSpec:
+def spec_from(answers: NDArray[np.float32], name: str, told: Told, origin: str = "") -> ModelSpec:
     """What was told, with the number of classes and the kind of the answers.
 
     Args:
         answers: float32, those of two images.
         name: of the model.
         told: what the command line says of it.
+        origin: its file, for a message; empty to take the name.
 
     Raises:
         ExportError: these are no answers of a classifier, or not as many as was told.
     """
     if answers.ndim != 2 or len(answers) != 2 or answers.shape[1] < 2:
         raise ExportError(
-            f"{name} gives {answers.shape} for two images", "a classifier gives (2, classes), with 2 classes or more"
+            f"{origin or name} gives {answers.shape} for two images",
+            "a classifier gives (2, classes), with 2 classes or more",
         )
     if not told.spec:
         return make_spec(name, told, answers.shape[1], told.output_kind or kind_of(answers, name))
     if told.spec.classes != answers.shape[1]:
         raise ExportError(
-            f"{name} answers for {answers.shape[1]} classes, and the spec {told.spec.classes}", "correct the spec"
+            f"{origin or name} answers for {answers.shape[1]} classes, and the spec {told.spec.classes}",
+            "correct the spec",
         )
     return told.spec
 

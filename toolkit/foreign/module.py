@@ -111,10 +111,7 @@ def open_module(
 def make_module(name: str, settings: Mapping[str, str]) -> nn.Module:
     """Import and call. What the code prints goes to standard error: standard output is for JSON."""
     where, _, path = name.partition(":")
-    with told_of_failure(name):
-        # As `python -m` has it: a model beside the user is found, though this command lies elsewhere.
-        if os.getcwd() not in sys.path:
-            sys.path.insert(0, os.getcwd())
+    with told_of_failure(name), found_here():
         made: object = importlib.import_module(where)
         for part in path.split("."):
             made = getattr(made, part)
@@ -128,6 +125,25 @@ def make_module(name: str, settings: Mapping[str, str]) -> nn.Module:
             "name a class or a function that returns the model",
         )
     return made
+
+
+@contextlib.contextmanager
+def found_here() -> Iterator[None]:
+    """Look for modules in the current folder first, as `python -m` does, though this command lies elsewhere.
+
+    Afterwards last: what we import later is ours, whatever is called `calibration.py` or `openvino.py` there.
+    """
+    folder = os.getcwd()
+    if folder in sys.path:
+        yield
+        return
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(folder)
+        sys.path.append(folder)
 
 
 def parse(text: str) -> object:
@@ -148,7 +164,7 @@ def told_of_failure(name: str) -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
-    except click.UsageError:
+    except (click.UsageError, KeyboardInterrupt):
         raise
     except ModuleNotFoundError as error:
         raise ModelError(
@@ -159,7 +175,7 @@ def told_of_failure(name: str) -> Iterator[None]:
         raise ModelError(
             f"{name} ended the process, with {error.code!r}", "give code that only makes a model"
         ) from error
-    except Exception as error:  # whatever it raises
+    except BaseException as error:  # whatever it raises
         raise ModelError(
             f"{name} cannot be made: {type(error).__name__}: {first_line(error)}",
             "--set NAME=VALUE gives it arguments; --debug shows its traceback",
@@ -199,7 +215,9 @@ def run(module: nn.Module, name: str, images: Images) -> object:
     try:
         with torch.no_grad(), contextlib.redirect_stdout(sys.stderr):
             return module(torch.from_numpy(images))
-    except (Exception, SystemExit) as error:  # whatever it raises
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever it raises
         size = f"{tuple(images.shape[2:])} with {images.shape[1]} channels"
         raise ExportError(
             f"{name} fails on two images {size}: {first_line(error)}",

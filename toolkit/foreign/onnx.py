@@ -10,16 +10,20 @@ import onnx
 from numpy.typing import NDArray
 
 from export import adopt
+from export.blame import explained, explained_opening, nodes_of
 from export.branches import inline_branches
+from export.finite import require_finite_answers, require_finite_weights
 from export.head import LOGITS, PROBABILITIES
 from export.module import OPSET
 from export.onnx_source import read_onnx
 from export.parity import TOLERANCE
 from export.reference import open_reference
-from runtime.errors import ExportError, ModelError, first_line
+from export.validate import require_sound
+from runtime.errors import ExportError, ModelError
 from runtime.spec import ModelSpec
 from toolkit.foreign.answers import kind_of_one, noise, spec_from, two_classes
 from toolkit.foreign.spec import OutputKind, Told, refuse_untold
+from toolkit.guard import allow
 
 HALF_TOLERANCE = 1e-2
 DTYPES = {"tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(uint8)": np.uint8}
@@ -57,7 +61,10 @@ class OriginalGraph:
         try:
             self.session = open_reference(model, [output])
         except Exception as error:  # ONNX Runtime has many kinds
-            raise ModelError(f"ONNX Runtime cannot open {path}: {first_line(error)}", "export it again") from error
+            raise ModelError(
+                f"ONNX Runtime cannot open {path}: {explained_opening(model, error)}", "export it again"
+            ) from error
+        self.nodes = nodes_of(model)
         (entry,) = self.session.get_inputs()
         self.name, self.output, self.path = entry.name, output, path
         self.dtype = DTYPES.get(entry.type, np.float32)
@@ -90,7 +97,7 @@ class OriginalGraph:
             answers = np.asarray(self.session.run([self.output], {self.name: images})[0])
         except Exception as error:  # ONNX Runtime has many kinds
             raise ExportError(
-                f"{self.path} fails on {len(images)} images: {first_line(error)}", "check --input-size"
+                f"{self.path} fails on {len(images)} images: {explained(error, self.nodes)}", "check --input-size"
             ) from error
         return answers.reshape(len(images), -1)
 
@@ -107,7 +114,7 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
         ModelError: it cannot be read, or is no classifier of images.
         ExportError: it does not run, or does not answer one image as it does that among others.
     """
-    model = read_onnx(path)
+    model = read_onnx(path, allow)
     try:
         found = onnx.ModelProto()
         found.CopyFrom(model)
@@ -120,7 +127,9 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
         images = noise(told)
         adopt.fix_size(model, (images.shape[2], images.shape[3]), images.shape[1])
         batch = adopt.shape_of(value)[0]
-        inline_branches(model, [adopt.with_batch(model, size) for size in ((batch,) if batch else (2, 3))])
+        if inline_branches(model, [adopt.with_batch(model, size) for size in ((batch,) if batch else (2, 3))]):
+            require_sound(path, model)  # what was in branches, too
+            require_finite_weights(path, model)
         adopt.keep_output(model, told.output_name)
         output = model.graph.node[-1].input[0]
         model = adopt.raise_opset(model, OPSET)
@@ -130,19 +139,21 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
         halves = adopt.has_float16(model)
         adopt.make_float32(model)
         adopt.take_channels_first(model)
-        adopt.free_batch(model, opened=batch is None and not why_not(model, images))
+        adopt.free_batch(model, opened=batch is None and not why_not(model, images, None))
         adopt.drop_unused(model)
     except ModelError as error:
-        raise ModelError(f"{path}: {error.message}", error.hint) from error
+        named = error.message.startswith(str(path))
+        raise ModelError(error.message if named else f"{path}: {error.message}", error.hint) from error
     original = OriginalGraph(found, output, path)
     answers = original(images)
+    require_finite_answers(path, model, images, answers)
     if answers.shape[1] == 1:
         original.kind_of_one = kind_of_one(original, images, path.stem, told)
         adopt.make_two_classes(model, original.kind_of_one)
         answers = original(images)
-    spec = spec_from(answers, path.stem, told)
+    spec = spec_from(answers, path.stem, told, str(path))
     adopt.give_way(model, LOGITS if spec.output_kind == "logits" else PROBABILITIES)
-    if why := why_not(model, images):
+    if why := why_not(model, images, answers.shape):
         raise ModelError(f"{path} does not run with any batch: {why}", "export it again with a dynamic batch")
     return ForeignOnnx(spec.name, str(path), spec, model, original, random, HALF_TOLERANCE if halves else TOLERANCE)
 
@@ -175,11 +186,19 @@ def with_shape(told: Told, shape: tuple[int | None, ...]) -> Told:
     return replace(told, color=color, input_size=size)
 
 
-def why_not(model: onnx.ModelProto, images: NDArray[np.float32]) -> str:
-    """Why two images do not run together; empty where they do."""
+def why_not(model: onnx.ModelProto, images: NDArray[np.float32], shape: tuple[int, ...] | None) -> str:
+    """Why two images do not run together, or do not get an answer each; empty where they do.
+
+    Args:
+        model: in the form of our own exports.
+        images: float32 (2, C, H, W).
+        shape: of the original's answers to them; None where any will do.
+    """
     try:
         session = open_reference(model)
-        answers = np.asarray(session.run(None, {session.get_inputs()[0].name: images})[0])
+        given = np.asarray(session.run(None, {session.get_inputs()[0].name: images})[0]).shape
     except Exception as error:  # ONNX Runtime has many kinds
-        return first_line(error)
-    return "" if len(answers) == len(images) else f"it gives {answers.shape} for {len(images)} images"
+        return explained(error, nodes_of(model))
+    return (
+        "" if given[:1] == (len(images),) and shape in (None, given) else f"it gives {given} for {len(images)} images"
+    )

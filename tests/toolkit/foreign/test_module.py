@@ -163,6 +163,12 @@ def test_what_is_wrong_with_it_is_said_in_a_line(mine: str, name: str, words: st
     assert len(caught.value.message.splitlines()) == 1 and caught.value.hint
 
 
+def test_its_folder_is_searched_last_once_it_is_made(mine: str) -> None:
+    Path("calibration.py").write_text("raise ImportError('not ours')")
+    opened(f"{mine}:net")
+    assert sys.path.index(str(Path.cwd())) == len(sys.path) - 1
+
+
 def test_code_that_is_no_python_is_said_in_a_line(mine: str) -> None:
     Path("broken.py").write_text("def net(:\n")
     with pytest.raises(ModelError, match="SyntaxError"):
