@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import shape_inference
+from onnx import TensorProto, numpy_helper, shape_inference
 
 from export.graph import attribute, consumers, initializers, producers
 
@@ -51,7 +51,7 @@ class Plan:
     Attributes:
         layers: those that will, in the order of the graph.
         skipped: those that have a kernel but cannot be.
-        quantized_already: the graph came with Q/DQ, and stays as it is.
+        quantized_already: the graph came with Q/DQ, and stays as it is; `layers` are then those that have it.
     """
 
     layers: tuple[QuantizedLayer, ...]
@@ -71,12 +71,16 @@ def plan(model: onnx.ModelProto) -> Plan:
     given = {entry.name for entry in graph.input}  # an initializer that a caller may replace is no constant
     constants = {name: tensor for name, tensor in initializers(graph).items() if name not in given}
     made_by, used_by = producers(graph), consumers(graph)
+    already = any(node.op_type == "QuantizeLinear" for node in graph.node)
     layers, skipped = [], []
     for node in graph.node:
         if node.op_type not in ("Conv", "Gemm", "MatMul"):
             continue
         macs = multiply_accumulates(node, shapes)
-        reason = reason_against(node, constants)
+        if already and all(came_quantized(name, made_by) for name in node.input[:2]):
+            layers.append(QuantizedLayer(node.name, node.input[0], node.name, node.input[1], 0, macs))
+            continue
+        reason = "the graph came with Q/DQ, and has none here" if already else reason_against(node, constants)
         if reason:
             skipped.append(SkippedLayer(node.name, macs, reason))
             continue
@@ -88,7 +92,30 @@ def plan(model: onnx.ModelProto) -> Plan:
         layers.append(
             QuantizedLayer(node.name, tensor, reader.name, node.input[1], channel_axis(node, constants), macs)
         )
-    return Plan(tuple(layers), tuple(skipped), any(node.op_type == "QuantizeLinear" for node in graph.node))
+    return Plan(tuple(layers), tuple(skipped), already)
+
+
+def came_quantized(tensor: str, made_by: dict[str, onnx.NodeProto]) -> bool:
+    """Whether a tensor is dequantized, and only moved since."""
+    while (maker := made_by.get(tensor)) is not None and maker.op_type in PASSES_SCALE:
+        tensor = maker.input[0]
+    return maker is not None and maker.op_type == "DequantizeLinear"
+
+
+def weights_of_7_bits(model: onnx.ModelProto) -> bool:
+    """Whether the INT8 weights that a graph came with keep to -64..64, so that no CPU overflows."""
+    constants = initializers(model.graph)
+    stored = [
+        constants[node.input[0]]
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in constants
+    ]
+    kept = (TensorProto.INT8, TensorProto.INT32)  # a bias may be of 32 bits
+    return all(
+        tensor.data_type in kept
+        and (tensor.data_type != TensorProto.INT8 or np.abs(numpy_helper.to_array(tensor).astype(int)).max() <= 64)
+        for tensor in stored
+    )
 
 
 def reason_against(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> str:

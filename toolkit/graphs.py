@@ -16,13 +16,14 @@ from torch import nn
 from calibration.cache import cached_calibration
 from calibration.calibration import BATCH, Calibration, CalibrationRequest, RequestedMethod, logits_of
 from calibration.errors import measure_sqnr
-from calibration.placement import Plan, plan
+from calibration.placement import Plan, plan, weights_of_7_bits
 from calibration.quantize import HALVED, QUANTIZED, at_precision, require_quantizable
 from calibration.ranges import wide_nodes
 from export.graph import producers
 from export.module import ExportResult, export_graph, export_module
 from runtime.candidate import Graph
 from runtime.datasets import Dataset, batches, evenly_spaced, split_held_out
+from runtime.errors import ModelError
 from runtime.manifest import GraphError, LayerEntry
 from runtime.probe import PROBE_IMAGES
 from runtime.progress import Progress
@@ -79,12 +80,14 @@ class Graphs:
     """What was made.
 
     Attributes:
-        by_precision: FP32 first.
+        by_precision: the reference first: FP32, or the INT8 graph of a model that came with Q/DQ.
         calibration: that the INT8 graphs were made with; None where none was needed.
+        came_reduced: the model came with INT8 weights of 7 bits.
     """
 
     by_precision: dict[Precision, Graph]
     calibration: Calibration | None
+    came_reduced: bool = False
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -96,7 +99,7 @@ class Graphs:
     @property
     def reduced_range(self) -> bool:
         """Whether INT8 weights use 7 of their 8 bits."""
-        return self.calibration is not None and self.calibration.reduced_range
+        return self.came_reduced or (self.calibration is not None and self.calibration.reduced_range)
 
 
 def export_fp32(source: Source, samples: NDArray[np.uint8], path: Path, progress: Progress) -> ExportResult:
@@ -127,7 +130,7 @@ def make_graphs(
     *,
     all_of_them: bool = True,
 ) -> Graphs:
-    """The FP32 graph and the others that are wanted, as files beside it.
+    """The FP32 graph and the others that are wanted, as files beside it; of a model that came with Q/DQ, INT8 alone.
 
     Args:
         source: the images and how to calibrate with them.
@@ -138,12 +141,19 @@ def make_graphs(
 
     Raises:
         DataError: an image cannot be read, or a tensor holds NaN or infinity.
-        ModelError: INT8 is wanted, and there is no layer that can be quantized.
+        ModelError: INT8 is wanted, and there is no layer that can be quantized; or it is not, and the model has Q/DQ.
     """
     model = onnx.load(fp32_path)
     planned = plan(model)
     calibration = None
-    if not all_of_them and not planned.layers and not planned.quantized_already:
+    if planned.quantized_already:
+        precisions = [precision for precision in precisions if precision in QUANTIZED]
+        if not precisions:
+            raise ModelError(
+                f"{source.spec.name} came with Q/DQ, which says what runs in INT8",
+                "build it with --int8, or with --int8 --fp16; for another precision, export it again without Q/DQ",
+            )
+    elif not all_of_them and not planned.layers:
         precisions = [precision for precision in precisions if precision not in QUANTIZED]
     if QUANTIZED.intersection(precisions) and not planned.quantized_already:
         calibration = calibrate_graph(source, fp32_path, progress)
@@ -151,15 +161,16 @@ def make_graphs(
     if HALVED.intersection(precisions):
         with progress.stage("look for what float16 cannot hold", len(source.images)) as stage:
             wide = wide_nodes(model, batches(source.images, source.spec, BATCH), stage)
-    made: dict[Precision, Graph] = {"fp32": Graph(fp32_path, layer_entries(planned, "fp32", {}), GraphError(None, 0))}
+    reference: Precision = "int8" if planned.quantized_already else "fp32"
+    made = {reference: Graph(fp32_path, layer_entries(planned, reference, {}), GraphError(None, 0))}
     for precision in precisions:
-        if precision != "fp32":
+        if precision != reference:
             converted, kept = at_precision(model, precision, calibration, wide)
             path = fp32_path.with_name(f"{precision}.onnx")
             path.write_bytes(converted.SerializeToString(deterministic=True))
             layers = layer_entries(planned, precision, kept)
             made[precision] = with_errors(Graph(path, layers, GraphError(None, 0)), model, converted, source, progress)
-    return Graphs(made, calibration)
+    return Graphs(made, calibration, planned.quantized_already and weights_of_7_bits(model))
 
 
 def calibrate_graph(source: Source, fp32_path: Path, progress: Progress) -> Calibration:

@@ -90,7 +90,7 @@ def build(request: BuildRequest, progress: TimedProgress) -> BuildResult:
         calibration = graphs.calibration if winner.precision in QUANTIZED else None
         if calibration:
             write_calibration(bundle.path / "calibration.json", calibration)
-        manifest = make_manifest(request, race, calibration)
+        manifest = make_manifest(request, race, calibration, "int8" in winner.precision and graphs.reduced_range)
         write_bundle(bundle, manifest)
     method = calibration.method if calibration else None
     return make_result(manifest, method, race, request.output, (*exported.warnings, *graphs.warnings), progress)
@@ -100,18 +100,19 @@ def make_probes(graphs: Graphs, images: NDArray[np.uint8]) -> dict[Precision, tu
     """A probe for each graph, from ONNX Runtime with one thread, with the limit that engines are held to.
 
     Args:
-        graphs: FP32's among them.
+        graphs: the reference first.
         images: uint8 (n, height, width, channels).
     """
     answers = {
         precision: np.asarray(open_reference(graph.path).run(None, {IMAGE: images})[0])
         for precision, graph in graphs.by_precision.items()
     }
-    probes = {precision: Probe(images, answer, answers["fp32"]) for precision, answer in answers.items()}
+    reference = next(iter(answers.values()))
+    probes = {precision: Probe(images, answer, reference) for precision, answer in answers.items()}
     return {precision: (probe, limit_for(precision, probe)) for precision, probe in probes.items()}
 
 
-def make_manifest(request: BuildRequest, race: Race, calibration: Calibration | None) -> Manifest:
+def make_manifest(request: BuildRequest, race: Race, calibration: Calibration | None, reduced_range: bool) -> Manifest:
     """What the bundle says of itself."""
     winner = race.winner
     return Manifest(
@@ -120,7 +121,7 @@ def make_manifest(request: BuildRequest, race: Race, calibration: Calibration | 
         spec=request.source.spec,
         files={},
         precision=winner.precision,
-        reduced_range=calibration is not None and calibration.reduced_range,
+        reduced_range=reduced_range,
         target=winner.target,
         backend_version=winner.backend_version,
         threads=request.options.threads,

@@ -154,7 +154,7 @@ def open_calib_data(model: Model, folder: Path | None, precision: Precision | No
     folder = folder or model.data
     if folder:
         return open_dataset(folder, "train" if has_both_splits(folder) else None, model.spec.labels)
-    if model.random or precision in ("fp32", "fp16"):
+    if model.random or getattr(model, "quantized", False) or precision in ("fp32", "fp16"):
         height, width, channels = model.spec.image_shape
         shape = (height, width) if channels == 1 else (height, width, channels)
         noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *shape), np.uint8)

@@ -874,15 +874,6 @@ def labels_of_nul_and_terminal_codes(folder: Path) -> None:
     (folder / "labels.txt").write_bytes(b"a\0\n\x1b[2J\n\xff\xfe\n" + b"x" * 1_000_000 + b"\n")
 
 
-@graph()
-def answer_of_one_class() -> Model:
-    make = Maker()
-    make.conv("data", "conv", 1, 3)
-    make.node("GlobalAveragePool", ["conv"], "pooled")
-    make.node("Flatten", ["pooled"], "logits")
-    return make.model(["N", 3, 16, 16], {"logits": ["N", 1]}, ir_version=10)
-
-
 @graph("0 dimensions")
 def input_that_is_no_tensor() -> Model:
     model = base()

@@ -42,6 +42,7 @@ class ForeignOnnx:
         random: its weights mean nothing.
         tolerance: of a comparison with the original.
         data: None: it brings no images.
+        quantized: it came with Q/DQ, so that no image is needed to find thresholds.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ForeignOnnx:
     random: bool
     tolerance: float
     data: Path | None = None
+    quantized: bool = False
 
 
 class OriginalGraph:
@@ -155,7 +157,9 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
     adopt.give_way(model, LOGITS if spec.output_kind == "logits" else PROBABILITIES)
     if why := why_not(model, images, answers.shape):
         raise ModelError(f"{path} does not run with any batch: {why}", "export it again with a dynamic batch")
-    return ForeignOnnx(spec.name, str(path), spec, model, original, random, HALF_TOLERANCE if halves else TOLERANCE)
+    tolerance = HALF_TOLERANCE if halves else TOLERANCE
+    quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+    return ForeignOnnx(spec.name, str(path), spec, model, original, random, tolerance, quantized=quantized)
 
 
 def with_pixels(told: Told) -> Told:

@@ -157,13 +157,13 @@ def of_quantized() -> onnx.ModelProto:
     return make.model(["N", 3, 16, 16], {"logits": ["N", 4]})
 
 
-def of_tomorrow() -> onnx.ModelProto:
+def of_tomorrow(opset: int = 25) -> onnx.ModelProto:
     """The newest opset that is known here."""
     make = Maker(6)
     make.conv("data", "conv", 4, 3)
     make.node("GlobalAveragePool", ["conv"], "pooled")
     make.node("Flatten", ["pooled"], "logits")
-    return make.model(["N", 3, 16, 16], {"logits": ["N", 4]}, opset=25, ir_version=10)
+    return make.model(["N", 3, 16, 16], {"logits": ["N", 4]}, opset=opset, ir_version=10)
 
 
 def of_vision() -> onnx.ModelProto:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from onnxruntime.quantization import QuantFormat, quantize_static
 
 from calibration.placement import plan
 from export.module import export_graph
@@ -94,7 +96,29 @@ def test_its_graph_is_simplified_and_can_be_quantized(make: Callable[[], onnx.Mo
 
 
 def test_a_model_with_q_dq_passes_through(tmp_path: Path) -> None:
-    assert plan(opened(graphs.of_quantized(), tmp_path).graph).quantized_already
+    """As ONNX Runtime's quantizer writes it, for engines whose activations are uint8: no image is asked for."""
+    onnx.save(graphs.of_tomorrow(13), tmp_path / "float.onnx")
+    reader = iter([{"data": np.random.default_rng(0).random((4, 3, 16, 16), np.float32)}])
+    quantize_static(
+        tmp_path / "float.onnx", tmp_path / "qdq.onnx", SimpleNamespace(get_next=lambda: next(reader, None)),  # type: ignore[arg-type]
+        quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
+    )  # fmt: skip
+    done = toolkit("build", "qdq.onnx", "--int8", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert {row["precision"] for row in result["race"]} == {"int8"}
+    assert [layer["asked"] for layer in result["layers"]] == ["int8"]
+    assert (result["method"], result["reduced_range"]) == (None, True)
+    assert result["coverage"]["quantized"] == (1 if result["target"] == "openvino" else 0)
+    assert not (tmp_path / "qdq-int8" / "calibration.json").exists()
+    written = onnx.load(tmp_path / "qdq-int8" / "model.onnx")
+    found = onnx.load(tmp_path / "qdq.onnx")
+    for kind in ("QuantizeLinear", "DequantizeLinear"):
+        assert sum(node.op_type == kind for node in written.graph.node) <= sum(
+            node.op_type == kind for node in found.graph.node
+        )
+    for option in ("--fp32", "--fp16"):
+        assert_clean_failure(toolkit("build", "qdq.onnx", option, cwd=tmp_path), "came with Q/DQ", "--int8")
 
 
 def test_the_size_comes_from_the_graph_or_from_the_user(tmp_path: Path) -> None:
