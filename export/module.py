@@ -19,7 +19,7 @@ from torch import nn
 
 from export.front import add_front
 from export.head import LOGITS, PROBABILITIES, add_softmax
-from export.names import name_layers, strip_metadata
+from export.names import name_layers, name_turned_weights, strip_metadata
 from export.parity import TOLERANCE, Original, ParityRow, answer, measure_parity, normalize
 from export.rules import apply_rules
 from export.simplify import Simplifier, simplify
@@ -79,6 +79,7 @@ def export_module(
             with progress.stage("export", None):
                 pair = normalize(spec.preprocess, np.resize(images, (2, *spec.image_shape)))
                 model = trace(module, spec, pair)
+                name_turned_weights(model, {path: part.detach().numpy() for path, part in module.named_parameters()})
             original = partial(answer, module, spec)
             return finish(model, original, "PyTorch", spec, images, out_path, batch, simplifier, progress)
     finally:

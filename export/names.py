@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
 
 WEIGHTED = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1, "BatchNormalization": 1}
 
@@ -30,6 +35,42 @@ def strip(*holders: Any) -> None:
     for holder in holders:
         holder.ClearField("doc_string")
         holder.ClearField("metadata_props")
+
+
+def name_turned_weights(model: onnx.ModelProto, parameters: Mapping[str, NDArray[np.float32]]) -> None:
+    """Call a matrix after the parameter that it is the transpose of.
+
+    PyTorch's exporter turns the weight of a Linear that reads more than two dimensions, and calls it by a number.
+
+    Args:
+        model: as it was exported, changed in place.
+        parameters: of the module, by their paths; those of two dimensions count.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    unnamed = {
+        node.input[1]: numpy_helper.to_array(constants[node.input[1]])
+        for node in model.graph.node
+        if node.op_type == "MatMul" and node.input[1] in constants and "." not in node.input[1]
+    }
+    if not unnamed:
+        return
+    shapes = {matrix.shape for matrix in unnamed.values()}
+    turned = {
+        digest(parameter.T): path
+        for path, parameter in parameters.items()
+        if parameter.ndim == 2 and parameter.T.shape in shapes
+    }
+    renamed = {name: path for name, matrix in unnamed.items() if (path := turned.get(digest(matrix))) is not None}
+    renamed = {name: path for name, path in renamed.items() if path not in constants}
+    for name, path in renamed.items():
+        constants[name].name = path
+    for node in model.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+
+
+def digest(matrix: NDArray[np.float32]) -> tuple[tuple[int, ...], bytes]:
+    """What two equal matrices have in common."""
+    return matrix.shape, sha256(np.ascontiguousarray(matrix).tobytes()).digest()
 
 
 def name_layers(model: onnx.ModelProto) -> None:

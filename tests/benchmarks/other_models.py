@@ -36,7 +36,6 @@ MODELS: dict[str, int] = {
     "torchvision/shufflenet_v2_x0_5": 128,
     "torchvision/squeezenet1_1": 128,
     "torchvision/swin_t": 224,
-    "timm/convmixer_768_32": 128,
     "timm/deit_tiny_patch16_224": 224,
     "timm/edgenext_xx_small": 128,
     "timm/efficientformerv2_s0": 224,

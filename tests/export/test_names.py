@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.names import name_layers, strip_metadata
+from export.names import name_layers, name_turned_weights, strip_metadata
 from tests.export.graphs import in_bytes, normal, parse
 
 PATH = "/home/somebody/secret/model.py"
@@ -107,3 +107,17 @@ def test_no_path_of_a_source_is_left_in_a_branch() -> None:
     assert PATH.encode() in in_bytes(model)
     strip_metadata(model)
     assert in_bytes(model) == clean
+
+
+def test_a_turned_weight_gets_the_path_of_its_parameter() -> None:
+    """As PyTorch exports two Linears that read three dimensions; the second is tied to a third that keeps its name."""
+    first, second = normal(4, 5), normal(5, 4, seed=1)
+    model = parse(
+        "a = MatMul (image, val_1) b = MatMul (a, val_2) c = MatMul (b, val_3)",
+        "float[batch,3,6,4] c", val_1=first.T, val_2=second.T, val_3=normal(5, 4, seed=2),
+    )  # fmt: skip
+    name_turned_weights(model, {"block.fc1.weight": first, "block.fc2.weight": second, "block.fc2.bias": normal(5)})
+    assert [node.input[1] for node in model.graph.node] == ["block.fc1.weight", "block.fc2.weight", "val_3"]
+    assert {tensor.name for tensor in model.graph.initializer} == {"block.fc1.weight", "block.fc2.weight", "val_3"}
+    name_layers(model)
+    assert [node.name for node in model.graph.node] == ["block.fc1", "block.fc2", "c"]
