@@ -31,9 +31,11 @@ def fuse_quantizers(openvino: Any, model: ov.Model) -> int:
         How many there were.
     """
     count = 0
-    for multiply in model.get_ops():
+    seen = depends_on_image(model)
+    for multiply in model.get_ordered_ops():
         pair = find_pair(multiply) if multiply.get_type_name() == "Multiply" else None
-        if pair is None:
+        # One that is computed from shapes alone, such as a position's sine, is folded, which fails for a FakeQuantize.
+        if pair is None or pair[0].get_friendly_name() not in seen:
             continue
         quantize, low, high = pair
         kind = quantize.get_output_element_type(0).to_dtype()
@@ -49,6 +51,16 @@ def fuse_quantizers(openvino: Any, model: ov.Model) -> int:
     if count:
         model.validate_nodes_and_infer_types()
     return count
+
+
+def depends_on_image(model: ov.Model) -> set[str]:
+    """The nodes whose values depend on the image's, and not on its shape alone, by name."""
+    names: set[str] = set()
+    for node in model.get_ordered_ops():
+        given = {value.get_node().get_friendly_name() for value in node.input_values()}
+        if node.get_type_name() == "Parameter" or (node.get_type_name() != "ShapeOf" and given & names):
+            names.add(node.get_friendly_name())
+    return names
 
 
 def find_pair(multiply: ov.Node) -> tuple[ov.Node, NDArray[Any], NDArray[Any]] | None:

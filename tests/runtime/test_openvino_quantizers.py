@@ -85,3 +85,18 @@ def test_what_is_no_such_pair_is_left_alone(other: str) -> None:
     before = run(model)
     assert fuse_quantizers(openvino(), model) == 0
     np.testing.assert_array_equal(run(model), before)
+
+
+def test_what_comes_of_shapes_alone_is_left_to_be_folded() -> None:
+    """As the sines of positions are, which some networks make anew for each size of image."""
+    ops = openvino().opset13
+    weight = np.random.default_rng(2).standard_normal((6, 1, 1, 1)).astype(np.float32)
+
+    def make(value: Any) -> Any:
+        counts = ops.convert(ops.shape_of(value), "f32")
+        waves = ops.reshape(ops.concat([ops.sin(counts), ops.cos(counts)], 0), np.array([2, 1, 1, 4]), False)
+        return ops.add(ops.convolution(pair(waves), weight, [1, 1], [0, 0], [0, 0], [1, 1]), pair(value))
+
+    model = model_of(make)
+    assert fuse_quantizers(openvino(), model) == 1
+    assert np.isfinite(run(model)).all()
