@@ -102,8 +102,23 @@ class OpenVinoEngine:
             self.best.run(batch, out)
             return
         if self.dynamic is None:
-            self.dynamic = load_model(self.path, self.spec, self.options, None).create_infer_request()
-        np.copyto(out, self.dynamic.infer([batch], share_inputs=True, share_outputs=True)[0])
+            try:
+                self.dynamic = load_model(self.path, self.spec, self.options, None).create_infer_request()
+            except BackendError:  # some INT8 graphs it compiles for one size alone
+                self.dynamic = self.best
+        if self.dynamic is self.best:
+            self.run_in_parts(batch, out)
+        else:
+            np.copyto(out, self.dynamic.infer([batch], share_inputs=True, share_outputs=True)[0])
+
+    def run_in_parts(self, batch: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+        """Another number of images, in as many calls of the best size as it takes."""
+        size = self.best_size
+        answer = np.empty((size, out.shape[1]), np.float32)
+        for start in range(0, len(batch), size):
+            part = batch[start : start + size]
+            self.best.run(np.resize(part, (size, *batch.shape[1:])), answer)
+            out[start : start + size] = answer[: len(part)]
 
     def close(self) -> None:
         del self.best
