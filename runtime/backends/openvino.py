@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from runtime import canonical
 from runtime.backend import Availability, EngineFile, EngineOptions
+from runtime.backends.openvino_layers import executed_types
 from runtime.backends.openvino_quantizers import fuse_quantizers
 from runtime.cache import read_entry, write_entry
 from runtime.cpu import cpu_identity, saturates
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
 # Larger models are compiled as fast as they are read from the cache: see docs/measurements.md.
 LARGEST_KEPT = 64 << 20
 LOADING = Lock()
-INTEGER_TYPES = ("i8", "u8")
-# They hold or move values, and compute none.
-MOVING_TYPES = frozenset({"Const", "Convert", "Input", "Output", "Reorder", "Reshape", "Transpose"})
-# OpenVINO's name for the scaling that it moves behind a matrix product once that takes integers.
-TURNED = "/transpose_b"
-SCALED_AFTERWARDS = ("/DequantizationMultiply", "/WithoutBiases/DequantizationMultiply")
 
 
 @cache
@@ -229,47 +224,6 @@ def compile_model(path: Path, spec: ModelSpec, options: EngineOptions, batch: in
     except (RuntimeError, UnicodeDecodeError) as error:  # its messages may be anything
         hint = "build the bundle again" if options.device is None else "leave --device out, or give CPU"
         raise BackendError(f"OpenVINO cannot compile {path}: {first_line(error)}", hint) from error
-
-
-def executed_types(compiled: ov.CompiledModel) -> dict[str, str]:
-    """The type of each layer, from the runtime model. A node made of several layers speaks for all of them.
-
-    A `Subgraph` does not: it is code generated for a chain of layers (lenet's last ones, on one thread), and its type
-    is that of its float ends, while the matrix products inside may take integers. A layer in there is INT8 where its
-    scaling was moved behind it; where that does not show and integers come in, the type is unknown.
-    """
-    types: dict[str, str] = {}
-    for node in compiled.get_runtime_model().get_ops():
-        if runtime_info(node, "layerType") in MOVING_TYPES:
-            continue
-        layers = runtime_info(node, "originalLayersNames").split(",")
-        precision = runtime_info(node, "runtimePrecision")
-        executed = "int8" if precision in INTEGER_TYPES else {"f32": "fp32", "f16": "fp16"}.get(precision, precision)
-        chain = runtime_info(node, "layerType") == "Subgraph" and any(
-            runtime_info(value.get_node(), "runtimePrecision") in INTEGER_TYPES for value in node.input_values()
-        )
-        # A matrix product may have lost its name to its scaling, and its weight's turning still has it.
-        turned = [value.get_node().get_friendly_name() for value in node.input_values()] if not chain else []
-        layers += [name.removesuffix(TURNED) for name in turned if name.endswith(TURNED)]
-        for layer in filter(None, layers):
-            if not chain:
-                types[layer] = types[without_scaling(layer)] = executed
-            else:
-                types[layer] = "int8" if any(layer + suffix in layers for suffix in SCALED_AFTERWARDS) else "unknown"
-    return types
-
-
-def without_scaling(name: str) -> str:
-    """The layer whose scaling has this name; the name itself where it is none."""
-    for suffix in reversed(SCALED_AFTERWARDS):
-        name = name.removesuffix(suffix)
-    return name
-
-
-def runtime_info(node: ov.Node, key: str) -> str:
-    """What the runtime model notes about a node; empty where it notes nothing."""
-    info = node.get_rt_info()
-    return str(info[key].astype(str)) if key in info else ""
 
 
 def first_line(error: BaseException) -> str:
