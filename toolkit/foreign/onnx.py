@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from export import adopt
+from export import adopt, ends
 from export.blame import explained, explained_opening, nodes_of
 from export.branches import inline_branches
 from export.finite import require_finite_answers, require_finite_weights
@@ -72,7 +72,7 @@ class OriginalGraph:
         self.dtype = DTYPES.get(entry.type, np.float32)
         self.kind_of_one: OutputKind | None = None
         shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
-        self.batch, self.last = shape[0], adopt.channels_last(shape)
+        self.batch, self.last = shape[0], ends.channels_last(shape)
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         given = images.transpose(0, 2, 3, 1) if self.last else images
@@ -121,26 +121,26 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
         found = onnx.ModelProto()
         found.CopyFrom(model)
         adopt.take_constants_out(model)
-        value = adopt.image_input(model)
-        told = with_shape(told, adopt.shape_of(value))
-        if adopt.takes_pixels(model):
+        value = ends.image_input(model)
+        told = with_shape(told, ends.shape_of(value))
+        if ends.takes_pixels(model):
             told = with_pixels(told)
         refuse_untold(told)
         images = noise(told)
-        adopt.fix_size(model, (images.shape[2], images.shape[3]), images.shape[1])
-        batch = adopt.shape_of(value)[0]
-        if inline_branches(model, [adopt.with_batch(model, size) for size in ((batch,) if batch else (2, 3))]):
+        ends.fix_size(model, (images.shape[2], images.shape[3]), images.shape[1])
+        batch = ends.shape_of(value)[0]
+        if inline_branches(model, [ends.with_batch(model, size) for size in ((batch,) if batch else (2, 3))]):
             require_sound(path, model)  # what was in branches, too
             require_finite_weights(path, model)
-        adopt.keep_output(model, told.output_name)
+        ends.keep_output(model, told.output_name)
         output = model.graph.node[-1].input[0]
         model = adopt.raise_opset(model, OPSET)
         adopt.take_constants_out(model)
-        adopt.take_floats(model)
+        ends.take_floats(model)
         adopt.bypass_idle(model)
         halves = adopt.has_float16(model)
         adopt.make_float32(model)
-        adopt.take_channels_first(model)
+        ends.take_channels_first(model)
         adopt.free_batch(model, opened=batch is None and not why_not(model, images, None))
         adopt.drop_unused(model)
     except ModelError as error:
@@ -151,7 +151,7 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
     require_finite_answers(path, model, images, answers)
     if answers.shape[1] == 1:
         original.kind_of_one = kind_of_one(original, images, path.stem, told)
-        adopt.make_two_classes(model, original.kind_of_one)
+        ends.make_two_classes(model, original.kind_of_one)
         answers = original(images)
     spec = spec_from(answers, path.stem, told, str(path))
     adopt.give_way(model, LOGITS if spec.output_kind == "logits" else PROBABILITIES)
@@ -171,7 +171,7 @@ def with_pixels(told: Told) -> Told:
 
 def with_shape(told: Told, shape: tuple[int | None, ...]) -> Told:
     """What was told, and what the shape of the input says."""
-    last = adopt.channels_last(shape)
+    last = ends.channels_last(shape)
     channels, height, width = (shape[index] for index in ((3, 1, 2) if last else (1, 2, 3)))
     if told.spec:
         return told
