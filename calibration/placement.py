@@ -11,7 +11,20 @@ from onnx import TensorProto, numpy_helper, shape_inference
 from export.graph import attribute, consumers, initializers, producers
 
 # Quantizing commutes exactly with these: they select or move values, and compute none.
-PASSES_SCALE = frozenset({"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity"})
+PASSES_SCALE = frozenset(
+    {
+        "MaxPool",
+        "GlobalMaxPool",
+        "ReduceMax",
+        "ReduceMin",
+        "Reshape",
+        "Flatten",
+        "Transpose",
+        "Squeeze",
+        "Unsqueeze",
+        "Identity",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -111,10 +124,15 @@ def weights_of_7_bits(model: onnx.ModelProto) -> bool:
         if node.op_type == "DequantizeLinear" and node.input[0] in constants
     ]
     kept = (TensorProto.INT8, TensorProto.INT32)  # a bias may be of 32 bits
-    return all(
-        tensor.data_type in kept
-        and (tensor.data_type != TensorProto.INT8 or np.abs(numpy_helper.to_array(tensor).astype(int)).max() <= 64)
-        for tensor in stored
+    elsewhere = any(node.op_type.startswith("QLinear") for node in model.graph.node)
+    return (
+        bool(stored)
+        and not elsewhere
+        and all(
+            tensor.data_type in kept
+            and (tensor.data_type != TensorProto.INT8 or np.abs(numpy_helper.to_array(tensor).astype(int)).max() <= 64)
+            for tensor in stored
+        )
     )
 
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, version_converter
+from onnx.reference import ReferenceEvaluator
 
 from export.batch import open_batch
 from export.ends import shape_of, with_batch
 from export.front import FRONT_PREFIX, IMAGE
 from export.graph import consumers, initializers
 from export.head import LOGITS, PROBABILITIES
+from export.worlds import is_random
 from runtime.errors import ModelError
 
 OLDEST_OPSET = 7
+SAYS_COORDINATES = 11  # the first opset in which a Resize says how it takes pixels
 RESERVED = (IMAGE, LOGITS, PROBABILITIES)
 
 
@@ -71,12 +74,59 @@ def raise_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         raise ModelError(f"its opset is {found}, and {OLDEST_OPSET} is the oldest one read here", "export it again")
     model.ir_version = max(model.ir_version, 4)  # from there on, initializers are no inputs
     try:
-        return version_converter.convert_version(model, opset)
+        raised = version_converter.convert_version(model, opset)
     except Exception as error:  # the converter raises plain RuntimeErrors
         raise ModelError(
             f"its opset {found} cannot be raised to {opset}: {str(error).strip().splitlines()[0]}",
             f"export it again with opset {opset}",
         ) from error
+    if found < SAYS_COORDINATES:
+        keep_coordinates(raised)
+    return raised
+
+
+def keep_coordinates(model: onnx.ModelProto) -> None:
+    """Let a Resize that was an Upsample, or of opset 10, take pixels as those did: the converter forgets it."""
+    for node in model.graph.node:
+        if node.op_type == "Resize" and not node.domain:
+            said = {entry.name for entry in node.attribute}
+            for name, value in (("coordinate_transformation_mode", "asymmetric"), ("nearest_mode", "floor")):
+                if name not in said:
+                    node.attribute.append(helper.make_attribute(name, value))
+
+
+def fold_stored_weights(model: onnx.ModelProto) -> None:
+    """Weights that are only stored as integers become float; a graph whose activations are quantized too stays."""
+    graph = model.graph
+    if any(node.op_type == "QuantizeLinear" for node in graph.node):
+        return
+    constants = initializers(graph)
+    kept = []
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and all(not name or name in constants for name in node.input):
+            given = {name: numpy_helper.to_array(constants[name]) for name in node.input if name}
+            (array,) = ReferenceEvaluator(node, opsets={"": opset_of(model)}).run(None, given)
+            graph.initializer.append(numpy_helper.from_array(np.asarray(array, np.float32), node.output[0]))
+        else:
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def refuse_moody(model: onnx.ModelProto) -> None:
+    """Refuse a node that answers an image otherwise each time, or otherwise among other images.
+
+    Raises:
+        ModelError: there is one; it is named.
+    """
+    for node in model.graph.node:
+        name = f"its node '{node.name or node.output[0]}' ({node.op_type})"
+        if is_random(node):
+            raise ModelError(f"{name} is random", "export it in evaluation mode")
+        if node.op_type == "DynamicQuantizeLinear":
+            raise ModelError(
+                f"{name} takes its scale from all images of a batch", "give the float model: --int8 quantizes it"
+            )
 
 
 def has_float16(model: onnx.ModelProto) -> bool:

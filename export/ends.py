@@ -32,6 +32,8 @@ def image_input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
         raise ModelError(f"it has {len(inputs)} inputs ({names}), and a classifier has one", "give a classifier")
     value: onnx.ValueInfoProto = inputs[0]
     shape, kind = shape_of(value), value.type.tensor_type.elem_type
+    if not value.type.tensor_type.HasField("shape"):
+        raise ModelError(f"its input '{value.name}' has no shape", "export it with one; open sides may have names")
     if kind not in IMAGES or len(shape) != 4:
         name = TensorProto.DataType.Name(kind).lower()
         raise ModelError(

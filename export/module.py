@@ -197,7 +197,8 @@ def trace(module: nn.Module, spec: ModelSpec, example: NDArray[np.float32]) -> o
     except Exception as error:  # the exporter wraps whatever the model raises
         raise ExportError(
             f"PyTorch cannot export {spec.name}: {innermost(error)}",
-            "run the model on a batch of 2 first; --debug shows the traceback of torch.onnx.export",
+            "it must run on a batch of 2; what PyTorch's exporter does not know has to be replaced in the model, or "
+            "exported in another way: an ONNX file is taken, too",
         ) from error
     if program is None:
         raise ExportError(f"PyTorch exported nothing for {spec.name}", "report it, with the version of torch")

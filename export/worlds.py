@@ -106,7 +106,7 @@ def has_graph(node: onnx.NodeProto) -> bool:
 
 def is_random(node: onnx.NodeProto) -> bool:
     """Whether a node gives something else each time."""
-    return node.op_type.startswith("Random") or node.op_type in ("Bernoulli", "Multinomial", "Dropout")
+    return node.op_type.startswith("Random") or node.op_type in ("Bernoulli", "Multinomial")
 
 
 def add_all(worlds: Iterable[World], node: onnx.NodeProto) -> None:

@@ -45,7 +45,9 @@ def of_joins() -> onnx.ModelProto:
     return make.model(["N", 3, 16, 16], {"logits": ["N", 6]})
 
 
-@pytest.mark.parametrize("make", [of_joins, graphs.of_parts, graphs.of_vision], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [of_joins, graphs.of_parts, graphs.of_vision, graphs.of_stored], ids=lambda make: make.__name__
+)
 def test_both_engines_give_the_same(make: object, tmp_path: Path) -> None:
     onnx.save(make(), tmp_path / "net.onnx")  # type: ignore[operator]
     model = open_onnx(tmp_path / "net.onnx", True, Told())

@@ -119,6 +119,9 @@ def make_module(name: str, settings: Mapping[str, str]) -> nn.Module:
             made = made(**{key: parse(value) for key, value in settings.items()})
         elif settings:
             raise click.UsageError(f"--set does not go with {name}, which is made already")
+    made = unwrapped(made)
+    if isinstance(made, torch.jit.ScriptModule):
+        raise ModelError(f"{name} is TorchScript, which cannot be exported", "name the module that it was made from")
     if not isinstance(made, nn.Module):
         raise ModelError(
             f"{name} gives {'nothing' if made is None else 'a ' + type(made).__name__}, and not an nn.Module",
@@ -144,6 +147,17 @@ def found_here() -> Iterator[None]:
         with contextlib.suppress(ValueError):
             sys.path.remove(folder)
         sys.path.append(folder)
+
+
+def unwrapped(made: object) -> object:
+    """What nn.DataParallel, DistributedDataParallel and torch.compile put themselves around."""
+    while True:
+        if isinstance(made, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            made = made.module
+        elif isinstance(inner := getattr(made, "_orig_mod", None), nn.Module):
+            made = inner
+        else:
+            return made
 
 
 def parse(text: str) -> object:

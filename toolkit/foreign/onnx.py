@@ -136,6 +136,7 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
         output = model.graph.node[-1].input[0]
         model = adopt.raise_opset(model, OPSET)
         adopt.take_constants_out(model)
+        adopt.fold_stored_weights(model)
         ends.take_floats(model)
         adopt.bypass_idle(model)
         halves = adopt.has_float16(model)
@@ -143,6 +144,7 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
         ends.take_channels_first(model)
         adopt.free_batch(model, opened=batch is None and not why_not(model, images, None))
         adopt.drop_unused(model)
+        adopt.refuse_moody(model)
     except ModelError as error:
         named = error.message.startswith(str(path))
         raise ModelError(error.message if named else f"{path}: {error.message}", error.hint) from error

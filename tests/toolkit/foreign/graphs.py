@@ -240,3 +240,34 @@ def of_one(end: str = "Sigmoid") -> onnx.ModelProto:
     make.node("Gemm", ["flat", make.weight("fc_w", 1, 4), make.weight("fc_b", 1)], "number", transB=1)
     make.node(end, ["number"], "answer")
     return make.model(["N", 3, 8, 8], {"answer": ["N", 1]})
+
+
+def of_upsampled(opset: int = 9) -> onnx.ModelProto:
+    """`interpolate` as PyTorch wrote it up to opset 10, which knew no half pixels; a global max pool."""
+    make = Maker(13)
+    make.conv("data", "conv", 4, 3, strides=[2, 2])
+    kind = "Upsample" if opset < 10 else "Resize"
+    for mode in ("linear", "nearest"):
+        scales = make.constant(f"{mode}_scales", [1, 1, 1.5, 1.5], "f4")
+        make.node(kind, ["conv", scales], mode, mode=mode)
+    make.node("Sub", ["linear", "nearest"], "difference")
+    make.node("GlobalMaxPool", ["difference"], "pooled")
+    make.node("Flatten", ["pooled"], "logits")
+    return make.model(["N", 3, 16, 16], {"logits": ["N", 4]}, opset=opset, ir_version=5)
+
+
+def of_upsampled_10() -> onnx.ModelProto:
+    """The same with opset 10's Resize."""
+    return of_upsampled(10)
+
+
+def of_stored() -> onnx.ModelProto:
+    """Weights that are only stored in INT8, per output channel; activations are float."""
+    make = Maker(14)
+    values = make.rng.integers(-127, 128, (4, 3, 3, 3))
+    names = [make.constant("w_int8", values, "i1"), make.constant("w_scale", [0.01, 0.02, 0.03, 0.04], "f4")]
+    make.node("DequantizeLinear", [*names, make.constant("w_zero", [0] * 4, "i1")], "w", axis=0)
+    make.node("Conv", ["data", "w"], "conv", kernel_shape=[3, 3])
+    make.node("GlobalMaxPool", ["conv"], "pooled")
+    make.node("Flatten", ["pooled"], "logits")
+    return make.model(["N", 3, 16, 16], {"logits": ["N", 4]})

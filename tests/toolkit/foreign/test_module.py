@@ -320,3 +320,17 @@ def test_what_a_model_knows_is_not_told(tmp_path: Path, tiny_bundle: Path) -> No
 def test_values_that_are_none_are_wrong_usage(tmp_path: Path, option: tuple[str, str]) -> None:
     done = toolkit("export", "lenet", *option, cwd=tmp_path)
     assert done.returncode == 2 and "such as" in done.stderr
+
+
+def test_what_is_wrapped_is_taken_out(mine: str) -> None:
+    inner = opened(f"{mine}:net").module
+    Path("wrapped.py").write_text(
+        f"from torch import compile, jit, nn\nfrom {mine} import net\n"
+        "def parallel(): return nn.DataParallel(net())\n"
+        "def compiled(): return compile(net())\n"
+        "def scripted(): return jit.script(nn.Linear(2, 2))\n"
+    )
+    for name in ("parallel", "compiled"):
+        assert type(opened(f"wrapped:{name}").module) is type(inner)
+    with pytest.raises(ModelError, match="is TorchScript"):
+        opened("wrapped:scripted")

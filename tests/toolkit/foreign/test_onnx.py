@@ -39,6 +39,9 @@ MADE: dict[Callable[[], onnx.ModelProto], tuple[Told, tuple[int, int, int], int,
     graphs.of_vision: (Told(), (16, 16, 3), 5, "logits"),
     graphs.of_four: (Told(), (8, 8, 3), 3, "logits"),
     graphs.of_squeezed: (Told(), (8, 8, 3), 6, "logits"),
+    graphs.of_upsampled: (Told(), (16, 16, 3), 4, "logits"),
+    graphs.of_upsampled_10: (Told(), (16, 16, 3), 4, "logits"),
+    graphs.of_stored: (Told(), (16, 16, 3), 4, "logits"),
     graphs.of_pixels: (Told(output_name="scores"), (12, 10, 3), 4, "logits"),
 }
 
@@ -240,6 +243,29 @@ def custom() -> onnx.ModelProto:
     return make.model(["N", 3, 4, 4], {"out": ["N", 48]}, domains=["example.org"])
 
 
+def random() -> onnx.ModelProto:
+    make = Maker()
+    make.node("RandomNormalLike", ["data"], "noise")
+    make.node("Add", ["data", "noise"], "sum")
+    make.node("Flatten", ["sum"], "out")
+    return make.model(["N", 3, 4, 4], {"out": ["N", 48]})
+
+
+def of_its_batch() -> onnx.ModelProto:
+    """Dynamic quantization: the scale is that of all images together."""
+    make = Maker()
+    make.node("DynamicQuantizeLinear", ["data"], ["steps", "scale", "zero"])
+    make.node("DequantizeLinear", ["steps", "scale", "zero"], "floats")
+    make.node("Flatten", ["floats"], "out")
+    return make.model(["N", 3, 4, 4], {"out": ["N", 48]})
+
+
+def shapeless() -> onnx.ModelProto:
+    model = graphs.of_tomorrow()
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    return model
+
+
 def seven_channels() -> onnx.ModelProto:
     make = Maker()
     make.conv("data", "conv", 4, 7)
@@ -270,6 +296,9 @@ def ancient() -> onnx.ModelProto:
         (integers, "'data' is int64"),
         (custom, "Magic"),
         (seven_channels, "7 channels"),
+        (random, "'RandomNormalLike_noise' (RandomNormalLike) is random"),
+        (of_its_batch, "'DynamicQuantizeLinear_steps' (DynamicQuantizeLinear) takes its scale from all images"),
+        (shapeless, "'data' has no shape"),
         (first_image, "does not run with any batch: it gives (1, 48) for 2 images"),
         (ancient, "its opset is 5"),
     ],
