@@ -90,12 +90,10 @@ def build_module(name: str, size: int) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in model.module.parameters()),
         "quantized": own.quantized,
         "quantizable": own.quantizable,
-        "macs_share": result.coverage.macs_share,
         "logits_sqnr_db": result.error.logits_sqnr_db,
         "agreement": {"openvino": own.agreement, "onnxruntime": reference.agreement},
         "p50_ms": {key: row.p50_ms for key, row in rows.items()},
         "against": own.reason_against,
-        "skipped": list({layer["reason"] for layer in result.coverage.skipped}),
         "seconds": result.seconds,
     }
 
@@ -181,14 +179,13 @@ def cells(name: str, figures: dict[str, Any]) -> list[str]:
     first = [name, str(figures["size"])]
     opened = file.get("error") or (f"not exported: {file['not_exported']}" if "not_exported" in file else "yes")
     if "quantized" not in module:
-        return [*first, figures.get("crash") or module.get("error", ""), *["-"] * 7, opened]
+        return [*first, figures.get("crash") or module.get("error", ""), *["-"] * 6, opened]
     times = module["p50_ms"]
     fp32, int8 = times.get("fp32 openvino"), times.get("int8 openvino")
     return [
         *first,
         f"{module['parameters'] / 1e6:.1f} M",
         f"{module['quantized']} of {module['quantizable']}",
-        f"{100 * module['macs_share']:.1f}",
         f"{module['logits_sqnr_db']:.1f}",
         *(f"{module['agreement'][target]:.1f}" for target in ("openvino", "onnxruntime")),
         *("-" if value is None else f"{value:.2f}" for value in (fp32, int8)),
@@ -197,7 +194,7 @@ def cells(name: str, figures: dict[str, Any]) -> list[str]:
 
 
 COLUMNS = [
-    "model", ">pixels", ">parameters", ">layers in INT8", ">MACs %", ">SQNR dB", ">agree % OpenVINO",
+    "model", ">pixels", ">parameters", ">layers in INT8",  ">SQNR dB", ">agree % OpenVINO",
     ">agree % ONNX Runtime", ">FP32 ms", ">INT8 ms", "from ONNX",
 ]  # fmt: skip
 

@@ -18,7 +18,7 @@ def test_a_module_is_built_in_int8_for_both_engines(name: str, size: int, attent
     assert set(figures["p50_ms"]) == {
         f"{kind} {target}" for kind in ("fp32", "int8") for target in ("openvino", "onnxruntime")
     }
-    assert figures["logits_sqnr_db"] > 10 and figures["macs_share"] > 0.8
+    assert figures["logits_sqnr_db"] > 10
 
 
 @pytest.mark.parametrize(
