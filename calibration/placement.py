@@ -87,7 +87,7 @@ def plan(model: onnx.ModelProto) -> Plan:
     already = any(node.op_type == "QuantizeLinear" for node in graph.node)
     layers, skipped = [], []
     for node in graph.node:
-        if node.op_type not in ("Conv", "Gemm", "MatMul"):
+        if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
             continue
         macs = multiply_accumulates(node, shapes)
         if already and all(came_quantized(name, made_by) for name in node.input[:2]):
@@ -138,6 +138,8 @@ def weights_of_7_bits(model: onnx.ModelProto) -> bool:
 
 def reason_against(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> str:
     """Why a layer cannot be quantized; empty where it can."""
+    if node.op_type == "ConvTranspose":
+        return "a transposed convolution stays in float"
     if node.input[1] not in constants:
         return "its weight is not constant"
     if node.input[0] in constants:
@@ -170,6 +172,8 @@ def multiply_accumulates(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]
         return 0
     if node.op_type == "Conv":
         return int(np.prod(output[1:])) * int(np.prod(weight[1:]))
+    if node.op_type == "ConvTranspose":
+        return int(np.prod(shapes.get(node.input[0], (1,))[1:])) * int(np.prod(weight[1:]))
     inner = (
         weight[1] if node.op_type == "Gemm" and attribute(node, "transB", 0) else weight[-2 if len(weight) > 1 else 0]
     )

@@ -129,3 +129,28 @@ def test_a_layer_that_cannot_be_quantized_says_why(body: str, reason: str) -> No
 
 def test_a_graph_with_qdq_is_recognized(lenet_bundle: Path) -> None:
     assert plan(onnx.load(lenet_bundle / "model.onnx")).quantized_already
+
+
+def test_a_transposed_convolution_is_skipped_and_counted() -> None:
+    model = parse(
+        """g (float[N,2,3,3] x) => (float[N,1,6,6] y)
+        <float[2,1,2,2] w = {1,2,3,4,5,6,7,8}> {
+          y = ConvTranspose<kernel_shape = [2,2], strides = [2,2]>(x, w)
+        }"""
+    )
+    (layer,) = plan(model).skipped
+    assert (layer.name, layer.macs, layer.reason) == ("y", 18 * 4, "a transposed convolution stays in float")
+
+
+def test_a_global_max_pool_passes_the_scale() -> None:
+    model = parse(
+        """g (float[N,2,3,3] x) => (float[N,2] y)
+        <float[2,2] w = {1,2,3,4}> {
+          t = Tanh(x)
+          p = GlobalMaxPool(t)
+          f = Flatten<axis = 1>(p)
+          y = MatMul(f, w)
+        }"""
+    )
+    (layer,) = plan(model).layers
+    assert (layer.tensor, layer.reader) == ("t", "p")
