@@ -23,7 +23,7 @@ from export.graph import producers
 from export.module import ExportResult, export_graph, export_module
 from runtime.candidate import Graph
 from runtime.datasets import Dataset, batches, evenly_spaced, split_held_out
-from runtime.errors import ModelError
+from runtime.errors import ExportError, ModelError
 from runtime.manifest import GraphError, LayerEntry
 from runtime.probe import PROBE_IMAGES
 from runtime.progress import Progress
@@ -110,9 +110,12 @@ def export_fp32(source: Source, samples: NDArray[np.uint8], path: Path, progress
     """
     model = source.model
     if isinstance(model, ForeignOnnx):
-        return export_graph(
-            model.graph, model.original, source.spec, samples, path, source.batch, progress, model.tolerance
-        )
+        try:
+            return export_graph(
+                model.graph, model.original, source.spec, samples, path, source.batch, progress, model.tolerance
+            )
+        except ExportError as error:
+            raise ExportError(f"{model.origin}: {error.message}", error.hint) from error
     return export_module(module_of(model), source.spec, samples, path, source.batch, progress)
 
 

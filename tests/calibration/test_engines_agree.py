@@ -46,7 +46,9 @@ def of_joins() -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize(
-    "make", [of_joins, graphs.of_parts, graphs.of_vision, graphs.of_stored], ids=lambda make: make.__name__
+    "make",
+    [of_joins, graphs.of_parts, graphs.of_vision, graphs.of_stored, graphs.of_response_in_pieces],
+    ids=lambda make: make.__name__,
 )
 def test_both_engines_give_the_same(make: object, tmp_path: Path) -> None:
     onnx.save(make(), tmp_path / "net.onnx")  # type: ignore[operator]

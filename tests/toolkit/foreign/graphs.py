@@ -271,3 +271,23 @@ def of_stored() -> onnx.ModelProto:
     make.node("GlobalMaxPool", ["conv"], "pooled")
     make.node("Flatten", ["pooled"], "logits")
     return make.model(["N", 3, 16, 16], {"logits": ["N", 4]})
+
+
+def of_response_in_pieces() -> onnx.ModelProto:
+    """Local response normalisation as PyTorch's exporter writes it: squares, their mean over five maps, a power."""
+    make = Maker(15)
+    make.conv("data", "conv", 8, 3)
+    make.node("Relu", ["conv"], "relu")
+    make.node("Mul", ["relu", "relu"], "squares")
+    make.node("Unsqueeze", ["squares", make.constant("second", [1])], "volume")
+    make.node("Pad", ["volume", make.constant("two", [0, 0, 2, 0, 0, 0, 0, 2, 0, 0])], "padded")
+    make.node("AveragePool", ["padded"], "means", kernel_shape=[5, 1, 1], strides=[1, 1, 1])
+    make.node("Squeeze", ["means", "second"], "maps")
+    make.node("Mul", ["maps", make.constant("alpha", 0.5, "f4")], "scaled")
+    make.node("Add", ["scaled", make.constant("bias", 2, "f4")], "sum")
+    make.node("Pow", ["sum", make.constant("beta", 0.75, "f4")], "power")
+    make.node("Div", ["relu", "power"], "normal")
+    make.conv("normal", "second_conv", 5, 8, strides=[2, 2])
+    make.node("GlobalAveragePool", ["second_conv"], "pooled")
+    make.node("Flatten", ["pooled"], "logits")
+    return make.model([1, 3, 16, 16], {"logits": [1, 5]})

@@ -41,6 +41,7 @@ MADE: dict[Callable[[], onnx.ModelProto], tuple[Told, tuple[int, int, int], int,
     graphs.of_squeezed: (Told(), (8, 8, 3), 6, "logits"),
     graphs.of_upsampled: (Told(), (16, 16, 3), 4, "logits"),
     graphs.of_upsampled_10: (Told(), (16, 16, 3), 4, "logits"),
+    graphs.of_response_in_pieces: (Told(), (16, 16, 3), 5, "logits"),
     graphs.of_stored: (Told(), (16, 16, 3), 4, "logits"),
     graphs.of_pixels: (Told(output_name="scores"), (12, 10, 3), 4, "logits"),
 }
