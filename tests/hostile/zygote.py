@@ -101,6 +101,7 @@ def become(request: dict[str, object], out: int, err: int) -> None:
     os.dup2(err, 2)
     os.chdir(str(request["cwd"]))
     os.environ.update(request["environment"])  # type: ignore[call-overload]
+    sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in os.environ  # Python looks as it starts
     tempfile.tempdir = None
     sys.argv[1:] = request["arguments"]  # type: ignore[assignment]
     signal.alarm(LIMIT_S)  # ends it, and its child with it
