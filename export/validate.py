@@ -151,6 +151,7 @@ def require_input(graph: onnx.GraphProto) -> None:
     for entry in (*graph.input, *graph.output):
         require_names("one of its inputs and outputs", entry.name)
         for size in entry.type.tensor_type.shape.dim:
+            require_names(f"a side of its input or output {shown(entry.name)}", size.dim_param)
             if size.dim_value < -1:
                 raise ModelError(
                     f"its input or output {shown(entry.name)} has a side of {size.dim_value}", "export it again"

@@ -892,3 +892,10 @@ def everything_is_empty() -> Model:
 
 CASES[-1] = Case(CASES[-1].name, CASES[-1].make, ("model.onnx",), ())
 assert len({case.name for case in CASES}) == len(CASES)
+
+
+@file("'data'", "no text")
+def side_that_is_no_text(folder: Path) -> None:
+    model = base()
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "QQQQ"
+    (folder / "model.onnx").write_bytes(model.SerializeToString().replace(b"QQQQ", b"\xce\xce\xce\xce"))
