@@ -17,10 +17,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from export.limits import limit_memory, limits_of
 from export.reference import open_reference
 from runtime.backends.onnxruntime import TELEMETRY_SWITCH
 
-TIME_LIMIT_S = 120.0
 TOLERANCE = 1e-4
 #: Imports onnxsim, waits for two paths on standard input, and does what `python -m onnxsim IN OUT` does.
 #: The kernel ends it with us, who may be killed.
@@ -35,15 +35,13 @@ runpy.run_module("onnxsim", run_name="__main__")
 
 
 class Simplifier:
-    """The child process; a context manager, which ends it.
+    """The child process, which has the limits of a model's size; a context manager, which ends it.
 
     Args:
         code: what it runs.
-        time_limit_s: once it was given the paths, it is killed after that.
     """
 
-    def __init__(self, code: str = ONNXSIM, time_limit_s: float = TIME_LIMIT_S) -> None:
-        self.time_limit_s = time_limit_s
+    def __init__(self, code: str = ONNXSIM) -> None:
         self.process: subprocess.Popen[bytes] | None = None
         if code is not ONNXSIM or find_spec("onnxsim") is not None:
             pipe = subprocess.PIPE
@@ -61,10 +59,12 @@ class Simplifier:
         """
         if self.process is None:
             return "onnxsim is not installed"
+        limits = limits_of(source.stat().st_size)
+        limit_memory(limits.memory, self.process.pid)
         try:
-            _, errors = self.process.communicate(os.fsencode(source) + b"\0" + os.fsencode(target), self.time_limit_s)
+            _, errors = self.process.communicate(os.fsencode(source) + b"\0" + os.fsencode(target), limits.seconds)
         except subprocess.TimeoutExpired:
-            return f"onnxsim took over {self.time_limit_s:g} s"
+            return f"onnxsim took over {limits.seconds:.1f} s"
         if self.process.returncode:
             lines = errors.decode(errors="replace").strip().splitlines() or ["no message"]
             return f"onnxsim ended with {self.process.returncode} ({lines[-1]})"

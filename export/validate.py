@@ -19,6 +19,7 @@ from runtime.errors import ModelError
 
 MOST_NODES = 20_000  # of a classifier; each takes 0.4 ms to be read, raised, opened and run
 MOST_BYTES = (1 << 31) - 1  # protobuf's limit, weights included
+MOST_IN_ROWS = 1 << 22  # of all tensors with one side: ONNX computes with each element, 60 bytes, as with a shape's
 MOST_ELEMENTS = 1 << 26  # of one activation for one image: 256 MB in float32, 64 maps of 1024x1024
 STANDARD = ("", "ai.onnx.ml")
 KNOWN_DOMAINS = (*STANDARD, "com.microsoft")  # whose operators ONNX Runtime has
@@ -204,18 +205,27 @@ def require_shapes(model: onnx.ModelProto) -> None:
             graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     graph.output.extend(onnx.ValueInfoProto(name=entry.name) for entry in model.graph.output)
     try:
-        inferred = onnx.shape_inference.infer_shapes(skeleton, data_prop=True).graph
+        require_sizes(model, onnx.shape_inference.infer_shapes(skeleton).graph)
+        # And now computed ones, too.
+        require_sizes(model, onnx.shape_inference.infer_shapes(skeleton, data_prop=True).graph)
+    except (ModelError, MemoryError):
+        raise
     except Exception:  # what does not fit together, ONNX Runtime says, too, and it is the judge
         return
+
+
+def require_sizes(model: onnx.ModelProto, inferred: onnx.GraphProto) -> None:
+    """The same, of the shapes that were inferred."""
     makers = {name: node for node in model.graph.node for name in node.output}
     weights = {tensor.name for tensor in model.graph.initializer}
+    rows = 0
     for value in (*inferred.value_info, *inferred.input, *inferred.output):
         if value.name in weights:
             continue
-        elements = 1
-        for size in value.type.tensor_type.shape.dim:
-            elements *= max(size.dim_value, 1)
-        if elements > MOST_ELEMENTS:
+        shape = value.type.tensor_type.shape.dim
+        elements = math.prod(max(size.dim_value, 1) for size in shape)
+        rows += elements if len(shape) == 1 else 0
+        if elements > MOST_ELEMENTS or rows > MOST_IN_ROWS:
             what = f"{described(makers[value.name])} makes" if value.name in makers else "its input is"
-            sides = "x".join(str(size.dim_value or "?") for size in value.type.tensor_type.shape.dim[:8])
+            sides = "x".join(str(size.dim_value or "?") for size in shape[:8])
             raise ModelError(f"{what} a tensor of {sides}, which is too large", "give a classifier of images")

@@ -185,7 +185,7 @@ def post_mortem(file: str) -> str:
             from pathlib import Path
 
             from export.blame import first_crashing
-            from toolkit.guard import limit_memory, limits_of
+            from export.limits import limit_memory, limits_of
 
             limit_memory(limits_of(0).memory)
             board.put("stage", "")

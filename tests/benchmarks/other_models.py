@@ -35,6 +35,7 @@ MODELS: dict[str, int] = {
     "torchvision/resnext50_32x4d": 128,
     "torchvision/shufflenet_v2_x0_5": 128,
     "torchvision/squeezenet1_1": 128,
+    "torchvision/swin_t": 224,
     "timm/deit_tiny_patch16_224": 224,
     "timm/edgenext_xx_small": 128,
     "timm/efficientformerv2_s0": 224,
@@ -47,9 +48,14 @@ MODELS: dict[str, int] = {
     "timm/mobilenetv4_conv_small": 128,
     "timm/mobileone_s0": 128,
     "timm/mobilevit_xxs": 128,
+    "timm/mvitv2_tiny": 224,
     "timm/repvit_m1": 128,
     "timm/resnest14d": 128,
     "timm/starnet_s1": 128,
+    "timm/swiftformer_xs": 224,
+    "timm/tiny_vit_5m_224": 224,
+    "timm/volo_d1_224": 224,
+    "timm/xcit_nano_12_p16_224": 224,
 }
 KEPT = OUTPUT / "other_models"
 CALIBRATION, EVALUATION = 32, 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+from export import limits
 from export import simplify as module
 from export.simplify import Simplifier, largest_difference, simplify
 from tests.export.graphs import answer, in_bytes, normal, op_types, parse
@@ -27,10 +29,10 @@ def foldable() -> onnx.ModelProto:
     return parse(body, "float[batch,3,6,5] out", w=np.ones(1, np.float32))
 
 
-def run(code: str, time_limit_s: float = 60.0) -> tuple[onnx.ModelProto, onnx.ModelProto, str]:
+def run(code: str) -> tuple[onnx.ModelProto, onnx.ModelProto, str]:
     """The graph given, what became of it with a script for onnxsim, and the warning."""
     model = foldable()
-    with Simplifier(code, time_limit_s) as simplifier:
+    with Simplifier(code) as simplifier:
         return model, *simplify(model, IMAGES, simplifier)
 
 
@@ -81,12 +83,19 @@ def test_whatever_goes_wrong_the_original_is_kept_with_a_warning(code: str, word
     assert [word for word in words if word not in warning] == []
 
 
-def test_one_that_hangs_is_killed() -> None:
+def test_one_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SECONDS", 0.3)
     start = time.perf_counter()
-    model, simplified, warning = run("import time; time.sleep(60)", time_limit_s=0.3)
+    model, simplified, warning = run("import time; time.sleep(60)")
     assert time.perf_counter() - start < 30
     assert simplified is model
     assert warning == "onnxsim took over 0.3 s: the graph was not simplified"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits another process")
+def test_one_that_takes_too_much_memory_ends() -> None:
+    _, _, warning = run("import sys; sys.stdin.read(); bytearray(1_000_000_000); bytearray(2_000_000_000)")
+    assert "(MemoryError)" in warning
 
 
 def test_one_that_was_started_for_nothing_is_ended() -> None:

@@ -702,6 +702,19 @@ def doubling() -> Model:
 CASES[-1] = Case(CASES[-1].name, CASES[-1].make, ("(Concat)", "too large"), ())
 
 
+@graph("(ConstantOfShape)", "too large")
+def bombs_in_a_row() -> Model:
+    """None is too large by itself, but ONNX's shape inference would compute with each of their elements."""
+    make = Maker()
+    make.conv("data", "conv", 4, 3)
+    last = "conv"
+    for index in range(30):
+        make.node("ConstantOfShape", [make.constant(f"s{index}", [3_000_000])], f"c{index}")
+        make.node("ReduceMax", [f"c{index}"], f"m{index}", keepdims=0)
+        last = make.node("Add", [last, f"m{index}"], f"a{index}")
+    return ended(make, "Relu", [last])
+
+
 @graph("NaN or infinity", "(Exp)")
 def tower_of_powers() -> Model:
     make = Maker()

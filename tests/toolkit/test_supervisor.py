@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from export import limits
 from runtime.errors import ModelError
 from tests.command import environment
 from toolkit import board, guard, supervisor
@@ -20,6 +21,7 @@ from toolkit import board, guard, supervisor
 SCRIPT = """
 import ctypes, os, signal, sys, tempfile, threading, time
 from pathlib import Path
+from export import limits
 from toolkit import board, cli, guard, stopping, supervisor
 from toolkit.console import make_progress
 from toolkit.output_file import place_for
@@ -103,12 +105,12 @@ def test_a_thread_that_goes_on_for_ever_is_not_waited_for(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("loop", ["ctypes.CDLL(None).sleep(1000)", "exec('while True: pass')"])
 def test_a_deadline_ends_native_code_too(loop: str, tmp_path: Path) -> None:
-    code, _, err = run(f"guard.SECONDS = 0.5\nwith guard.guard('slow.onnx', 0): {loop}", tmp_path)
+    code, _, err = run(f"limits.SECONDS = 0.5\nwith guard.guard('slow.onnx', 0): {loop}", tmp_path)
     assert code == 1 and "slow.onnx takes more than 0 seconds" in err
 
 
 def test_a_deadline_ends_with_its_guard(tmp_path: Path) -> None:
-    work = "guard.SECONDS = 0.2\nwith guard.guard('x', 0): pass\ntime.sleep(0.5); print('answer')"
+    work = "limits.SECONDS = 0.2\nwith guard.guard('x', 0): pass\ntime.sleep(0.5); print('answer')"
     assert run(work, tmp_path) == (0, "answer\n", "")
 
 
@@ -131,8 +133,8 @@ def test_without_a_parent_memory_alone_is_limited() -> None:
 
 
 def test_limits_grow_with_the_model() -> None:
-    assert guard.limits_of(100_000_000).memory == 2_000_000_000
-    large = guard.limits_of(1_000_000_000)
+    assert limits.limits_of(100_000_000).memory == 2_000_000_000
+    large = limits.limits_of(1_000_000_000)
     assert (large.memory, large.seconds) == (12_000_000_000, 260)
 
 
