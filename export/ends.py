@@ -34,7 +34,7 @@ def image_input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
     shape, kind = shape_of(value), value.type.tensor_type.elem_type
     if not value.type.tensor_type.HasField("shape"):
         raise ModelError(f"its input '{value.name}' has no shape", "export it with one; open sides may have names")
-    if kind not in IMAGES or len(shape) != 4:
+    if kind not in IMAGES or len(shape) not in (2, 3, 4):
         name = TensorProto.DataType.Name(kind).lower()
         raise ModelError(
             f"its input '{value.name}' is {name} with {len(shape)} dimensions",
@@ -43,9 +43,33 @@ def image_input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
     return value
 
 
+def take_four_sides(model: onnx.ModelProto, sides: tuple[int, ...]) -> None:
+    """Put a Reshape behind a new input with four sides where the old one is (batch, height, width) or (batch, values).
+
+    Args:
+        model: the graph.
+        sides: of an image, (channels, height, width).
+    """
+    graph = model.graph
+    (old,) = graph.input
+    batch, *inner = shape_of(old)
+    if len(inner) == len(sides):
+        return
+    kind = old.type.tensor_type.elem_type
+    new = helper.make_tensor_value_info(f"{old.name}_image", kind, [batch, *sides])
+    shape = numpy_helper.from_array(
+        np.array([0, *sides[1:]] if len(inner) > 1 else [0, -1], np.int64), f"{old.name}/shape"
+    )
+    graph.initializer.append(shape)
+    nodes = [helper.make_node("Reshape", [new.name, shape.name], [old.name], f"{old.name}_reshaped"), *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    old.CopyFrom(new)
+
+
 def channels_last(shape: tuple[int | None, ...]) -> bool:
     """Whether an input is (batch, height, width, channels), as TensorFlow has it."""
-    return shape[1] not in (1, 3) and shape[3] in (1, 3)
+    return len(shape) == 4 and shape[1] not in (1, 3) and shape[3] in (1, 3)
 
 
 def take_channels_first(model: onnx.ModelProto) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isqrt
 from pathlib import Path
 
+import click
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -72,10 +74,11 @@ class OriginalGraph:
         self.dtype = DTYPES.get(entry.type, np.float32)
         self.kind_of_one: OutputKind | None = None
         shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
-        self.batch, self.last = shape[0], ends.channels_last(shape)
+        self.batch, self.last, self.sides = shape[0], ends.channels_last(shape), len(shape)
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         given = images.transpose(0, 2, 3, 1) if self.last else images
+        given = given if self.sides == 4 else given[:, 0] if self.sides == 3 else given.reshape(len(given), -1)
         given = np.rint(given) if self.dtype == np.uint8 else given
         given = np.ascontiguousarray(given, self.dtype)
         try:
@@ -122,11 +125,13 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
         found.CopyFrom(model)
         adopt.take_constants_out(model)
         value = ends.image_input(model)
-        told = with_shape(told, ends.shape_of(value))
+        if told.spec is None:
+            told = with_shape(told, four_sides(ends.shape_of(value), told, path.stem))
         if ends.takes_pixels(model):
             told = with_pixels(told)
         refuse_untold(told)
         images = noise(told)
+        ends.take_four_sides(model, images.shape[1:])
         ends.fix_size(model, (images.shape[2], images.shape[3]), images.shape[1])
         batch = ends.shape_of(value)[0]
         if inline_branches(model, [ends.with_batch(model, size) for size in ((batch,) if batch else (2, 3))]):
@@ -171,12 +176,37 @@ def with_pixels(told: Told) -> Told:
     return replace(told, std=(1 / 255,)) if told.spec is None else told
 
 
+def four_sides(shape: tuple[int | None, ...], told: Told, name: str) -> tuple[int | None, ...]:
+    """The shape of an input as (batch, channels, height, width) or NHWC, which it may be already.
+
+    One with three sides has none for channels: its images are grey. One with two takes an image's values in a row;
+    where no size is told it is that of a square, grey or coloured: no number of values can be both. Said.
+    """
+    batch, *inner = shape
+    if len(inner) == 3:
+        return shape
+    if len(inner) == 2:
+        if batch == 3:
+            raise ModelError(f"its input is {batch}x{inner[0]}x{inner[1]}, without a batch", "export it with one")
+        return batch, 1, *inner
+    (values,) = inner
+    if values is None:
+        return batch, None, None, None
+    side = next((side for side in map(isqrt, (values, values // 3)) if values in (side**2, 3 * side**2)), 1)
+    height, width = told.input_size or (side, side)
+    channels = values // (height * width)
+    if channels not in (1, 3) or height * width * channels != values:
+        raise ModelError(f"its images are {values} values, which {height}x{width} does not make", "give --input-size")
+    if not told.input_size:
+        color = "grey" if channels == 1 else "RGB"
+        click.echo(f"{name} takes {values} values: {color} images of {height}x{width}", err=True)
+    return batch, channels, height, width
+
+
 def with_shape(told: Told, shape: tuple[int | None, ...]) -> Told:
     """What was told, and what the shape of the input says."""
     last = ends.channels_last(shape)
     channels, height, width = (shape[index] for index in ((3, 1, 2) if last else (1, 2, 3)))
-    if told.spec:
-        return told
     if channels not in (1, 3, None):
         raise ModelError(f"its images have {channels} channels", "1 (grey) and 3 (rgb, bgr) are known")
     color = told.color or ("gray" if channels == 1 else "rgb")

@@ -291,3 +291,27 @@ def of_response_in_pieces() -> onnx.ModelProto:
     make.node("GlobalAveragePool", ["second_conv"], "pooled")
     make.node("Flatten", ["pooled"], "logits")
     return make.model([1, 3, 16, 16], {"logits": [1, 5]})
+
+
+def of_rows(image: Shape = ("N", 3 * 12 * 12), *, kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
+    """An image's values in a row, as people write a first network; or grey images without a side for channels."""
+    make = Maker(16)
+    pixels = 3 * 12 * 12 if len(image) == 2 else 12 * 10
+    make.node("Cast", ["data"], "floats", to=TensorProto.FLOAT)
+    make.node("Flatten", ["floats"], "row")
+    make.node("Gemm", ["row", make.weight("fc1_w", 16, pixels), make.weight("fc1_b", 16)], "fc1", transB=1)
+    make.node("Tanh", ["fc1"], "tanh")
+    make.node("Gemm", ["tanh", make.weight("fc2_w", 5, 16), make.weight("fc2_b", 5)], "logits", transB=1)
+    model = make.model(image, {"logits": [image[0], 5]}, kind=kind)
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    return model
+
+
+def of_one_row() -> onnx.ModelProto:
+    """A row of bytes, a batch of 1."""
+    return of_rows([1, 3 * 12 * 12], kind=TensorProto.UINT8)
+
+
+def of_grey() -> onnx.ModelProto:
+    """Grey images, the batch fixed, one side open."""
+    return of_rows([2, 12, "W"])

@@ -43,6 +43,9 @@ MADE: dict[Callable[[], onnx.ModelProto], tuple[Told, tuple[int, int, int], int,
     graphs.of_upsampled_10: (Told(), (16, 16, 3), 4, "logits"),
     graphs.of_response_in_pieces: (Told(), (16, 16, 3), 5, "logits"),
     graphs.of_stored: (Told(), (16, 16, 3), 4, "logits"),
+    graphs.of_rows: (Told(), (12, 12, 3), 5, "logits"),
+    graphs.of_one_row: (Told(), (12, 12, 3), 5, "logits"),
+    graphs.of_grey: (Told((12, 10)), (12, 10, 1), 5, "logits"),
     graphs.of_pixels: (Told(output_name="scores"), (12, 10, 3), 4, "logits"),
 }
 
@@ -65,9 +68,11 @@ def test_it_answers_as_it_did_with_any_batch(make: Callable[[], onnx.ModelProto]
     # The file itself, an image at a time, in its own layout and type.
     theirs = open_reference(model, [told.output_name or model.graph.output[0].name])
     entry = theirs.get_inputs()[0]
-    given = images if entry.shape[1] in (1, 3) else images.transpose(0, 2, 3, 1)
+    sides = len(entry.shape)
+    given = images if entry.shape[1] in (1, 3) or sides < 4 else images.transpose(0, 2, 3, 1)
     dtype = {"tensor(float16)": np.float16, "tensor(uint8)": np.uint8}.get(entry.type, np.float32)
-    given = (pixels if dtype == np.uint8 else given).astype(dtype)
+    given = (np.rint(given) if dtype == np.uint8 else given).astype(dtype)
+    given = given if sides == 4 else given[:, 0] if sides == 3 else given.reshape(len(given), -1)
     count = entry.shape[0] if isinstance(entry.shape[0], int) else 1
     answers = [np.asarray(theirs.run(None, {"data": np.repeat(one[None], count, 0)})[0]) for one in given]
     wanted = np.concatenate([answer.reshape(count, -1)[:1] for answer in answers])
@@ -140,6 +145,26 @@ def test_the_size_comes_from_the_graph_or_from_the_user(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="3 channels, and --color gray"):
         opened(graphs.of_2018(), tmp_path, Told(color="gray"))
     assert opened(graphs.of_2018(), tmp_path, Told(color="bgr")).spec.preprocess.color == "bgr"
+
+
+def test_values_in_a_row_are_those_of_a_square_or_of_the_size_that_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert opened(graphs.of_rows(), tmp_path).spec.image_shape == (12, 12, 3)
+    assert "model takes 432 values: RGB images of 12x12" in capsys.readouterr().err
+    found = opened(graphs.of_rows(), tmp_path, Told((8, 18), color="bgr"))
+    assert (found.spec.image_shape, found.spec.preprocess.color) == ((8, 18, 3), "bgr")
+    assert "values" not in capsys.readouterr().err
+    assert opened(graphs.of_rows(), tmp_path, Told(spec=found.spec)).spec == found.spec
+    with pytest.raises(ModelError, match="432 values, which 10x10 does not make") as caught:
+        opened(graphs.of_rows(), tmp_path, Told((10, 10)))
+    assert "--input-size" in caught.value.hint
+    with pytest.raises(ModelError, match="3 channels, and --color gray"):
+        opened(graphs.of_rows(), tmp_path, Told(color="gray"))
+    with pytest.raises(ModelError, match="450 values, which 1x1 does not make"):
+        opened(graphs.of_rows(["N", 450]), tmp_path)
+    with pytest.raises(ModelError, match="3x12x12, without a batch"):
+        opened(graphs.of_rows([3, 12, 12]), tmp_path)
 
 
 def test_one_of_several_outputs_has_to_be_named(tmp_path: Path) -> None:
