@@ -11,7 +11,8 @@ import pytest
 from export import blame
 from export.blame import explained, explained_opening, first_bad, first_crashing, first_refused, nodes_of
 from export.reference import open_reference
-from tests.hostile.corpus import base, conv_with
+from tests.hostile.corpus import base
+from tests.hostile.corpus.sizes import conv_with
 
 
 @pytest.mark.parametrize("bad", [0, 1, 2])
