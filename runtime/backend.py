@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.backends.tensorrt.options import TensorRtOptions
 from runtime.errors import BackendError, BackendUnavailableError
 from runtime.progress import Progress
 from runtime.spec import BatchRange, ModelSpec, Precision
@@ -37,6 +38,7 @@ class Availability:
         devices: the names that `EngineOptions.device` may take here.
         reason: why it does not.
         command: the exact next command that would mend that.
+        builds: it does not run here, but makes engines that run elsewhere.
     """
 
     ok: bool
@@ -45,6 +47,7 @@ class Availability:
     devices: tuple[str, ...] = ()
     reason: str = ""
     command: str = ""
+    builds: bool = False
 
 
 def available_cores() -> int:
@@ -63,6 +66,8 @@ class EngineOptions:
         threads: for a CPU.
         cache_dir: a folder for what the machine makes for itself (`runtime.cache.cache_folder`); None keeps nothing.
         reduced_range: the graph's INT8 weights use 7 of their 8 bits.
+        tensorrt: for TensorRT alone.
+        trust: allow engine files that run code of their own when they are loaded.
     """
 
     precision: Precision = "fp32"
@@ -71,6 +76,8 @@ class EngineOptions:
     threads: int = field(default_factory=available_cores)
     cache_dir: Path | None = None
     reduced_range: bool = False
+    tensorrt: TensorRtOptions = field(default_factory=TensorRtOptions)
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,11 +88,13 @@ class EngineFile:
         path: a plan, or the ONNX model where the backend runs that itself.
         fingerprint: where it may run; empty for one that runs anywhere.
         layers: the data type that each layer executes in, by layer name; None where nothing can tell.
+        model: the ONNX model that a plan was made from; None where `path` is that.
     """
 
     path: Path
     fingerprint: Mapping[str, str]
     layers: Mapping[str, str] | None
+    model: Path | None = None
 
 
 class Engine(Protocol):

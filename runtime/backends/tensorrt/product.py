@@ -1,0 +1,39 @@
+"""The two products: TensorRT, and TensorRT for RTX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Product:
+    """A library with TensorRT's API.
+
+    Attributes:
+        name: of the backend.
+        module: that is imported.
+        package: that pip installs.
+        title: for people.
+    """
+
+    name: str
+    module: str
+    package: str
+    title: str
+
+
+TENSORRT = Product("tensorrt", "tensorrt", "tensorrt", "TensorRT")
+RTX = Product("tensorrt-rtx", "tensorrt_rtx", "tensorrt-rtx", "TensorRT for RTX")
+
+
+@cache
+def load_module(product: Product) -> Any:
+    """The module, imported on first use: it loads hundreds of megabytes.
+
+    Raises:
+        ImportError: it, or a library under it, is not here.
+    """
+    return import_module(product.module)
