@@ -27,6 +27,7 @@ class Product:
 
 TENSORRT = Product("tensorrt", "tensorrt", "tensorrt", "TensorRT")
 RTX = Product("tensorrt-rtx", "tensorrt_rtx", "tensorrt-rtx", "TensorRT for RTX")
+PRODUCTS = {product.name: product for product in (TENSORRT, RTX)}
 
 
 @cache

@@ -1,0 +1,190 @@
+"""From an ONNX file to a plan, by a child process: whatever ends it becomes a message, and no half-written file."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from runtime.backends.tensorrt.events import Event, Failure, Finish, Log, Request, Start, Step, Success
+from runtime.backends.tensorrt.ladder import next_try
+from runtime.backends.tensorrt.product import PRODUCTS
+from runtime.errors import BackendError
+from runtime.progress import Progress, Stage, advance_or_stop
+
+ROOT = Path(__file__).resolve().parents[3]
+WORKER = "runtime.backends.tensorrt.worker"
+#: Nothing from the folder that the user happens to be in; the kernel ends it with us, who may be killed.
+CODE = """
+import ctypes, sys
+getattr(ctypes.CDLL(None), "prctl", lambda *_: None)(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+sys.path[:] = [{root!r}, *filter(None, sys.path)]
+from {worker} import main
+main()
+"""
+PARTS = 1000  # of the progress bar
+LAST_WORDS = 4000  # bytes of what a child that crashed had printed
+BLAMED = re.compile(r"(?:[Oo]peration|[Nn]ode) '?\{?([^'{}\s]+)")
+
+
+@dataclass(frozen=True)
+class Built:
+    """What came of a build.
+
+    Attributes:
+        success: what the child told.
+        request: as it was in the end: the ladder may have changed it.
+        warnings: of TensorRT, with how often each came.
+    """
+
+    success: Success
+    request: Request
+    warnings: Counter[str]
+
+
+def build_plan(request: Request, progress: Progress, *, verbose: bool = False, worker: str = WORKER) -> Built:
+    """Build; where memory or workspace does not suffice, build again with other settings, each step said.
+
+    Args:
+        request: what to build. A whole plan is at its path afterwards, or nothing.
+        progress: told how far TensorRT is, as it tells itself.
+        verbose: note each warning rather than their number.
+        worker: the module of the child process.
+
+    Raises:
+        BackendError: TensorRT refuses the graph, or ended without a plan.
+    """
+    title = PRODUCTS[request.product].title
+    tried: list[Request] = []
+    with progress.stage(f"build with {title}", PARTS) as stage:
+        while True:
+            run = Run(stage)
+            outcome = run.run(request, worker)
+            tell_warnings(run.warnings, stage, verbose)
+            if isinstance(outcome, Success):
+                return Built(outcome, request, run.warnings)
+            tried.append(request)
+            step = next_try(tried, outcome)
+            if step is None:
+                raise failed(title, outcome, request)
+            request, why = step
+            stage.note(why)
+
+
+class Run:
+    """One child process: its warnings, and how far it is."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.warnings: Counter[str] = Counter()
+        self.phases: dict[str, tuple[int, int]] = {}  # those that are open, the outermost first: steps done, and of all
+        self.shown = 0
+
+    def run(self, request: Request, worker: str) -> Success | Failure:
+        """Run it to its end. Whatever else ends this, ends it too."""
+        outcome: Success | Failure | None = None
+        reader, writer = os.pipe()
+        with os.fdopen(reader, "rb") as events, tempfile.TemporaryFile() as said:
+            try:
+                with start(request, worker, writer, said) as process:
+                    try:
+                        for event in map(msgspec.json.Decoder(Event).decode, events):
+                            outcome = event if isinstance(event, Success | Failure) else outcome
+                            self.take(event)
+                    except BaseException:
+                        process.kill()
+                        raise
+                return outcome or ended(process.returncode, said)
+            finally:
+                if not isinstance(outcome, Success):
+                    Path(request.plan).unlink(missing_ok=True)
+
+    def take(self, event: Event) -> None:
+        """Keep a warning, or show how far the build is: a phase is one step of the phase around it."""
+        if isinstance(event, Log) and event.severity == "warning":
+            self.warnings[" ".join(event.text.split())] += 1
+        elif isinstance(event, Start):
+            self.phases[event.phase] = (0, max(event.steps, 1))
+        elif isinstance(event, Finish):
+            self.phases.pop(event.phase, None)
+        elif isinstance(event, Step) and event.phase in self.phases:
+            self.phases[event.phase] = (event.step + 1, self.phases[event.phase][1])
+            share = 0.0
+            for done, steps in reversed(self.phases.values()):
+                share = min(1.0, (done + share) / steps)
+            advance_or_stop(self.stage, max(0, int(PARTS * share) - self.shown))
+            self.shown = max(self.shown, int(PARTS * share))
+
+
+def start(request: Request, worker: str, writer: int, said: IO[bytes]) -> subprocess.Popen[bytes]:
+    """The child, its request given; this process has no end of the pipe left to write into."""
+    code = CODE.format(root=str(ROOT), worker=worker)
+    with tempfile.TemporaryFile() as given:
+        given.write(msgspec.json.encode(request))
+        given.seek(0)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-c", code, str(writer)],
+                stdin=given,
+                stdout=said,
+                stderr=said,
+                pass_fds=[writer],
+                env={**os.environ, **only_device(request.device)},
+            )
+        finally:
+            os.close(writer)
+
+
+def only_device(index: int | None) -> dict[str, str]:
+    """What hides every other GPU from the child: TensorRT builds for the first one that it sees."""
+    if not index:
+        return {}
+    shown = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return {"CUDA_VISIBLE_DEVICES": shown[index] if index < len(shown) else str(index)}
+
+
+def ended(code: int, said: IO[bytes]) -> Failure:
+    """A child that told neither success nor failure."""
+    said.seek(0)
+    words = said.read()[-LAST_WORDS:].decode(errors="replace").strip().splitlines() or ["it printed nothing"]
+    if code == -signal.SIGKILL:
+        return Failure("killed", "it was killed, as the kernel does where memory runs out (dmesg tells)")
+    name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return Failure("crash", f"it ended with {name}: {words[-1]}")
+
+
+def tell_warnings(warnings: Counter[str], stage: Stage, verbose: bool) -> None:
+    """All of them, or how many there are."""
+    if verbose:
+        for text, count in warnings.items():
+            stage.note(f"warning: {text}" + (f" ({count} times)" if count > 1 else ""))
+    elif warnings:
+        stage.note(f"{warnings.total()} warnings (-v shows them)")
+
+
+def failed(title: str, failure: Failure, request: Request) -> BackendError:
+    """The error for people, with the node of the graph where one can be blamed."""
+    text = " ".join(failure.text.split())
+    if failure.stage == "parse":
+        where = f"node '{failure.node}' ({failure.operator})" if failure.node or failure.operator else "the graph"
+        return BackendError(
+            f"{title} does not take {where} of {request.model}: {text}",
+            "build for openvino or onnxruntime, or change the model so that it does without that operator",
+        )
+    found = BLAMED.search(text) if failure.stage == "build" else None
+    where = f" at node '{found[1]}'" if found else ""
+    hints = {
+        "build": "try --fp16 or --int8 --fp16, another --optimization-level, or a larger --workspace",
+        "killed": "close other programs, or give a smaller --workspace, --optimization-level or --batch",
+        "crash": "try another version of the library; toolkit doctor says which ones are here",
+    }
+    return BackendError(f"{title} could not build {request.model}{where}: {text}", hints[failure.stage])

@@ -1,0 +1,97 @@
+"""What the two processes of a build tell each other: a `Request` in, a line of JSON for each event out."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+
+class Request(Struct, frozen=True):
+    """One build.
+
+    Attributes:
+        product: name of the backend.
+        model: path of the ONNX file.
+        plan: path to write.
+        image_shape: height, width and channels.
+        batch: smallest, best and largest.
+        device: number of the GPU; None where there is none, so that the engine cannot be asked for its layers.
+        timing_cache: path of a file to begin with and to write anew; empty for none.
+        workspace_mib, optimization_level, version_compatible, hardware_compatible, strip_weights,
+            compute_capabilities: as in `TensorRtOptions`.
+    """
+
+    product: str
+    model: str
+    plan: str
+    image_shape: tuple[int, int, int]
+    batch: tuple[int, int, int]
+    device: int | None = None
+    timing_cache: str = ""
+    workspace_mib: int | None = None
+    optimization_level: int | None = None
+    version_compatible: bool = False
+    hardware_compatible: str | None = None
+    strip_weights: bool = False
+    compute_capabilities: tuple[str, ...] = ()
+
+
+class Start(Struct, frozen=True, tag="start"):
+    """A phase begins, inside another one or (empty) none."""
+
+    phase: str
+    parent: str
+    steps: int
+
+
+class Step(Struct, frozen=True, tag="step"):
+    """Of a phase one more step is done, counted from 0."""
+
+    phase: str
+    step: int
+
+
+class Finish(Struct, frozen=True, tag="finish"):
+    """A phase is done."""
+
+    phase: str
+
+
+class Log(Struct, frozen=True, tag="log"):
+    """A warning or an error of TensorRT's log."""
+
+    severity: Literal["warning", "error"]
+    text: str
+
+
+class Success(Struct, frozen=True, tag="success"):
+    """The plan is written.
+
+    Attributes:
+        version: of the library.
+        layers: the type that each layer executes in; None where nothing could tell.
+        peak_bytes: most memory that the process had.
+    """
+
+    version: str
+    layers: dict[str, str] | None
+    peak_bytes: int
+
+
+class Failure(Struct, frozen=True, tag="failure"):
+    """There is no plan.
+
+    Attributes:
+        stage: in which TensorRT failed; `killed` and `crash` where its process ended without a word.
+        text: the reason, in TensorRT's words where it had any.
+        node, operator: of the ONNX graph; empty where none is blamed.
+    """
+
+    stage: Literal["parse", "build", "killed", "crash"]
+    text: str
+    node: str = ""
+    operator: str = ""
+
+
+Event: TypeAlias = Start | Step | Finish | Log | Success | Failure

@@ -1,0 +1,168 @@
+"""One build, in a process of its own: reads a `Request`, writes events, and a plan where all went well.
+
+Its end is the parent's business (build.py): a native crash, the kernel's out-of-memory killer and Ctrl-C all look alike
+from there, and nothing but a temporary file can be left.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from runtime.backends.tensorrt.events import Event, Failure, Finish, Log, Request, Start, Step, Success
+from runtime.backends.tensorrt.layers import types_from_inspector, types_from_log
+from runtime.backends.tensorrt.product import PRODUCTS, load_module
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+Send: TypeAlias = Callable[[Event], None]
+KEPT_LINES = 20_000  # of the detailed log
+
+
+def main() -> None:
+    """Build what standard input asks for; events go to the file descriptor that the command line names."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the parent, who ends this
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+    with os.fdopen(int(sys.argv[1]), "wb", buffering=0) as pipe:
+        encoder = msgspec.json.Encoder()
+        send: Send = lambda event: (pipe.write(encoder.encode(event) + b"\n"), None)[1]  # noqa: E731
+        send(build(load_module(PRODUCTS[request.product]), request, send))
+
+
+def build(trt: Any, request: Request, send: Send) -> Success | Failure:
+    """Parse, configure, build, write.
+
+    Args:
+        trt: the module.
+        request: what to build.
+        send: takes every event on the way.
+    """
+    logger = make_logger(trt, send)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(request.model):
+        return parser_failure(parser)
+    config = configure(trt, builder, network, request)
+    config.progress_monitor = make_monitor(trt, send)
+    cache = give_timing_cache(config, request)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        return Failure("build", logger.errors[-1] if logger.errors else "it gave no reason")
+    data = memoryview(plan)
+    Path(request.plan).write_bytes(data)
+    if cache is not None:
+        Path(request.timing_cache).write_bytes(memoryview(cache.serialize()))
+    alone = request.device is None or request.strip_weights  # it cannot be loaded here, or not as it is
+    layers = {} if alone else types_from_inspector(inspect(trt, logger, data, request.version_compatible))
+    layers = layers or types_from_log(logger.lines)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Success(trt.__version__, layers or None, peak)
+
+
+def configure(trt: Any, builder: trt.Builder, network: trt.INetworkDefinition, request: Request) -> trt.IBuilderConfig:
+    """What is asked of TensorRT, as it takes it; all of it was found to be possible (support.py)."""
+    config = builder.create_builder_config()
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    image = network.get_input(0)
+    profile = builder.create_optimization_profile()
+    profile.set_shape(image.name, *((count, *request.image_shape) for count in request.batch))
+    config.add_optimization_profile(profile)
+    if request.workspace_mib is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, request.workspace_mib << 20)
+    if request.optimization_level is not None:
+        config.builder_optimization_level = request.optimization_level
+    if request.version_compatible:
+        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    if request.strip_weights:
+        config.set_flag(trt.BuilderFlag.STRIP_PLAN)
+    if request.hardware_compatible == "ampere+":
+        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+    elif request.hardware_compatible == "same-cc":
+        level = trt.HardwareCompatibilityLevel
+        if hasattr(level, "SAME_COMPUTE_CAPABILITY"):
+            config.hardware_compatibility_level = level.SAME_COMPUTE_CAPABILITY
+    if request.compute_capabilities and hasattr(config, "set_compute_capability"):
+        config.num_compute_capabilities = len(request.compute_capabilities)
+        for index, name in enumerate(request.compute_capabilities):
+            config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{name.replace('.', '')}"), index)
+    return config
+
+
+def give_timing_cache(config: trt.IBuilderConfig, request: Request) -> trt.ITimingCache | None:
+    """Start from the measurements of earlier builds on this GPU; from none where they cannot be read."""
+    if not request.timing_cache:
+        return None
+    path = Path(request.timing_cache)
+    for kept in (path.read_bytes() if path.exists() else b"", b""):
+        cache = config.create_timing_cache(kept)
+        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+            return cache
+    return None
+
+
+def parser_failure(parser: trt.OnnxParser) -> Failure:
+    """The first node that the parser does not take."""
+    if not parser.num_errors:
+        return Failure("parse", "it gave no reason")
+    error = parser.get_error(0)
+    return Failure("parse", error.desc(), node=error.node_name(), operator=error.node_operator())
+
+
+def inspect(trt: Any, logger: trt.ILogger, plan: memoryview, host_code: bool) -> str:
+    """What the inspector tells of every layer of our own engine, as JSON; empty where it cannot be loaded."""
+    runtime = trt.Runtime(logger)
+    runtime.engine_host_code_allowed = host_code
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        return ""
+    return str(engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON))
+
+
+def make_logger(trt: Any, send: Send) -> Any:
+    """A logger that passes on warnings and errors, and keeps the detailed log."""
+
+    class Logger(trt.ILogger):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.errors: list[str] = []
+            self.lines: list[str] = []
+
+        def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self.errors.append(msg)
+                send(Log("error", msg))
+            elif severity == trt.ILogger.WARNING:
+                send(Log("warning", msg))
+            elif len(self.lines) < KEPT_LINES:
+                self.lines.append(msg)
+
+    return Logger()
+
+
+def make_monitor(trt: Any, send: Send) -> Any:
+    """A monitor that passes on where the build is. It never cancels: the parent ends this process instead."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            send(Start(phase_name, parent_phase or "", num_steps))
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            send(Step(phase_name, step))
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            send(Finish(phase_name))
+
+    return Monitor()
