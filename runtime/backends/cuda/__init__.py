@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 
 from runtime.backends.cuda.contract import Active, Context, Cuda, Device, HostBuffer
 from runtime.errors import BackendError, BackendUnavailableError
 
-__all__ = ["Active", "Context", "Cuda", "Device", "HostBuffer", "open_cuda"]
+__all__ = ["Active", "Context", "Cuda", "Device", "HostBuffer", "find_device", "open_cuda"]
 
 INSTALL = "pip install cuda-python  (on JetPack 6: pip install 'cuda-python==12.*')"
 DRIVER = "nvidia-smi  (it must list a GPU: else install NVIDIA's driver)"
@@ -47,3 +48,19 @@ def open_pycuda() -> Cuda:
     from runtime.backends.cuda.pycuda import PyCuda
 
     return PyCuda(import_module("pycuda.driver"))
+
+
+def find_device(cuda: Cuda, name: str | None) -> Device:
+    """A GPU by its name here, `cuda:0` or `0`; the first one for None.
+
+    Raises:
+        BackendError: there is none of that name.
+    """
+    devices = cuda.devices()
+    if not devices:
+        raise BackendError("CUDA sees no GPU", "nvidia-smi must list one; CUDA_VISIBLE_DEVICES may hide it")
+    number = re.fullmatch(r"(?:cuda:)?(\d{1,4})", name or "0", re.ASCII)
+    if number is None or int(number[1]) >= len(devices):
+        names = ", ".join(f"cuda:{device.index}" for device in devices)
+        raise BackendError(f"there is no device '{name}' here", f"leave --device out, or give one of: {names}")
+    return devices[int(number[1])]

@@ -1,7 +1,7 @@
 """The few calls of CUDA's driver that running an engine takes, whichever Python package makes them.
 
-Every call that fails raises a `BackendError` with its name and CUDA's own name of the error; `DeviceMemoryError` where no
-memory is left. Handles and addresses are plain integers. Apart from `devices`, `driver_version`, `retain` and
+Every call that fails raises a `BackendError` with its name and CUDA's own name of the error; `DeviceMemoryError` where
+no memory is left. Handles and addresses are plain integers. Apart from `devices`, `driver_version`, `retain` and
 `release`, every call works in the context that is current on the calling thread: see `Active`.
 """
 

@@ -10,7 +10,7 @@ DRIVER = "nvidia-smi must list a GPU: install NVIDIA's driver, or restart after 
 
 HINTS: dict[str, str] = {
     OUT_OF_MEMORY: "close what else uses the GPU (nvidia-smi lists it), or build for a smaller largest --batch",
-    "CUDA_ERROR_NO_DEVICE": "nvidia-smi must list one; CUDA_VISIBLE_DEVICES may hide it, and a container needs --gpus all",
+    "CUDA_ERROR_NO_DEVICE": "nvidia-smi must list one; CUDA_VISIBLE_DEVICES may hide it, a container needs --gpus all",
     "CUDA_ERROR_INVALID_DEVICE": "leave --device out, or give the number of a GPU that nvidia-smi lists",
     "CUDA_ERROR_INSUFFICIENT_DRIVER": "update NVIDIA's driver, or install the package for an older CUDA",
     "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH": "the driver was updated while the system ran: restart it",
@@ -18,7 +18,7 @@ HINTS: dict[str, str] = {
     "CUDA_ERROR_SYSTEM_NOT_READY": DRIVER,
     "CUDA_ERROR_STUB_LIBRARY": "take CUDA's folder 'stubs' out of LD_LIBRARY_PATH: its libcuda.so is no driver",
     "CUDA_ERROR_DEVICE_UNAVAILABLE": "another process has the GPU for itself: nvidia-smi lists it",
-    "CUDA_ERROR_OPERATING_SYSTEM": "look at the rights of /dev/nvidia*; on a Jetson the user must be in the group video",
+    "CUDA_ERROR_OPERATING_SYSTEM": "look at the rights of /dev/nvidia*; on a Jetson you must be in the group video",
     "CUDA_ERROR_NOT_INITIALIZED": "CUDA does not survive a fork: open sessions in the process that runs them",
     "CUDA_ERROR_UNKNOWN": DRIVER,
     "CUDA_ERROR_ILLEGAL_ADDRESS": RESTART,
