@@ -13,7 +13,8 @@
     |   |-- BundleCorruptError       what is in the folder is not what was written
     |   `-- SelfCheckError           the engine does not answer its probe as it should
     |-- BackendError                 an inference library failed
-    |   `-- BackendUnavailableError  it is not installed or does not run here
+    |   |-- BackendUnavailableError  it is not installed or does not run here
+    |   `-- DeviceMemoryError        a GPU has no memory left
     |-- CacheError                   the cache folder that was asked for cannot be made
     |-- MissingPackageError          an optional package is not installed
     `-- Cancelled                    a progress display asked to stop
@@ -91,6 +92,10 @@ class BackendError(ToolkitError):
 
 class BackendUnavailableError(BackendError):
     """An inference library is not installed, or does not run on this machine."""
+
+
+class DeviceMemoryError(BackendError):
+    """A GPU has no memory left for what was asked."""
 
 
 class CacheError(ToolkitError):

@@ -1,0 +1,43 @@
+"""TensorRT's failures: it returns None or False, and says why in its log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, Protocol, TypeVar
+
+from runtime.backends.cuda.failures import HINTS, OUT_OF_MEMORY
+from runtime.errors import BackendError, DeviceMemoryError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ErrorLog(Protocol):
+    """A logger of TensorRT's, which it takes for the process's at first sight and for good.
+
+    Attributes:
+        last_error: the last error that was logged; empty for none.
+    """
+
+    last_error: str
+
+
+def failed(log: ErrorLog, what: str, hint: str = "") -> BackendError:
+    """The error for something that TensorRT did not do, with its reason."""
+    reason, log.last_error = log.last_error, ""
+    message = f"{what}: {reason}" if reason else what
+    if "out of memory" in reason.lower():
+        return DeviceMemoryError(message, HINTS[OUT_OF_MEMORY])
+    return BackendError(message, hint)
+
+
+def construct(log: ErrorLog, kind: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """A new object of TensorRT's, whose constructors raise where the library gives none.
+
+    Raises:
+        BackendError: it gives none.
+    """
+    try:
+        return kind(*args, **kwargs)
+    except (TypeError, RuntimeError) as error:
+        raise failed(log, f"TensorRT makes no {kind.__name__} ({error})") from error
