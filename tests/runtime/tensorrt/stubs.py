@@ -52,13 +52,19 @@ OPTIONAL = {"build_serialized_network", "create_execution_context", "deserialize
 # Base classes that a listing does not show: no method is inherited under the base's name.
 BASES = {"Logger": "ILogger", "Profiler": "IProfiler", **dict.fromkeys(("Dims2", "Dims3", "Dims4", "DimsHW"), "Dims")}
 
+# Properties whose type is not in their name.
+PROPERTIES = {"name": "str", "dtype": "DataType", "engine": "ICudaEngine"}
+
 # Special methods that bytes(plan), tuple(shape) and the like need.
 SPECIAL_METHODS = {
     "IHostMemory": ["def __buffer__(self, flags: int, /) -> memoryview: ..."],
     "Dims": [
         "def __len__(self) -> int: ...",
         "def __iter__(self) -> Iterator[int]: ...",
+        "@overload",
         "def __getitem__(self, index: int, /) -> int: ...",
+        "@overload",
+        "def __getitem__(self, index: slice, /) -> tuple[int, ...]: ...",
     ],
     "INetworkDefinition": [
         "def __len__(self) -> int: ...",
@@ -67,7 +73,7 @@ SPECIAL_METHODS = {
     ],
 }
 
-# pybind11's enums are no enum.Enum: they cannot be iterated or compared by size, but have __members__.
+# pybind11's enums are no enum.Enum: they cannot be iterated, but have __members__.
 ENUM_METHODS = [
     "__members__: ClassVar[dict[str, {name}]]",
     "name: str",
@@ -140,7 +146,8 @@ def base_classes(name: str, members: dict[str, Any], api: Api) -> set[str]:
     """The classes whose methods a class lists as its own: their `self` has the type of the class that defines them."""
     signatures = [text for texts in members.values() if isinstance(texts, list) for text in texts]
     owners = {match[1] for text in signatures if (match := re.search(r"\(self: (?:\w+\.)*(\w+)[,)]", text))}
-    return ({*owners, BASES.get(name, name)} - {name}) & api.keys()
+    plugins = {owner for owner in owners if owner.startswith("IPlugin")}  # theirs is often another's
+    return ({*owners, BASES.get(name, name)} - plugins - {name}) & api.keys()
 
 
 def property_type(name: str, siblings: dict[str, Any], api: Api) -> str:
@@ -149,6 +156,8 @@ def property_type(name: str, siblings: dict[str, Any], api: Api) -> str:
         return "ClassVar[ILogger.Severity]"
     if name.startswith("num_"):
         return "int"
+    if name in PROPERTIES:
+        return PROPERTIES[name]
     enum = "".join(part.capitalize() for part in name.split("_"))
     return enum if "enum" in api.get(enum, {}) else "Any"
 
