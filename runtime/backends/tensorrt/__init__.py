@@ -11,7 +11,7 @@ and of a run, in `engine.py`, over `runtime/backends/cuda.py`:
 The module at hand is a local name `trt` wherever it is used; what releases differ in is asked of it by `hasattr`, never
 by its version. So mypy can read this package with stubs of each release (`tests/runtime/tensorrt/test_api.py`):
 
-- the name is always `trt`: a parameter `trt: Any`, or `trt = load_module(product)`;
+- the name is always `trt`: a parameter `trt: Any`, `trt = load_module(product)`, or a field `self.trt` or `self._trt`;
 - an annotation names TensorRT's types, under `if TYPE_CHECKING: import tensorrt as trt`: `config: trt.IBuilderConfig`;
   what is annotated `Any` is not checked, what has no annotation gets its type from the call that made it;
 - a check is `hasattr(config, "set_compute_capability")`, with the name written out; what stands behind it is checked

@@ -111,7 +111,7 @@ def changes(tree: ast.AST) -> Iterable[tuple[int, int, int, bytes]]:
         match node:
             case ast.arg(arg="trt") | ast.keyword(arg="trt") | ast.Name(id="trt", ctx=ast.Store() | ast.Del()):
                 yield node.lineno, node.col_offset, node.col_offset + len("trt"), b"trt_"
-            case ast.Attribute(attr="trt", ctx=ast.Load()) if node.lineno == node.end_lineno:  # self.trt
+            case ast.Attribute(attr="trt" | "_trt", ctx=ast.Load()) if node.lineno == node.end_lineno:  # self.trt
                 yield node.lineno, node.col_offset, node.end_col_offset or 0, b"trt"
             case ast.Attribute(attr="trt") if node.end_lineno and node.end_col_offset:
                 yield node.end_lineno, node.end_col_offset - len("trt"), node.end_col_offset, b"trt_"

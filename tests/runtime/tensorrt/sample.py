@@ -110,3 +110,16 @@ def load(product: Any, plan: bytes) -> Loaded:
         return loaded
     runtime.get_engine_validity(plan, True)  # wrong: rtx-1.7.1
     return loaded
+
+
+class Runner:
+    def __init__(self, loaded: Loaded) -> None:
+        self._trt = loaded.trt
+        self._context = loaded.engine.create_execution_context(self._trt.ExecutionContextAllocationStrategy.STATIC)
+        self._level = self._trt.ExecutionContextAllocationStrategy.DYNAMIC  # wrong: all
+
+    def run(self, stream: int) -> None:
+        if self._context is not None:
+            self._context.execute_async_v3(stream)
+            self._context.execute_async_v3(stream=stream)  # wrong: all
+            self._context.execute_async_v2(stream)  # wrong: all
