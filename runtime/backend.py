@@ -24,7 +24,11 @@ from runtime.spec import BatchRange, ModelSpec, Precision
 BACKENDS: dict[str, str] = {
     "openvino": "runtime.backends.openvino:OpenVinoBackend",
     "onnxruntime": "runtime.backends.onnxruntime:OnnxRuntimeBackend",
+    "tensorrt": "runtime.backends.tensorrt.backend:TensorRtBackend",
+    "tensorrt-rtx": "runtime.backends.tensorrt.backend:TensorRtRtxBackend",
 }
+#: It runs every graph as it is defined, so that an engine that cannot run here is measured by it.
+REFERENCE = "onnxruntime"
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,14 @@ class Backend(Protocol):
         """Why INT8 weights that use all 8 bits would give wrong answers here; empty where they do not."""
         ...
 
+    def refuse(self, options: EngineOptions) -> None:
+        """Refuse, before any work, what `compile` would not take."""
+        ...
+
+    def why_not_here(self, engine_file: EngineFile, options: EngineOptions) -> str:
+        """Why an engine that `compile` made cannot run on this machine; empty where it can."""
+        ...
+
     def compile(
         self, onnx_path: Path, out_dir: Path, spec: ModelSpec, options: EngineOptions, progress: Progress
     ) -> EngineFile:
@@ -145,8 +157,8 @@ def get_backend(name: str) -> Backend:
     return backend
 
 
-def require_backend(name: str) -> Backend:
-    """A backend that runs here.
+def require_backend(name: str, *, to_build: bool = False) -> Backend:
+    """A backend that runs here; `to_build`: or one that only builds here.
 
     Raises:
         BackendError: there is none of that name.
@@ -154,7 +166,7 @@ def require_backend(name: str) -> Backend:
     """
     backend = get_backend(name)
     availability = backend.available()
-    if not availability.ok:
+    if not availability.ok and not (to_build and availability.builds):
         raise BackendUnavailableError(f"{name} does not run here: {availability.reason}", availability.command)
     return backend
 

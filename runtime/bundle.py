@@ -25,6 +25,7 @@ from runtime.spec import ModelSpec
 MANIFEST = "manifest.json"
 LABELS = "labels.txt"
 MODEL = "model.onnx"
+PLAN = "engine.plan"
 NOT_IN_LABELS = ("\n", "\r", "\ufeff")  # the last is what some editors put before a text: it does not show
 MAX_MANIFEST_BYTES = 64 << 20
 REBUILD = "copy the bundle again from where it was built, or build it again"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from runtime.backend import Backend, EngineFile, EngineOptions, require_backend
+from runtime.backend import REFERENCE, Backend, EngineFile, EngineOptions, get_backend, require_backend
 from runtime.errors import BackendError
 from runtime.manifest import Coverage, GraphError, LayerEntry
 from runtime.progress import Progress, advance_or_stop
@@ -41,9 +41,10 @@ class Candidate:
         target: the backend's name.
         backend_version: the library's.
         engine_file: what was compiled.
-        session: over it.
+        session: over it; where it cannot run here, over the same graph on `REFERENCE`.
         layers: precision asked for and reached, layer by layer.
         error: of the graph.
+        cannot_run: why the engine cannot run here; empty where it can.
     """
 
     precision: Precision
@@ -53,6 +54,18 @@ class Candidate:
     session: Session
     layers: tuple[LayerEntry, ...]
     error: GraphError
+    cannot_run: str = ""
+
+    @property
+    def runs_on(self) -> str:
+        """The backend that answers for it here."""
+        return REFERENCE if self.cannot_run else self.target
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the graph and of the plan, where there is one."""
+        files = {self.engine_file.path, self.engine_file.model or self.engine_file.path}
+        return sum(path.stat().st_size for path in files)
 
     @property
     def key(self) -> str:
@@ -108,12 +121,18 @@ def enter(
         options: for the backend.
         progress: passed on to the backend.
     """
-    backend: Backend = require_backend(target)
+    backend: Backend = require_backend(target, to_build=True)
     version = backend.available().version
     compiled = backend.compile(graph.path, out_dir, spec, options, progress)
     reached = tuple(reach(layer, compiled.layers, target) for layer in graph.layers)
-    session = Session(backend.load(compiled, spec, options), spec, options.batch)
-    return Candidate(precision, target, version, compiled, session, reached, graph.error)
+    cannot_run = backend.why_not_here(compiled, options)
+    if cannot_run:
+        reference = replace(options, device=None)
+        engine = require_backend(REFERENCE).load(EngineFile(graph.path, {}, None), spec, reference)
+    else:
+        engine = backend.load(compiled, spec, options)
+    session = Session(engine, spec, options.batch)
+    return Candidate(precision, target, version, compiled, session, reached, graph.error, cannot_run)
 
 
 def reach(layer: LayerEntry, executed: Mapping[str, str] | None, target: str) -> LayerEntry:
@@ -142,6 +161,7 @@ def coverage(layers: tuple[LayerEntry, ...]) -> Coverage:
 def enter_all(
     targets: Sequence[str],
     graphs: Mapping[Precision, Graph],
+    asked: Precision | None,
     out_dir: Path,
     spec: ModelSpec,
     options: EngineOptions,
@@ -149,13 +169,15 @@ def enter_all(
 ) -> Iterator[list[Candidate | Failed]]:
     """Every graph on every target, their sessions open for the length of a `with` block.
 
-    Where there are several targets, one that fails is no error while another can be built.
+    Where there are several targets, one that fails is no error while another can be built. A target that does not run
+    here builds nothing but what was asked for: what that is compared with runs on `REFERENCE`.
     """
     with ExitStack() as stack:
         entries: list[Candidate | Failed] = []
         with progress.stage("compile", len(targets) * len(graphs)) as stage:
             for precision, graph in graphs.items():
-                for target in targets:
+                for named in targets:
+                    target = named if precision == asked or get_backend(named).available().ok else REFERENCE
                     settings = replace(options, precision=precision)
                     try:
                         candidate = enter(target, precision, graph, out_dir, spec, settings, progress)

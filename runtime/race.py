@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ class RaceRow(Struct, frozen=True):
     Attributes:
         target: the backend.
         precision: of the graph.
-        size_bytes: of the model.
+        size_bytes: of the model, and of the plan where there is one.
         p50_ms, p90_ms, p99_ms: percentiles of the time of one call, in milliseconds.
         top1: share of the images that it puts into their class, in percent.
         drop_points: what that is below FP32's on the same target, in percentage points.
@@ -71,16 +72,16 @@ class Race:
         reason_against: what it does not do of what was asked, where no candidate does; empty otherwise.
         rows: every candidate, the FP32 references first.
         accuracy: of the winner; None where there were no images to evaluate on.
-        latency: of the winner.
-        check: how the winner answered its probe.
+        latency: of the winner; None where it cannot run here.
+        check: how the winner answered its probe; None where it cannot run here.
     """
 
     winner: Candidate
     reason_against: str
     rows: tuple[RaceRow, ...]
     accuracy: Accuracy | None
-    latency: Latency
-    check: ProbeCheck
+    latency: Latency | None
+    check: ProbeCheck | None
 
 
 def run_race(
@@ -113,10 +114,10 @@ def run_race(
     if not able:
         failed = next((entry for entry in entries if isinstance(entry, Failed)), None)
         raise BackendError(failed.reason if failed else "no target runs on this machine", INSTALL_CPU)
-    checks = {one.key: check_probe(one.session, *probes[one.precision]) for one in candidates}
-    against = {one.key: wrong_answers(checks[one.key]) or one.reason_against for one in candidates}
-    sessions = {candidate.key: candidate.session for candidate in candidates}
-    latencies = measure(sessions, timing_images, progress)
+    running = [candidate for candidate in candidates if not candidate.cannot_run]
+    checks = {one.key: check_probe(one.session, *probes[one.precision]) for one in running}
+    against = {one.key: wrong_answers(checks.get(one.key)) or one.reason_against for one in candidates}
+    latencies = measure({one.key: one.session for one in running}, timing_images, progress) if running else {}
     if precision is None and held_out is not None:
         judged = compare(candidates, held_out, "judge precisions", progress)
         against = {
@@ -124,17 +125,18 @@ def run_race(
             for one in candidates
         }
     accuracies = compare(candidates, dataset, "evaluate", progress) if dataset is not None else {}
-    right = [candidate for candidate in able if checks[candidate.key].ok]
+    right = [one for one in able if one.key in checks and checks[one.key].ok]
     winner = pick_winner(right or able, against, latencies)
-    checks[winner.key].require(f"the new engine ({winner.precision} on {winner.target})")
+    if winner.key in checks:
+        checks[winner.key].require(f"the new engine ({winner.precision} on {winner.target})")
     rows = tuple(
-        row(entry, latencies[entry.key], accuracies.get(entry.key), against[entry.key], entry is winner)
+        row(entry, latencies.get(entry.key), accuracies.get(entry.key), against[entry.key], entry is winner)
         if isinstance(entry, Candidate)
         else RaceRow(entry.target, entry.precision, reason_against=entry.reason)
         for entry in entries
     )
     key = winner.key
-    return Race(winner, against[key], rows, accuracies.get(key), latencies[key], checks[key])
+    return Race(winner, against[key], rows, accuracies.get(key), latencies.get(key), checks.get(key))
 
 
 def compare(candidates: Sequence[Candidate], dataset: Dataset, name: str, progress: Progress) -> dict[str, Accuracy]:
@@ -142,15 +144,18 @@ def compare(candidates: Sequence[Candidate], dataset: Dataset, name: str, progre
     classes = predict({candidate.key: candidate.session for candidate in candidates}, dataset, progress, name)
     return {
         candidate.key: accuracy(
-            classes[candidate.key], classes.get(f"fp32 {candidate.target}"), dataset.labels, candidate.target
+            classes[candidate.key],
+            classes.get(f"fp32 {candidate.runs_on}"),
+            dataset.labels,
+            f"{candidate.runs_on}, same graph" if candidate.cannot_run else candidate.target,
         )
         for candidate in candidates
     }
 
 
-def wrong_answers(check: ProbeCheck) -> str:
-    """Why an engine that does not answer its probe may not win; empty where it does."""
-    if check.ok:
+def wrong_answers(check: ProbeCheck | None) -> str:
+    """Why an engine that does not answer its probe may not win; empty where it does, or cannot be asked."""
+    if check is None or check.ok:
         return ""
     return f"it does not answer its probe as it should: distance {check.distance:.3g}, limit {check.limit:g}"
 
@@ -171,17 +176,17 @@ def loses_too_much(measured: Accuracy) -> str:
 
 
 def row(
-    candidate: Candidate, latency: Latency, measured: Accuracy | None, reason_against: str, chosen: bool
+    candidate: Candidate, latency: Latency | None, measured: Accuracy | None, reason_against: str, chosen: bool
 ) -> RaceRow:
     """A candidate with its figures."""
     reached = [layer.reached for layer in candidate.layers]
     return RaceRow(
         target=candidate.target,
         precision=candidate.precision,
-        size_bytes=candidate.engine_file.path.stat().st_size,
-        p50_ms=latency.p50,
-        p90_ms=latency.p90,
-        p99_ms=latency.p99,
+        size_bytes=candidate.size_bytes,
+        p50_ms=latency.p50 if latency else None,
+        p90_ms=latency.p90 if latency else None,
+        p99_ms=latency.p99 if latency else None,
         top1=measured.top1 if measured else None,
         drop_points=measured.drop_points if measured else None,
         agreement=measured.agreement if measured else None,
@@ -197,12 +202,15 @@ def row(
 def pick_winner(
     candidates: Sequence[Candidate], against: Mapping[str, str], latencies: Mapping[str, Latency]
 ) -> Candidate:
-    """The fastest candidate that can win; where none can, the fastest of those that miss least of what was asked."""
+    """The fastest candidate that can win; where none can, the fastest of those that miss least of what was asked.
+
+    One that cannot run here comes last: it is only there where it was asked for by name.
+    """
     able = [candidate for candidate in candidates if not against[candidate.key]] or candidates
     fewest = min(len(candidate.missing) for candidate in able)
     return min(
         (candidate for candidate in able if len(candidate.missing) == fewest),
-        key=lambda candidate: latencies[candidate.key].p50,
+        key=lambda one: latencies[one.key].p50 if one.key in latencies else math.inf,
     )
 
 
@@ -214,10 +222,12 @@ def resolve_targets(target: str, device: str | None = None) -> list[str]:
         device: a backend's name of a device; None is its usual one.
 
     Raises:
-        BackendError: the one that is named does not run here, or none does, or none has that device.
+        BackendError: the one that is named neither runs nor builds here, or none runs, or none has that device.
     """
     if target != "auto":
-        require_backend(target)
+        require_backend(target, to_build=True)
+        if device is None:
+            return [target]
     targets = installed_backends() if target == "auto" else [target]
     if not targets:
         raise BackendUnavailableError("no target runs on this machine", INSTALL_CPU)
@@ -227,3 +237,18 @@ def resolve_targets(target: str, device: str | None = None) -> list[str]:
         there = "; ".join(f"{name} has {', '.join(devices[name])}" for name in targets)
         raise BackendError(f"there is no device '{device}' here", f"leave --device out, or give one that is: {there}")
     return able
+
+
+def require_race(targets: Sequence[str], precision: Precision | None) -> None:
+    """Refuse to race precisions on a target that cannot be timed here.
+
+    Raises:
+        BackendUnavailableError: it does not run here.
+    """
+    for target in targets if precision is None else ():
+        availability = get_backend(target).available()
+        if not availability.ok:
+            raise BackendUnavailableError(
+                f"{target} does not run here, so precisions cannot race on it: {availability.reason}",
+                "say which one: --fp32, --fp16, --int8, or --int8 --fp16",
+            )

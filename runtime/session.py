@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backend import Engine, EngineFile, EngineOptions, available_cores, require_backend
-from runtime.bundle import Bundle
+from runtime.backend import REFERENCE, Engine, EngineFile, EngineOptions, available_cores, require_backend
+from runtime.bundle import PLAN, Bundle
 from runtime.cache import cache_folder
-from runtime.errors import InputError
+from runtime.errors import BackendUnavailableError, InputError
 from runtime.preprocess import Image, image_for
 from runtime.probe import check_probe
 from runtime.spec import BatchRange, ModelSpec
@@ -160,6 +161,7 @@ def open_session(
         raise InputError(f"threads is {threads}", f"give 1 to {MOST_THREADS}, or leave it out for every core")
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     name = backend or opened.manifest.target
+    planned = name == opened.manifest.target and PLAN in opened.manifest.files
     options = EngineOptions(
         precision=opened.manifest.precision,
         batch=opened.manifest.batch,
@@ -167,9 +169,15 @@ def open_session(
         threads=threads or available_cores(),
         cache_dir=cache_folder(cache_dir),
         reduced_range=opened.manifest.reduced_range,
+        trust=trust,
     )
-    engine_file = EngineFile(opened.path / "model.onnx", {}, None)
-    session = Session(require_backend(name).load(engine_file, opened.spec, options), opened.spec, opened.manifest.batch)
+    model = EngineFile(opened.model_path, {}, None)
+    plan = EngineFile(opened.path / PLAN, opened.manifest.fingerprint, None, opened.model_path)
+    try:
+        loader = require_backend(name)
+    except BackendUnavailableError as error:
+        raise unavailable(opened, error) if planned else error from error
+    session = Session(loader.load(plan if planned else model, opened.spec, options), opened.spec, options.batch)
     try:
         if self_check:
             check_probe(session, opened.probe, opened.manifest.probe.limit).require(f"{opened.path} on {name}")
@@ -177,6 +185,17 @@ def open_session(
         session.close()
         raise
     return session
+
+
+def unavailable(bundle: Bundle, error: BackendUnavailableError) -> BackendUnavailableError:
+    """What a plan was built for, why that is not here, and what can be done."""
+    built = ", ".join(bundle.manifest.fingerprint.values())
+    folder = shlex.quote(str(bundle.path))
+    return BackendUnavailableError(
+        f"{bundle.path} was built for {bundle.manifest.target} ({built}): {error.message}",
+        f"{error.hint}; or build it for this machine: toolkit build {folder} -o OTHER; or run its graph as it is: "
+        f"--backend {REFERENCE}",
+    )
 
 
 def session_on(backend: str, engine_file: EngineFile, spec: ModelSpec, options: EngineOptions) -> Session:

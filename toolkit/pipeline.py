@@ -17,7 +17,7 @@ from export.front import IMAGE
 from export.reference import open_reference
 from runtime import canonical
 from runtime.backend import EngineOptions
-from runtime.bundle import write_bundle
+from runtime.bundle import MODEL, PLAN, write_bundle
 from runtime.candidate import coverage, enter_all
 from runtime.datasets import Dataset, split_held_out
 from runtime.folder import draft
@@ -77,7 +77,7 @@ def build(request: BuildRequest, progress: TimedProgress) -> BuildResult:
 
         # Compile, and evaluate
         options = replace(request.options, reduced_range=graphs.reduced_range)
-        with enter_all(targets, graphs.by_precision, work, spec, options, progress) as candidates:
+        with enter_all(targets, graphs.by_precision, asked, work, spec, options, progress) as candidates:
             timing_images = np.resize(samples, (best, *spec.image_shape))
             _, held_out = split_held_out(source.images)
             probes = make_probes(graphs, samples[:PROBE_IMAGES])
@@ -85,12 +85,15 @@ def build(request: BuildRequest, progress: TimedProgress) -> BuildResult:
             winner = race.winner
 
         # Write
-        shutil.copyfile(graphs.by_precision[winner.precision].path, bundle.path / "model.onnx")
+        shutil.copyfile(graphs.by_precision[winner.precision].path, bundle.path / MODEL)
+        if winner.engine_file.model is not None:
+            shutil.move(winner.engine_file.path, bundle.path / PLAN)
         probes[winner.precision][0].write(bundle.path / "probe.npz")
         calibration = graphs.calibration if winner.precision in QUANTIZED else None
         if calibration:
             write_calibration(bundle.path / "calibration.json", calibration)
-        manifest = make_manifest(request, race, calibration, "int8" in winner.precision and graphs.reduced_range)
+        reduced_range = "int8" in winner.precision and graphs.reduced_range
+        manifest = make_manifest(request, race, calibration, reduced_range, probes[winner.precision][1])
         write_bundle(bundle, manifest)
     method = calibration.method if calibration else None
     return make_result(manifest, method, race, request.output, (*exported.warnings, *graphs.warnings), progress)
@@ -112,7 +115,9 @@ def make_probes(graphs: Graphs, images: NDArray[np.uint8]) -> dict[Precision, tu
     return {precision: (probe, limit_for(precision, probe)) for precision, probe in probes.items()}
 
 
-def make_manifest(request: BuildRequest, race: Race, calibration: Calibration | None, reduced_range: bool) -> Manifest:
+def make_manifest(
+    request: BuildRequest, race: Race, calibration: Calibration | None, reduced_range: bool, limit: float
+) -> Manifest:
     """What the bundle says of itself."""
     winner = race.winner
     return Manifest(
@@ -133,7 +138,7 @@ def make_manifest(request: BuildRequest, race: Race, calibration: Calibration | 
         accuracy=race.accuracy,
         accuracy_reason="" if race.accuracy else "no evaluation data were given",
         latency_ms=race.latency,
-        latency_reason="",
+        latency_reason=winner.cannot_run,
         fingerprint=dict(winner.engine_file.fingerprint),
-        probe=ProbeResult(race.check.limit, race.check.distance),
+        probe=ProbeResult(limit, race.check.distance if race.check else None, winner.cannot_run),
     )

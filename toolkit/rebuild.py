@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from msgspec import structs
 
 from runtime.backend import EngineOptions
-from runtime.bundle import Bundle, verify_file, write_bundle
+from runtime.bundle import PLAN, Bundle, verify_file, write_bundle
 from runtime.candidate import Graph, coverage, enter_all
 from runtime.datasets import Dataset
 from runtime.folder import draft
@@ -59,11 +60,16 @@ def rebuild(request: RebuildRequest, progress: TimedProgress) -> BuildResult:
                 verify_file(bundle.path, name, old.files[name])
         layers = tuple(as_asked(layer) for layer in old.layers)
         graphs = {old.precision: Graph(bundle.path / "model.onnx", layers, old.error)}
-        with enter_all(targets, graphs, bundle.path, source.spec, request.options, progress) as candidates:
+        with (
+            tempfile.TemporaryDirectory() as work,
+            enter_all(targets, graphs, old.precision, Path(work), source.spec, request.options, progress) as candidates,
+        ):
             timing_images = np.resize(source.probe.images, (request.options.batch.best, *source.spec.image_shape))
             probes = {old.precision: (source.probe, old.probe.limit)}
             race = run_race(candidates, old.precision, probes, timing_images, None, request.eval_data, progress)
-        winner = race.winner
+            winner = race.winner
+            if winner.engine_file.model is not None:
+                shutil.move(winner.engine_file.path, bundle.path / PLAN)
         alone = "" if old.precision == "fp32" else "a bundle holds no FP32 graph to compare with"
         accuracy, reason = (race.accuracy, alone) if race.accuracy else (old.accuracy, old.accuracy_reason)
         manifest = structs.replace(
@@ -79,9 +85,9 @@ def rebuild(request: RebuildRequest, progress: TimedProgress) -> BuildResult:
             accuracy=accuracy,
             accuracy_reason=reason,
             latency_ms=race.latency,
-            latency_reason="",
+            latency_reason=winner.cannot_run,
             fingerprint=dict(winner.engine_file.fingerprint),
-            probe=ProbeResult(race.check.limit, race.check.distance),
+            probe=ProbeResult(old.probe.limit, race.check.distance if race.check else None, winner.cannot_run),
         )
         write_bundle(bundle, manifest)
     return make_result(manifest, None, race, request.output, (), progress)

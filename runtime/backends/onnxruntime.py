@@ -75,6 +75,12 @@ class OnnxRuntimeBackend:
     def overflows(self) -> str:
         return ""  # it runs them in float here
 
+    def refuse(self, options: EngineOptions) -> None:
+        return None
+
+    def why_not_here(self, engine_file: EngineFile, options: EngineOptions) -> str:
+        return ""
+
     def compile(
         self, onnx_path: Path, out_dir: Path, spec: ModelSpec, options: EngineOptions, progress: Progress
     ) -> EngineFile:

@@ -137,6 +137,12 @@ class OpenVinoBackend:
     def overflows(self) -> str:
         return "this CPU has no VNNI, and OpenVINO adds INT8 products in 16 bits on it" if saturates() else ""
 
+    def refuse(self, options: EngineOptions) -> None:
+        return None
+
+    def why_not_here(self, engine_file: EngineFile, options: EngineOptions) -> str:
+        return ""
+
     def compile(
         self, onnx_path: Path, out_dir: Path, spec: ModelSpec, options: EngineOptions, progress: Progress
     ) -> EngineFile:

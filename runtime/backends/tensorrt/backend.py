@@ -1,4 +1,4 @@
-"""TensorRT and TensorRT for RTX as backends: what is here, a build in a child process, a plan that fits this machine."""
+"""TensorRT and TensorRT for RTX as backends: what is here, a build in a child process, a plan that fits here."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ from runtime.backends.cuda import Active, Cuda, Device, find_device, open_cuda
 from runtime.backends.tensorrt.build import build_plan
 from runtime.backends.tensorrt.engine import TensorRtEngine, open_engine
 from runtime.backends.tensorrt.events import Request
-from runtime.backends.tensorrt.failures import make_logger
-from runtime.backends.tensorrt.fingerprint import Here, jetson_linux, make_fingerprint, require_match, this_platform
+from runtime.backends.tensorrt.fingerprint import (
+    Here,
+    jetson_linux,
+    make_fingerprint,
+    mismatch,
+    require_match,
+    this_platform,
+)
+from runtime.backends.tensorrt.logger import make_logger
 from runtime.backends.tensorrt.options import TensorRtOptions
 from runtime.backends.tensorrt.product import RTX, TENSORRT, Product, load_module
 from runtime.backends.tensorrt.support import capabilities, refuse, refuse_here
@@ -24,7 +31,6 @@ from runtime.errors import BackendError, BackendUnavailableError
 from runtime.progress import Progress
 from runtime.spec import ModelSpec
 
-PLAN = "engine.plan"
 DEFAULT_CAPABILITY = "8.6"  # where there is no GPU to build for
 WORKSPACE_SHARE = 0.8  # of the memory that is free on the device
 MIB = 1 << 20
@@ -77,13 +83,20 @@ class TensorRtBackend:
         gpu = find_gpu(options.device)
         refuse_here(trt, self.product, chosen(options, trt, gpu), options.precision, gpu is not None)
 
+    def why_not_here(self, engine_file: EngineFile, options: EngineOptions) -> str:
+        availability = self.available()
+        if not availability.ok:
+            return availability.reason
+        here = here_with(module_of(self.product), find_gpu(options.device))
+        return mismatch(engine_file.fingerprint, here)
+
     def compile(
         self, onnx_path: Path, out_dir: Path, spec: ModelSpec, options: EngineOptions, progress: Progress
     ) -> EngineFile:
         trt = module_of(self.product)
         gpu = find_gpu(options.device)
         asked, here = chosen(options, trt, gpu), here_with(trt, gpu)
-        plan = out_dir / f".{options.precision}.{PLAN}"
+        plan = out_dir / f"{options.precision}.plan"
         cache, entry = plan.with_suffix(".timing"), timing_entry(self.product, here, options)
         if entry:
             cache.write_bytes(read_entry(entry) or b"")
@@ -111,6 +124,11 @@ class TensorRtBackend:
         return EngineFile(plan, make_fingerprint(here, asked), built.success.layers, onnx_path)
 
     def load(self, engine_file: EngineFile, spec: ModelSpec, options: EngineOptions) -> TensorRtEngine:
+        if engine_file.model is None:
+            raise BackendError(
+                f"{engine_file.path.parent} holds no plan for {self.product.name}",
+                f"make one: toolkit build {engine_file.path.parent} --target {self.product.name}",
+            )
         trt = module_of(self.product)
         cuda = open_cuda()
         here = here_with(trt, Gpu(cuda, find_device(cuda, options.device)))

@@ -71,7 +71,7 @@ def type_of(text: str) -> str:
 
 
 def from_log(lines: Iterable[str]) -> Iterator[EngineLayer]:
-    """The layers of a detailed log, a line each: `Name: conv1_myl0_2, LayerType: correlation, Inputs: [ { Name: ...`."""
+    """The layers of a detailed log, a line each: `Name: conv1_myl0_2, LayerType: correlation, Inputs: [ { ...`."""
     for line in (line for text in lines for line in text.splitlines()):
         found = LINE.match(line.strip())
         if found:

@@ -130,7 +130,7 @@ def inspect(trt: Any, logger: trt.ILogger, plan: memoryview, host_code: bool) ->
 def make_logger(trt: Any, send: Send) -> Any:
     """A logger that passes on warnings and errors, and keeps the detailed log."""
 
-    class Logger(trt.ILogger):  # type: ignore[misc,name-defined]
+    class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.errors: list[str] = []
@@ -151,7 +151,7 @@ def make_logger(trt: Any, send: Send) -> Any:
 def make_monitor(trt: Any, send: Send) -> Any:
     """A monitor that passes on where the build is. It never cancels: the parent ends this process instead."""
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc,name-defined]
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
 
