@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from runtime.backend import get_backend, installed_backends, require_backend
+from runtime.backend import REFERENCE, get_backend, installed_backends, require_backend
 from runtime.candidate import Candidate, Failed
 from runtime.datasets import Dataset
 from runtime.errors import BackendError, BackendUnavailableError
@@ -24,6 +24,7 @@ from runtime.spec import Precision
 INSTALL_CPU = "install the CPU engines: pip install '.[cpu]' in a clone of the toolkit"
 MAX_DROP_POINTS = 0.1  # of a precision that nobody asked for, against FP32 on the same target
 MIN_AGREEMENT = 99.9  # the same where images have no labels, in percent
+SAME_GRAPH = f"{REFERENCE}, same graph"  # what measured the accuracy of an engine that cannot run here
 MIN_JUDGES = 100  # held-out images: fewer cannot tell
 
 
@@ -147,7 +148,7 @@ def compare(candidates: Sequence[Candidate], dataset: Dataset, name: str, progre
             classes[candidate.key],
             classes.get(f"fp32 {candidate.runs_on}"),
             dataset.labels,
-            f"{candidate.runs_on}, same graph" if candidate.cannot_run else candidate.target,
+            SAME_GRAPH if candidate.cannot_run else candidate.target,
         )
         for candidate in candidates
     }
@@ -234,7 +235,7 @@ def resolve_targets(target: str, device: str | None = None) -> list[str]:
     devices = {name: get_backend(name).available().devices for name in targets}
     able = [name for name in targets if device is None or device in devices[name]]
     if not able:
-        there = "; ".join(f"{name} has {', '.join(devices[name])}" for name in targets)
+        there = "; ".join(f"{name} has {', '.join(devices[name]) or 'none'}" for name in targets)
         raise BackendError(f"there is no device '{device}' here", f"leave --device out, or give one that is: {there}")
     return able
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from functools import reduce, wraps
 from pathlib import Path
@@ -20,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 # Only names: importing the backends for them would load numpy for every --help.
-BACKEND_NAMES = ("openvino", "onnxruntime")
+BACKEND_NAMES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
 CALIB_IMAGES = 1024
 MOST_THREADS = 256  # as in runtime.session
 
@@ -34,7 +35,7 @@ threads_option = click.option(
     "--threads", type=click.IntRange(1, MOST_THREADS), help="CPU threads.  [default: every core this process may use]"
 )
 device_option = click.option(
-    "--device", metavar="NAME", help="A device of the backend, such as CPU; doctor names them."
+    "--device", metavar="NAME", help="A device of the backend, such as CPU or cuda:0; doctor names them."
 )
 cache_option = click.option(
     "--cache-dir",
@@ -56,6 +57,9 @@ engine_options = combine(
     device_option,
     threads_option,
     cache_option,
+    click.option(
+        "--trust", is_flag=True, help="Load plans that run code of their own: version-compatible ones of TensorRT."
+    ),
 )
 
 bundle_argument = click.argument("bundle", type=click.Path(path_type=Path))
@@ -248,6 +252,68 @@ calibration_options = combine(
         help="Keep INT8 weights to 7 bits, for CPUs without VNNI.  [default: where an engine of this machine needs it]",
     ),
 )
+
+
+class Capabilities(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
+    """Compute capabilities with commas between them."""
+
+    name = "capabilities"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        parts = tuple(dict.fromkeys(part.strip() for part in str(value).split(",")))
+        if not all(re.fullmatch(r"\d{1,2}\.\d", part, re.ASCII) for part in parts):
+            self.fail(f"'{value}' is not a list of compute capabilities, such as 8.6,8.9", param, ctx)
+        return parts
+
+
+def tensorrt_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of TensorRT's builder; the command gets them as one, `tensorrt`."""
+
+    @wraps(function)
+    def gather(*given: Any, **values: Any) -> Any:
+        from runtime.backends.tensorrt.options import TensorRtOptions
+
+        names = TensorRtOptions.__dataclass_fields__
+        chosen = TensorRtOptions(**{name: values.pop(name) for name in names})
+        if chosen != TensorRtOptions(verbose=chosen.verbose) and not values["target"].startswith("tensorrt"):
+            option = next(name for name in names if getattr(chosen, name) != getattr(TensorRtOptions(), name))
+            flag = "--compute-capability" if option == "compute_capabilities" else "--" + option.replace("_", "-")
+            flag = "--workspace" if option == "workspace_mib" else flag
+            raise click.UsageError(f"{flag} is for --target tensorrt or tensorrt-rtx")
+        return function(*given, tensorrt=chosen, **values)
+
+    return combine(
+        click.option(
+            "--workspace",
+            "workspace_mib",
+            type=click.IntRange(1, 1 << 20),
+            metavar="MIB",
+            help="TensorRT: device memory that a layer may use while it runs.  [default: most of what is free]",
+        ),
+        click.option(
+            "--optimization-level",
+            type=click.IntRange(0, 5),
+            help="TensorRT: 0 builds fastest, 5 runs fastest.  [default: TensorRT's own, 3]",
+        ),
+        click.option("--version-compatible", is_flag=True, help="TensorRT: newer versions can run the plan (--trust)."),
+        click.option(
+            "--hardware-compatible",
+            type=click.Choice(("ampere+", "same-cc")),
+            help="TensorRT: other GPUs can run the plan, from Ampere on or of the same compute capability.",
+        ),
+        click.option("--strip-weights", is_flag=True, help="TensorRT: a plan without weights; model.onnx has them."),
+        click.option(
+            "--compute-capability",
+            "compute_capabilities",
+            type=Capabilities(),
+            default=(),
+            metavar="A,B",
+            help="TensorRT for RTX: the GPUs to build for, such as 8.6,8.9.  [default: the one here, or else 8.6]",
+        ),
+        click.option("-v", "--verbose", is_flag=True, help="Show every warning of TensorRT."),
+    )(gather)
 
 
 class FiniteRange(click.FloatRange):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from runtime.manifest import Accuracy, Coverage, GraphError, Latency, LayerEntry, Manifest
 from runtime.progress import TimedProgress
-from runtime.race import Race, RaceRow
+from runtime.race import SAME_GRAPH, Race, RaceRow
 from runtime.spec import Precision
 from toolkit.console import milliseconds, points, print_table, say, size
 from toolkit.gates import GateResult
@@ -194,9 +194,11 @@ def explain(result: BuildResult) -> list[str]:
         if row.reason_against and not row.chosen
     ]
     references = [row for row in rivals if row.precision == "fp32"]
-    if chosen.precision != "fp32" and references:
+    if chosen.p50_ms is None:
+        lines.append(f"latency: not measured: {chosen.target} does not run here: {result.latency_reason}")
+    elif chosen.precision != "fp32" and references:
         fastest = min(references, key=lambda row: row.p50_ms or 0)
-        ratio = (chosen.p50_ms or 0) / (fastest.p50_ms or 1)
+        ratio = chosen.p50_ms / (fastest.p50_ms or 1)
         if ratio > SMALL_DIFFERENCE:
             lines.append(
                 f"FP32 on {fastest.target} is {ratio:.2f}x as fast here ({milliseconds(fastest.p50_ms)} ms): "
@@ -210,7 +212,7 @@ def explain(result: BuildResult) -> list[str]:
         lines.append(f"accuracy: not measured: {result.accuracy_reason}")
     else:
         lines.append(accuracy_line(result.accuracy))
-        if result.accuracy.measured_with != result.target:
+        if result.accuracy.measured_with not in (result.target, SAME_GRAPH):
             lines.append(f"that is the accuracy of the bundle it was built from; --eval-data measures {result.target}")
     if "int8" in chosen.precision:
         lines.append(f"INT8 layers do {100 * result.coverage.macs_share:.1f} % of the multiply-accumulates")

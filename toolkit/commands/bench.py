@@ -40,6 +40,7 @@ def command(
     device: str | None,
     threads: int | None,
     cache_dir: Path | None,
+    trust: bool,
     gates: tuple[Gate, ...],
     as_json: bool,
 ) -> int:
@@ -75,7 +76,7 @@ def command(
     with ExitStack() as stack:
         sessions = {
             str(bundle.path): stack.enter_context(
-                open_session(bundle, backend=backend, device=device, threads=threads, cache_dir=cache_dir)
+                open_session(bundle, backend=backend, device=device, threads=threads, cache_dir=cache_dir, trust=trust)
             )
             for bundle in opened
         }

@@ -25,6 +25,7 @@ from toolkit.options import (
     pick_precision,
     precision_options,
     refuse_idle,
+    tensorrt_options,
     threads_option,
     told_options,
     weights_options,
@@ -33,6 +34,7 @@ from toolkit.options import (
 if TYPE_CHECKING:
     from calibration.calibration import RequestedMethod
     from runtime.backend import EngineOptions
+    from runtime.backends.tensorrt.options import TensorRtOptions
     from runtime.spec import BatchRange, Precision
     from toolkit.foreign.spec import Told
     from toolkit.outcome import BuildResult
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 @device_option
 @threads_option
 @cache_option
+@tensorrt_options
 @gate_option(BUILD_FIGURES)
 @output_options
 def command(as_json: bool, fp32: bool, fp16: bool, int8: bool, gates: tuple[Gate, ...], **values: Any) -> int:
@@ -123,6 +126,7 @@ class Arguments:
     device: str | None
     threads: int | None
     cache_dir: Path | None
+    tensorrt: TensorRtOptions
 
     def output_for(self, model: str, precision: Precision | None) -> Path:
         """The folder that was named, or MODEL-PRECISION, with -TARGET where one was named."""
@@ -134,13 +138,26 @@ class Arguments:
         from runtime.cache import cache_folder
 
         threads = self.threads or available_cores()
-        return EngineOptions(precision, batch, self.device, threads, cache_folder(self.cache_dir), reduced_range)
+        cache = cache_folder(self.cache_dir)
+        trust = True  # of what this builds itself
+        return EngineOptions(precision, batch, self.device, threads, cache, reduced_range, self.tensorrt, trust)
+
+    def targets(self, precision: Precision | None) -> list[str]:
+        """The backends to build for, all of which take the options that were given."""
+        from runtime.backend import get_backend
+        from runtime.race import require_race, resolve_targets
+        from runtime.spec import BatchRange
+
+        targets = resolve_targets(self.target, self.device)
+        require_race(targets, precision)
+        for target in targets:
+            get_backend(target).refuse(self.engine_options(precision or "fp32", self.batch or BatchRange()))
+        return targets
 
 
 def build_from_model(arguments: Arguments) -> BuildResult:
     """Resolve names and folders to what the pipeline takes."""
     from runtime.progress import TimedProgress
-    from runtime.race import resolve_targets
     from toolkit.source import make_source, open_eval_data, require_apart, require_two_sets, resolve_model
 
     progress = TimedProgress(make_progress())
@@ -156,7 +173,7 @@ def build_from_model(arguments: Arguments) -> BuildResult:
     click.echo(f"building {model.name} of {model.origin}", err=True)
     output = arguments.output_for(model.name, arguments.precision)
     refuse_existing(output, arguments.force)
-    targets = resolve_targets(arguments.target, arguments.device)
+    targets = arguments.targets(arguments.precision)
     if arguments.data:
         require_two_sets(arguments.data)
     eval_data = open_eval_data(model, arguments.data or arguments.eval_data)
@@ -212,6 +229,7 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
         )
     output = arguments.output_for(source.spec.name, precision)
     refuse_existing(output, arguments.force)
+    arguments.targets(precision)
     labels = source.spec.labels
     eval_data = open_dataset(arguments.eval_data, "test", labels) if arguments.eval_data else None
     if eval_data is not None and eval_data.labels is None:

@@ -33,6 +33,7 @@ def command(
     device: str | None,
     threads: int | None,
     cache_dir: Path | None,
+    trust: bool,
     as_json: bool,
 ) -> int:
     """Say what is in pictures. A folder stands for the pictures in it.
@@ -49,7 +50,9 @@ def command(
         raise DataError(f"no images in {images[0]}", "give image files, or a folder that holds some")
     failed = 0
     rows = []
-    with open_session(bundle, backend=backend, device=device, threads=threads, cache_dir=cache_dir) as session:
+    with open_session(
+        bundle, backend=backend, device=device, threads=threads, cache_dir=cache_dir, trust=trust
+    ) as session:
         for result in classify(session, paths, top, max_megapixels):
             failed += isinstance(result, Unreadable)
             if as_json:

@@ -21,6 +21,7 @@ def command(
     device: str | None,
     threads: int | None,
     cache_dir: Path | None,
+    trust: bool,
     as_json: bool,
 ) -> int:
     """Check that BUNDLE is whole and that its engine, on this machine, answers as it was built.
@@ -36,7 +37,9 @@ def command(
     try:
         opened = Bundle.open(bundle)
         name = backend or opened.manifest.target
-        with open_session(opened, backend=backend, device=device, threads=threads, cache_dir=cache_dir) as session:
+        with open_session(
+            opened, backend=backend, device=device, threads=threads, cache_dir=cache_dir, trust=trust
+        ) as session:
             check = check_probe(session, opened.probe, opened.manifest.probe.limit)
     except ToolkitError as error:
         if as_json:

@@ -115,8 +115,10 @@ class TensorRtBackend:
             strip_weights=asked.strip_weights,
             compute_capabilities=asked.compute_capabilities,
         )
+        guessed = not gpu and asked != options.tensorrt
+        note = f"for compute capability {DEFAULT_CAPABILITY}: no GPU is here, and none was named" if guessed else ""
         try:
-            built = build_plan(request, progress, verbose=asked.verbose)
+            built = build_plan(request, progress, note=note, verbose=asked.verbose)
             if entry:
                 write_entry(entry, cache.read_bytes())
         finally:

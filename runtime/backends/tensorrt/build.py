@@ -51,12 +51,15 @@ class Built:
     warnings: Counter[str]
 
 
-def build_plan(request: Request, progress: Progress, *, verbose: bool = False, worker: str = WORKER) -> Built:
+def build_plan(
+    request: Request, progress: Progress, *, note: str = "", verbose: bool = False, worker: str = WORKER
+) -> Built:
     """Build; where memory or workspace does not suffice, build again with other settings, each step said.
 
     Args:
         request: what to build. A whole plan is at its path afterwards, or nothing.
         progress: told how far TensorRT is, as it tells itself.
+        note: what to say first.
         verbose: note each warning rather than their number.
         worker: the module of the child process.
 
@@ -66,6 +69,8 @@ def build_plan(request: Request, progress: Progress, *, verbose: bool = False, w
     title = PRODUCTS[request.product].title
     tried: list[Request] = []
     with progress.stage(f"build with {title}", PARTS) as stage:
+        if note:
+            stage.note(note)
         while True:
             run = Run(stage)
             outcome = run.run(request, worker)

@@ -55,13 +55,13 @@ def types_from_inspector(text: str) -> dict[str, str]:
 
 
 def executed(layers: Iterable[EngineLayer]) -> dict[str, str]:
-    """The type of each ONNX node that a layer computes; of several such layers the first one tells."""
+    """The type of each ONNX node that a layer computes, the first of several telling, and of every other layer."""
     types: dict[str, str] = {}
     for layer in layers:
-        if COMPUTES.search(f"{layer.kind} {layer.name}") and not MOVES.search(layer.kind):
-            kind = type_of(layer.reads)
-            for node in layer.nodes if kind else ():
-                types.setdefault(node, kind)
+        computes = COMPUTES.search(f"{layer.kind} {layer.name}") and not MOVES.search(layer.kind)
+        kind = type_of(layer.reads)
+        for name in (layer.nodes if computes else (layer.name,)) if kind else ():
+            types.setdefault(name, kind)
     return types
 
 
