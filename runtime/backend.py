@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +101,23 @@ class EngineFile:
     model: Path | None = None
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a call spends its time on, in milliseconds.
+
+    Attributes:
+        host_to_device_ms, compute_ms, device_to_host_ms: on the device; without copies the first and last are about 0.
+        enqueue_ms: of the CPU, to queue the network.
+        host_ms: the whole call.
+    """
+
+    host_to_device_ms: float
+    compute_ms: float
+    device_to_host_ms: float
+    enqueue_ms: float
+    host_ms: float
+
+
 class Engine(Protocol):
     """A loaded model."""
 
@@ -142,6 +159,15 @@ class Backend(Protocol):
         ...
 
     def load(self, engine_file: EngineFile, spec: ModelSpec, options: EngineOptions) -> Engine: ...
+
+
+@runtime_checkable
+class TimedEngine(Protocol):
+    """An engine that can tell what a call spends its time on."""
+
+    def time_parts(self, batch: NDArray[np.uint8], out: NDArray[np.float32]) -> Parts:
+        """`Engine.run`, timed."""
+        ...
 
 
 def get_backend(name: str) -> Backend:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.manifest import Latency
+from runtime.manifest import GpuTimes, Latency
 from runtime.progress import Progress, advance_or_stop
 from runtime.session import Session
 
@@ -17,6 +17,9 @@ SECONDS_PER_SESSION = 0.4
 WARM_UP_SHARE = 0.25
 MIN_CALLS = 4
 MAX_CALLS = 2000
+GPU_CALLS, GPU_WARM_UP = 200, 10
+PART_NAMES = ("host_to_device_ms", "compute_ms", "device_to_host_ms", "enqueue_ms", "host_ms")
+MOST_ENQUEUE, MOST_VARIATION_PERCENT = 0.8, 2.5  # as trtexec warns
 
 
 def measure(
@@ -70,6 +73,34 @@ def time_calls(session: Session, images: NDArray[np.uint8], out: NDArray[np.floa
         session.run(images, out)
         times.append(clock() - start)
     return times
+
+
+def measure_parts(session: Session, images: NDArray[np.uint8], calls: int = GPU_CALLS) -> GpuTimes | None:
+    """What calls spend their time on; None where the engine cannot tell.
+
+    Args:
+        session: over a GPU's engine.
+        images: uint8 (n, height, width, channels), n within the engine's batch sizes.
+        calls: that are measured, after a few that warm up.
+    """
+    out = np.empty((len(images), session.spec.classes), np.float32)
+    timed = [session.time_parts(images, out) for _ in range(calls + GPU_WARM_UP)][GPU_WARM_UP:]
+    if not all(timed):
+        return None
+    columns = {name: np.array([getattr(parts, name) for parts in timed]) for name in PART_NAMES}
+    compute = columns["compute_ms"]
+    device = sum(float(np.median(columns[name])) for name in PART_NAMES[:3])
+    variation = round(100 * float(compute.std() / max(compute.mean(), 1e-9)), 2)
+    warnings = []
+    if np.median(columns["enqueue_ms"]) > MOST_ENQUEUE * device:
+        warnings.append("queueing takes over 0.8 of the GPU's time: the CPU is the limit; a CUDA graph spares it that")
+    if variation > MOST_VARIATION_PERCENT:
+        warnings.append(
+            f"the GPU's time varies by {variation:g} %, over {MOST_VARIATION_PERCENT:g}: fix its clocks "
+            "(nvidia-smi -lgc; jetson_clocks on a Jetson), or measure for longer"
+        )
+    latencies = {name: percentiles([round(1e6 * value) for value in column]) for name, column in columns.items()}
+    return GpuTimes(**latencies, variation_percent=variation, warnings=tuple(warnings))
 
 
 def percentiles(nanoseconds: list[int]) -> Latency:

@@ -105,6 +105,26 @@ class Latency(Struct, frozen=True, forbid_unknown_fields=True):
     p99: Milliseconds
 
 
+class GpuTimes(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a call on a GPU spends its time on, by CUDA's events; without a CUDA graph, which would hide the parts.
+
+    Attributes:
+        host_to_device_ms, compute_ms, device_to_host_ms: on the GPU, in milliseconds.
+        enqueue_ms: of the CPU, to queue the network.
+        host_ms: the whole call.
+        variation_percent: standard deviation of `compute_ms` over its mean.
+        warnings: why these figures should not be relied on.
+    """
+
+    host_to_device_ms: Latency
+    compute_ms: Latency
+    device_to_host_ms: Latency
+    enqueue_ms: Latency
+    host_ms: Latency
+    variation_percent: Annotated[float, Meta(ge=0)]
+    warnings: tuple[str, ...]
+
+
 class ProbeResult(Struct, frozen=True, forbid_unknown_fields=True):
     """How the engine answered the probe when it was built.
 

@@ -9,7 +9,16 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backend import REFERENCE, Engine, EngineFile, EngineOptions, available_cores, require_backend
+from runtime.backend import (
+    REFERENCE,
+    Engine,
+    EngineFile,
+    EngineOptions,
+    Parts,
+    TimedEngine,
+    available_cores,
+    require_backend,
+)
 from runtime.bundle import PLAN, Bundle
 from runtime.cache import cache_folder
 from runtime.errors import BackendUnavailableError, InputError
@@ -106,6 +115,17 @@ class Session:
         answer = np.empty((len(padded), self._classes), np.float32)
         engine.run(padded, answer)
         out[...] = answer[: len(part)]
+
+    def time_parts(self, images: NDArray[np.uint8], out: NDArray[np.float32]) -> Parts | None:
+        """What one call spends its time on, where its engine can tell (on a GPU); None elsewhere.
+
+        Args:
+            images: uint8 (N, height, width, channels), N within the engine's batch sizes.
+            out: float32 (N, classes), written in place.
+        """
+        if self._direct.get(images.shape) != out.shape or not isinstance(self._engine, TimedEngine):
+            return None
+        return self._engine.time_parts(images, out)
 
     def preprocess(self, image: Image) -> NDArray[np.uint8]:
         """Bring any uint8 image, (H, W) grey or (H, W, 3) RGB, to the model's (height, width, channels)."""

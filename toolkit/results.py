@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from runtime.manifest import Latency
+from runtime.manifest import GpuTimes, Latency
 from runtime.spec import Precision
 from toolkit.gates import GateResult
 
@@ -21,6 +21,7 @@ class BenchRow(Struct, frozen=True):
         batch: images a call.
         latency_ms: of a call.
         images_per_second: at the median.
+        gpu: what a call on a GPU spends its time on; null elsewhere.
         gates: what came of them, in the order in which they were given.
     """
 
@@ -32,6 +33,7 @@ class BenchRow(Struct, frozen=True):
     batch: int
     latency_ms: Latency
     images_per_second: float
+    gpu: GpuTimes | None = None
     gates: tuple[GateResult, ...] = ()
 
 

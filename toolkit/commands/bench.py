@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.console import make_progress, milliseconds, print_json, print_table
+from toolkit.console import make_progress, milliseconds, print_json, print_table, say
 from toolkit.figures import BENCH_FIGURES, TIME_RATIO, bench_figures
 from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate, judge
 from toolkit.options import FiniteRange, engine_options, output_options
 
 if TYPE_CHECKING:
+    from runtime.manifest import GpuTimes
     from toolkit.results import BenchRow
 
 
@@ -59,7 +60,7 @@ def command(
     from runtime.backend import available_cores
     from runtime.bundle import Bundle
     from runtime.errors import DataError
-    from runtime.latency import measure
+    from runtime.latency import measure, measure_parts
     from toolkit.results import BenchRow
 
     paths = list(dict.fromkeys(bundles))
@@ -81,6 +82,7 @@ def command(
             for bundle in opened
         }
         latencies = measure(sessions, images, make_progress(), seconds=seconds)
+        parts = {name: measure_parts(session, images) for name, session in sessions.items()}
     results = [
         BenchRow(
             bundle=str(bundle.path),
@@ -91,6 +93,7 @@ def command(
             batch=batch,
             latency_ms=latencies[str(bundle.path)],
             images_per_second=round(1000 * batch / latencies[str(bundle.path)].p50, 1),
+            gpu=parts[str(bundle.path)],
         )
         for bundle in opened
     ]
@@ -124,3 +127,26 @@ def show(results: Sequence[BenchRow]) -> None:
     ]
     columns = ["bundle", "graph", "backend", ">p50 ms", ">p90 ms", ">p99 ms", ">images/s", ">time"]
     print_table(f"batch {results[0].batch}, {results[0].threads} threads", columns, rows)
+    on_gpu = [(row.bundle, row.gpu) for row in results if row.gpu]
+    if on_gpu:
+        show_gpu(on_gpu)
+
+
+def show_gpu(rows: Sequence[tuple[str, GpuTimes]]) -> None:
+    """What calls spend their time on, medians, and what speaks against the figures."""
+    cells = [
+        [
+            bundle,
+            *(
+                milliseconds(part.p50)
+                for part in (gpu.host_to_device_ms, gpu.compute_ms, gpu.device_to_host_ms, gpu.enqueue_ms, gpu.host_ms)
+            ),
+            f"{gpu.variation_percent:g}",
+        ]
+        for bundle, gpu in rows
+    ]
+    columns = ["bundle", ">to device", ">compute", ">to host", ">enqueue (CPU)", ">whole call", ">compute varies %"]
+    print_table("on the GPU, without CUDA graphs, p50 in ms", columns, cells)
+    for bundle, gpu in rows:
+        for warning in gpu.warnings:
+            say(f"warning: {bundle}: {warning}")

@@ -75,6 +75,7 @@ def command(
     device: str | None,
     threads: int | None,
     cache_dir: Path | None,
+    trust: bool,
     as_json: bool,
 ) -> int:
     """Show where B strays from A: error by layer, the layer that adds most of it, and the answers that changed.
@@ -101,7 +102,7 @@ def command(
         from toolkit.comparison.compare import CompareRequest, compare
         from toolkit.comparison.find import Options
 
-        options = Options(settings, (weights, weights_b), told, backend, device, threads, cache_dir)
+        options = Options(settings, (weights, weights_b), told, backend, device, threads, cache_dir, trust)
         result, points = compare(CompareRequest((a, b), options, data, images, all_tensors), make_progress())
         if picture is not None:
             draw_comparison(result, points, picture)

@@ -30,7 +30,7 @@ class Options:
         settings: options of a model of the zoo, or arguments of a factory.
         weights: of either side; None takes its own.
         told: of models from elsewhere.
-        backend, device, threads, cache_dir: of a bundle's engine.
+        backend, device, threads, cache_dir, trust: of a bundle's engine.
     """
 
     settings: dict[str, str]
@@ -40,6 +40,7 @@ class Options:
     device: str | None = None
     threads: int | None = None
     cache_dir: Path | None = None
+    trust: bool = False
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ def open_side(found: Found, samples: Pixels, options: Options, progress: Progres
                 device=options.device,
                 threads=options.threads,
                 cache_dir=options.cache_dir,
+                trust=options.trust,
             )
         )
         manifest = bundle.manifest

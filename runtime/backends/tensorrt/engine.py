@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from time import perf_counter_ns
 from traceback import clear_frames
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backend import EngineFile, EngineOptions
+from runtime.backend import EngineFile, EngineOptions, Parts
 from runtime.backends.cuda import Active, Cuda, Device, find_device
 from runtime.backends.tensorrt.buffers import Buffers
 from runtime.backends.tensorrt.contexts import Contexts, cache_entry
@@ -28,23 +27,6 @@ from runtime.errors import BackendError
 from runtime.spec import ModelSpec
 
 LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a call spends its time on, in milliseconds.
-
-    Attributes:
-        host_to_device_ms, compute_ms, device_to_host_ms: on the device; without copies the first and last are about 0.
-        enqueue_ms: of the CPU, to queue the network.
-        host_ms: the whole call.
-    """
-
-    host_to_device_ms: float
-    compute_ms: float
-    device_to_host_ms: float
-    enqueue_ms: float
-    host_ms: float
 
 
 class TensorRtEngine:
