@@ -33,6 +33,7 @@ main()
 """
 PARTS = 1000  # of the progress bar
 LAST_WORDS = 4000  # bytes of what a child that crashed had printed
+MOST_TEXT = 600  # characters of TensorRT's reason in a message
 BLAMED = re.compile(r"(?:[Oo]peration|[Nn]ode) '?\{?([^'{}\s]+)")
 
 
@@ -105,6 +106,8 @@ class Run:
                         for event in map(msgspec.json.Decoder(Event).decode, events):
                             outcome = event if isinstance(event, Success | Failure) else outcome
                             self.take(event)
+                    except msgspec.DecodeError:  # it was ended in the middle of a line
+                        process.kill()
                     except BaseException:
                         process.kill()
                         raise
@@ -126,8 +129,15 @@ class Run:
             share = 0.0
             for done, steps in reversed(self.phases.values()):
                 share = min(1.0, (done + share) / steps)
-            advance_or_stop(self.stage, max(0, int(PARTS * share) - self.shown))
-            self.shown = max(self.shown, int(PARTS * share))
+            self.show(share)
+        elif isinstance(event, Success):
+            self.show(1.0)
+
+    def show(self, share: float) -> None:
+        """Advance the bar to a share of the whole; it never goes back."""
+        reached = max(self.shown, int(PARTS * share))
+        advance_or_stop(self.stage, reached - self.shown)
+        self.shown = reached
 
 
 def start(request: Request, worker: str, writer: int, said: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -178,7 +188,7 @@ def tell_warnings(warnings: Counter[str], stage: Stage, verbose: bool) -> None:
 
 def failed(title: str, failure: Failure, request: Request) -> BackendError:
     """The error for people, with the node of the graph where one can be blamed."""
-    text = " ".join(failure.text.split())
+    text = " ".join(failure.text.split())[:MOST_TEXT]
     if failure.stage == "parse":
         where = f"node '{failure.node}' ({failure.operator})" if failure.node or failure.operator else "the graph"
         return BackendError(

@@ -1,0 +1,170 @@
+"""However the child process of a build ends: a message, no half-written plan, nobody left running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from runtime.backends.tensorrt import build
+from runtime.backends.tensorrt.build import build_plan, only_device
+from runtime.backends.tensorrt.events import Finish, Request, Start, Step, Success
+from runtime.errors import BackendError, Cancelled
+from runtime.progress import SilentProgress, SilentStage
+from tests.command import ROOT
+
+
+def request(folder: Path, **options: object) -> Request:
+    return Request("tensorrt", "model.onnx", str(folder / "plan"), (8, 8, 1), (1, 1, 4), **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `worker` be the name of a function of workers.py."""
+    source = "from tests.runtime.tensorrt.workers import {worker} as main"
+    monkeypatch.setattr(build, "CODE", build.CODE.replace("from {worker} import main", source))
+
+
+class Notes:
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None) -> Iterator[Notes]:
+        yield self
+
+    def advance(self, n: int = 1) -> bool:
+        return True
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize(
+    ("worker", "words"),
+    [
+        ("crashed", ("SIGSEGV", "Internal Error: something native")),
+        ("silent", ("exit code 3", "it printed nothing")),
+    ],
+)
+def test_an_end_without_a_word_becomes_a_message(worker: str, words: tuple[str, ...], tmp_path: Path) -> None:
+    with pytest.raises(BackendError) as caught:
+        build_plan(request(tmp_path), SilentProgress(), worker=worker)
+    assert "TensorRT could not build model.onnx" in caught.value.message and "toolkit doctor" in caught.value.hint
+    assert [word for word in words if word not in caught.value.message] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_is_killed_is_tried_again_with_less_and_then_told(tmp_path: Path) -> None:
+    told = Notes()
+    with pytest.raises(BackendError, match="it was killed, as the kernel does where memory runs out") as caught:
+        build_plan(request(tmp_path), told, worker="killed")
+    assert "--workspace" in caught.value.hint
+    assert told.notes == [
+        f"out of memory: trying {workspace} MiB of workspace and optimization level {level}"
+        for workspace, level in ((1024, 2), (256, 1), (64, 0))
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_out_of_memory_goes_down_the_ladder_until_it_fits(tmp_path: Path) -> None:
+    told = Notes()
+    built = build_plan(request(tmp_path, workspace_mib=4096), told, worker="out_of_memory")
+    assert (built.request.workspace_mib, built.success.layers) == (64, {"fc": "level 0"})
+    assert len(told.notes) == 3 and (tmp_path / "plan").read_bytes() == b"a plan"
+
+
+def test_a_workspace_that_is_never_enough_ends(tmp_path: Path) -> None:
+    told = Notes()
+    with pytest.raises(BackendError, match="no tactics"):
+        build_plan(request(tmp_path, workspace_mib=2), told, worker="never_enough")
+    assert told.notes == [
+        f"{limit} MiB of workspace do not suffice: trying {more}"
+        for limit, more in ((2, 64), (64, 256), (256, 1024), (1024, 4096))
+    ]
+    with pytest.raises(BackendError, match="no tactics"):
+        build_plan(request(tmp_path), told, worker="never_enough")
+    assert len(told.notes) == 4
+
+
+def test_a_stop_ends_the_child(tmp_path: Path) -> None:
+    class Stop(SilentProgress):
+        @contextmanager
+        def stage(self, name: str, total: int | None = None) -> Iterator[SilentStage]:
+            stage = SilentStage()
+            stage.advance = lambda n=1: False  # type: ignore[method-assign]
+            yield stage
+
+    with pytest.raises(Cancelled):
+        build_plan(request(tmp_path), Stop(), worker="hangs")
+    assert_gone(tmp_path)
+
+
+def test_the_child_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\nfrom runtime.backends.tensorrt import build\n"
+        "from runtime.progress import SilentProgress\nfrom tests.runtime.tensorrt.test_build import request\n"
+        "build.CODE = build.CODE.replace('{worker} import', 'tests.runtime.tensorrt.workers import hangs as main #')\n"
+        f"build.build_plan(request(Path({str(tmp_path)!r})), SilentProgress())\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "plan.pid").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    assert_gone(tmp_path)
+
+
+def assert_gone(folder: Path) -> None:
+    """The child that hangs has ended."""
+    number = int((folder / "plan.pid").read_text())
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{number}/stat").read_text().split()[2]
+        except OSError:
+            return
+        if state == "Z":
+            return
+        time.sleep(0.05)
+    raise AssertionError("it still runs")
+
+
+def test_a_phase_is_one_step_of_the_phase_around_it() -> None:
+    seen = []
+
+    class Stage(SilentStage):
+        def advance(self, n: int = 1) -> bool:
+            seen.append(n)
+            return True
+
+    run = build.Run(Stage())
+    for event in (
+        Start("whole", "", 2),
+        Step("whole", 0),
+        Start("part", "whole", 4),
+        Step("part", 0),
+        Step("part", 1),
+        Finish("part"),
+        Step("nobody", 3),
+        Step("whole", 1),
+        Success("1", None, 0),
+    ):
+        run.take(event)
+    assert seen == [500, 125, 125, 250, 0]
+
+
+def test_other_gpus_are_hidden_from_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert only_device(None) == only_device(0) == {}
+    assert only_device(2) == {"CUDA_VISIBLE_DEVICES": "2"}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-8f")
+    assert only_device(1) == {"CUDA_VISIBLE_DEVICES": "GPU-8f"}

@@ -1,0 +1,31 @@
+"""Graphs of every precision of two models: lenet as it ships, and an AlexNet that is narrow. Run as a program."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
+NARROW = {"maps": "8,16,16,16,16", "dense": "64"}  # LRN, groups, overlapping pools: as in the wide one
+MODELS: dict[str, dict[str, str]] = {"lenet": {}, "alexnet": NARROW}
+
+
+def write(name: str, folder: Path) -> None:
+    """An ONNX file for each precision, and the layers with what each of them is asked to be."""
+    from runtime.progress import SilentProgress
+    from toolkit.foreign.spec import Told
+    from toolkit.graphs import export_fp32, make_graphs
+    from toolkit.source import make_source, resolve_model
+
+    quiet = SilentProgress()
+    model = resolve_model(name, MODELS[name], None, bool(MODELS[name]), Told(), None, quiet)
+    source = make_source(model, None, 64, None, "minmax", None, False, ["tensorrt-rtx"], None, quiet)
+    exported = export_fp32(source, source.samples, folder / "fp32.onnx", quiet)
+    made = make_graphs(source, exported.path, PRECISIONS, quiet).by_precision
+    asked = {name: {layer.name: layer.asked for layer in graph.layers} for name, graph in made.items()}
+    (folder / "asked.json").write_text(json.dumps(asked))
+
+
+if __name__ == "__main__":
+    write(sys.argv[1], Path(sys.argv[2]))
