@@ -187,12 +187,12 @@ def test_a_mismatch_is_broken_and_has_a_command(facts: Nvidia, words: tuple[str,
         ),
         (
             desktop("580.65", "13.0", tensorrt("1.7.1", 13, rtx=True), cuda_python("13.0.1"), cc="9.0"),
-            "does not run on NVIDIA RTX, compute capability 9.0, but on 7.5, 8.0",
+            "does not list NVIDIA RTX, compute capability 9.0, for TensorRT for RTX, but 7.5, 8.0",
             "pip install 'tensorrt-cu13>=10.13.2' 'cuda-python>=13,<14'",
         ),
         (
             desktop("580.65", "13.0", tensorrt("1.7.1", 13, rtx=True), cuda_python("13.0.1"), cc="6.1"),
-            "does not run on NVIDIA RTX, compute capability 6.1",
+            "does not list NVIDIA RTX, compute capability 6.1",
             "",
         ),
         (desktop("580.65", "13.0", tensorrt("10.16.1", 13), PYCUDA, cc="6.1"), "CPU engines run", "pip uninstall -y "),
@@ -316,10 +316,10 @@ def test_a_virtual_environment_is_opened_to_the_system_and_keeps_what_it_has(tmp
     assert (packages / "kept.py").exists()
 
 
-def test_rtx_does_not_run_on_an_orin() -> None:
+def test_an_orin_is_not_listed_for_rtx() -> None:
     (finding,) = found(on_jetson(tensorrt("10.3.0"), tensorrt("1.7.1", rtx=True), PYCUDA), JETPACK_62)
     assert (finding.broken, finding.command) == (False, "")
-    assert "does not run on Orin (nvgpu), compute capability 8.7" in finding.what
+    assert "does not list Orin (nvgpu), compute capability 8.7" in finding.what
 
 
 # Containers, and drivers that do not answer.

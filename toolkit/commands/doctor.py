@@ -17,6 +17,7 @@ from toolkit.options import BACKEND_NAMES, FiniteRange, output_options
 if TYPE_CHECKING:
     from toolkit.doctor.backends import BackendState
     from toolkit.doctor.finding import Finding
+    from toolkit.doctor.nvidia import Gpu
     from toolkit.doctor.report import Report
     from toolkit.doctor.system import System
 
@@ -86,12 +87,9 @@ def show(report: Report) -> None:
         if build.lacks:
             rows.append(["without", build.lacks])
         table(f"OpenCV {build.version}", ["", ""], rows)
-    rows = [
-        ["GPU", f"{gpu.name}, {gpu.memory}, driver {gpu.driver}, compute capability {gpu.compute_capability or '?'}"]
-        for gpu in report.nvidia.gpus
-    ] or [["GPU", report.nvidia.reason or "none"]]
     facts = report.nvidia
-    rows += [["driver", f"supports CUDA up to {facts.cuda}"]] * bool(facts.cuda)
+    rows = [["GPU", ", ".join(gpu_words(gpu))] for gpu in facts.gpus] or [["GPU", facts.reason or "none"]]
+    rows += [["driver", f"{facts.driver} supports CUDA up to {facts.cuda}".strip()]] * bool(facts.cuda)
     there = [f"{package.module} {package.version}".strip() for package in report.nvidia.packages if package.installed]
     absent = [package.module for package in report.nvidia.packages if not package.installed]
     rows += [[label, ", ".join(names)] for label, names in (("installed", there), ("not installed", absent)) if names]
@@ -110,6 +108,12 @@ def state_of(backend: BackendState) -> str:
     if backend.ok:
         return "runs"
     return "builds only" if backend.builds else "does not run"
+
+
+def gpu_words(gpu: Gpu) -> list[str]:
+    """What is known of a GPU."""
+    capability = [f"compute capability {gpu.compute_capability}"] * bool(gpu.compute_capability)
+    return [gpu.name, gpu.memory, *[f"driver {gpu.driver}"] * bool(gpu.driver), *capability]
 
 
 def system_rows(system: System) -> list[list[str]]:

@@ -127,7 +127,7 @@ def bindings(facts: Facts) -> Iterator[Clash]:
         what = f"cuda-python {version} has no module cuda.bindings: {OLDEST_BINDINGS} is the first that has"
         yield clash(True, what, replace_bindings(package, major), "cuda.bindings")
     elif facts.driver_cuda and version.major > facts.driver_cuda:
-        what = f"{' and '.join(package.distributions)} {version} is for CUDA {version.major}; {facts.driver_says}"
+        what = f"{package.distributions[-1]} {version} is for CUDA {version.major}; {facts.driver_says}"
         yield clash(True, what, replace_bindings(package, facts.driver_cuda), "cuda.bindings")
 
 
@@ -146,14 +146,14 @@ def old_gpu(facts: Facts) -> Iterator[Clash]:
 
 
 def gpu_not_for_rtx(facts: Facts) -> Iterator[Clash]:
-    """GPUs that TensorRT for RTX does not run on; it can still build for others."""
+    """GPUs that NVIDIA does not list for TensorRT for RTX; it can still build for others."""
     here = {gpu.compute_capability for gpu in facts.nvidia.gpus if gpu.compute_capability}
     if not here or here.intersection(RTX_GPUS) or not facts.package("tensorrt_rtx").installed:
         return
     there = facts.package("tensorrt").installed or facts.jetson or max(map(Version, here)) < VOLTA
     yield clash(
         False,
-        f"TensorRT for RTX does not run on {name_gpu(facts)}, but on {', '.join(RTX_GPUS)}; it builds for those",
+        f"NVIDIA does not list {name_gpu(facts)}, for TensorRT for RTX, but {', '.join(RTX_GPUS)}; it builds for those",
         "" if there else install_tensorrt(facts),
     )
 
