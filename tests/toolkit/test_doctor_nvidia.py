@@ -370,6 +370,13 @@ def test_a_driver_that_lists_no_gpu(reason: str, library: str, command: str) -> 
     assert finding.broken
 
 
+def test_a_driver_that_was_not_asked_is_not_blamed() -> None:
+    late = Answer(error="not tried: the time was up", tried=False)
+    facts = nvidia.look(Installed([]), late, {}, 5)
+    assert facts.library == ""
+    assert found(replace(facts, gpus=(), packages=(), device_files=True)) == []
+
+
 # What is collected.
 
 SMI = """\

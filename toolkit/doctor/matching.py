@@ -52,7 +52,7 @@ def explained_modules(imported: Mapping[str, Answer], jetson: Jetson | None) -> 
 def driver_without_gpu(facts: Facts) -> Iterator[Clash]:
     """A GPU is listed, or its files are in /dev, and the driver's library is not here or lists none."""
     without_library = "libcuda" in facts.nvidia.library
-    if not without_library and (facts.nvidia.gpus or not facts.nvidia.device_files):
+    if not facts.nvidia.library or (not without_library and facts.nvidia.gpus):
         return
     broken = bool(facts.engines)
     if "version mismatch" in facts.nvidia.reason:
@@ -68,7 +68,7 @@ def driver_without_gpu(facts: Facts) -> Iterator[Clash]:
     else:
         yield clash(
             broken,
-            f"an NVIDIA GPU is here, and cannot be used: {facts.nvidia.library or facts.nvidia.reason}",
+            f"an NVIDIA GPU is here, and cannot be used: {facts.nvidia.library}",
             "sudo dmesg | grep -iE 'nvrm|nvidia|nvgpu'",
         )
 

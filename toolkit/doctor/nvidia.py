@@ -110,7 +110,7 @@ def look(installed: Installed, asked: Answer, imported: dict[str, Answer], timeo
         driver=driver,
         cuda=told["cuda"] or (ask_cuda(timeout_s) if gpus else ""),
         device_files=any(glob(pattern) for pattern in DEVICE_FILES),
-        library=told["error"],
+        library=told["error"] if asked.tried else "",
         container=any(Path(path).exists() for path in CONTAINER_FILES),
         unseen_tensorrt="" if packages[0].installed else find_unseen_tensorrt(glob(SYSTEM_PACKAGES)),
     )
