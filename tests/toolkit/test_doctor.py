@@ -238,6 +238,7 @@ def test_requirements_are_read_once_each_with_the_extras_that_want_them() -> Non
         (["torch 2.10.0"], Answer("2.10.0"), "ok", "2.10.0"),  # not older than 2.9, as text would have it
         (["torch 2.8.1"], Answer("2.8.1"), "too old", "2.8.1"),
         (["torch 2.9.0a0+872d972e41.nv24.8"], Answer(""), "too old", "2.9.0a0+872d972e41.nv24.8"),
+        ([], Answer(error="ModuleNotFoundError: ...", missing="tor"), "cannot be imported", ""),
         ([], Answer("2.10.0"), "ok", "2.10.0"),  # without metadata, as the system's packages may be
         ([], Answer(error="ModuleNotFoundError: ...", missing="torch"), "missing", ""),
         (["torch 2.13.0"], Answer(error="ModuleNotFoundError: ...", missing="torch"), "cannot be imported", "2.13.0"),
@@ -250,6 +251,22 @@ def test_the_state_of_a_package(tmp_path: Path, there: list[str], answer: Answer
     torch = Package("torch", "torch", ">=2.9", ("export",))
     judged = judge(torch, site_packages(tmp_path, *there), {"torch": answer})
     assert (judged.state, judged.version) == (state, version)
+
+
+@pytest.mark.parametrize(
+    ("there", "missing", "state"),
+    [
+        ([], "cuda", "missing"),
+        ([], "cuda.bindings", "missing"),  # other packages have parts in the namespace
+        (["cuda-bindings 13.4.4"], "", "ok"),
+        (["cuda-python 12.6.0"], "cuda.bindings", "too old"),
+    ],
+)
+def test_the_bindings_of_cuda(tmp_path: Path, there: list[str], missing: str, state: str) -> None:
+    (wanted,) = wanted_packages(['cuda-python>=12.6.2; extra == "cuda"'], ["cuda"])
+    assert wanted.module == "cuda.bindings"
+    answer = Answer(error="ModuleNotFoundError", missing=missing) if missing else Answer("13.4.4")
+    assert judge(wanted, site_packages(tmp_path, *there), {"cuda.bindings": answer}).state == state
 
 
 @pytest.mark.parametrize("there", [["opencv-python-headless 4.10.0.84"], []])
@@ -273,6 +290,10 @@ def broken(reason: str, *, module: str = "onnx", name: str = "onnx", version: st
     ("package", "command"),
     [
         (broken("ImportError: bad magic"), "pip install --force-reinstall --no-deps onnx==1.18.0"),
+        (
+            broken("ImportError: bad magic", module="tensorrt_rtx", name="tensorrt-rtx", version="1.7.1.116"),
+            "pip install --force-reinstall tensorrt-rtx==1.7.1.116",
+        ),
         (broken("ModuleNotFoundError: No module named 'ml_dtypes'"), "pip install --upgrade 'onnx>=1.18'"),
         (
             broken("ImportError: libGL.so.1: cannot open", module="cv2", name="opencv-python"),

@@ -13,6 +13,7 @@ from toolkit.doctor.system import System
 
 OLDEST_TENSORRT = Version("10.3")
 WITHOUT_VOLTA = Version("10.5")  # from this TensorRT on, compute capability 7.0 is not supported; 7.5 is
+NO_JETPACK_6 = Version("11.2")
 TURING, VOLTA = Version("7.5"), Version("7.0")
 RTX_GPUS = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")  # those that TensorRT for RTX 1.7 can name
 OLDEST_DRIVER = {13: 580, 12: 525}  # for each major version of CUDA

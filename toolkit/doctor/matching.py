@@ -13,6 +13,7 @@ from packaging.version import Version
 
 from toolkit.doctor.clashes import Clash
 from toolkit.doctor.facts import (
+    NO_JETPACK_6,
     OLDEST_DRIVER,
     OLDEST_TENSORRT,
     RTX_GPUS,
@@ -108,10 +109,10 @@ def old_driver(facts: Facts) -> Iterator[Clash]:
 
 
 def jetpack_6_with_tensorrt_11(facts: Facts) -> Iterator[Clash]:
-    """NVIDIA supports TensorRT 11 from JetPack 7.2.2 on."""
+    """NVIDIA supports TensorRT 11 from JetPack 7.2.2 on; what it said of 11.0 was otherwise."""
     package = facts.package("tensorrt")
     version = parse_version(package.version)
-    if facts.jetson and facts.jetson.jetpack.startswith("JetPack 6") and version and version.major >= 11:
+    if facts.jetson and facts.jetson.jetpack.startswith("JetPack 6") and version and version >= NO_JETPACK_6:
         what = f"TensorRT {version} does not support {facts.jetson.jetpack}, whose own is {facts.jetson.tensorrt}"
         yield clash(True, what, uninstall(package), "tensorrt")
 

@@ -160,11 +160,12 @@ def judge(package: Package, installed: Installed, imported: Mapping[str, Answer]
     package = replace(package, provider=provider, version=version or str(answer.value or ""))
     if not answer.tried:
         return replace(package, state="not checked", reason=answer.error)
-    if answer.error:
+    by_version = judge_version(replace(package, state="ok"))
+    if answer.error and by_version.state == "ok":  # one that is too old may well lack the module
         gone = f"its files are gone, only its metadata is left ({answer.error})"
         reason = gone if absent else answer.error
         return replace(package, state="cannot be imported", reason=reason)
-    return judge_version(replace(package, state="ok"))
+    return by_version
 
 
 def judge_version(package: Package) -> Package:
@@ -240,4 +241,5 @@ def reinstall(package: Package) -> str:
         return f"pip install --upgrade '{name}{package.wanted}'"  # one of its own dependencies
     public = package.version.partition("+")[0]  # 2.13.0+cpu is only where PyTorch keeps its own builds
     exact = f"{name}=={public}" if package.provider and public else f"'{name}{package.wanted}'"
-    return f"pip install --force-reinstall --no-deps {exact}"
+    parts = "" if package.module.startswith("tensorrt") else "--no-deps "  # TensorRT's files are in others
+    return f"pip install --force-reinstall {parts}{exact}"
