@@ -9,8 +9,8 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 # make test-runtime: an environment for each Python and each file of constraints, without PyTorch and ONNX.
 CONSTRAINTS ?=
 RUNTIME_NAME = py$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')$(addprefix -,$(basename $(notdir $(CONSTRAINTS))))
-RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,bundle_commands cli download gates imagenet killed \
-    rebuild schema stopping supervisor)
+RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,bundle_commands cli doctor_nvidia download gates imagenet \
+    killed rebuild schema stopping supervisor)
 
 DEMO_BUNDLE := build/lenet-int8
 BENCHMARKS := build_time startup open_time session_overhead open_close threads int8_accuracy
