@@ -59,7 +59,7 @@ def find_device(cuda: Cuda, name: str | None) -> Device:
     devices = cuda.devices()
     if not devices:
         raise BackendError("CUDA sees no GPU", "nvidia-smi must list one; CUDA_VISIBLE_DEVICES may hide it")
-    number = re.fullmatch(r"(?:cuda:)?(\d{1,4})", name or "0", re.ASCII)
+    number = re.fullmatch(r"(?:cuda:)?(\d{1,4})", "0" if name is None else name, re.ASCII)
     if number is None or int(number[1]) >= len(devices):
         names = ", ".join(f"cuda:{device.index}" for device in devices)
         raise BackendError(f"there is no device '{name}' here", f"leave --device out, or give one of: {names}")

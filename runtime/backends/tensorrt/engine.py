@@ -11,7 +11,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from time import perf_counter_ns
-from traceback import clear_frames
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from runtime.backend import EngineFile, EngineOptions
 from runtime.backends.cuda import Active, Cuda, Device, find_device
 from runtime.backends.tensorrt.buffers import Buffers
 from runtime.backends.tensorrt.contexts import Contexts, cache_entry
-from runtime.backends.tensorrt.failures import ErrorLog, failed
+from runtime.backends.tensorrt.failures import ErrorLog, failed, forget_frames
 from runtime.backends.tensorrt.lanes import Lane, Lanes
 from runtime.backends.tensorrt.plan import load_plan, require_trust
 from runtime.errors import BackendError
@@ -197,7 +196,7 @@ class TensorRtEngine:
     def _clean_up(self, error: BaseException) -> None:
         """After a failure: leave nothing that uses the buffers, and no frame that keeps a context of TensorRT's."""
         self._settle()
-        clear_frames(error.__traceback__)
+        forget_frames(error)
 
     def _settle(self) -> None:
         with suppress(BackendError):
@@ -237,7 +236,7 @@ def open_engine(
             try:
                 engine = TensorRtEngine(trt, cuda, device, engine_file, spec, options, logger, inside)
             except BaseException as error:
-                clear_frames(error.__traceback__)  # they hold objects of TensorRT's, which may not outlive the context
+                forget_frames(error)
                 raise
         engine.hold(active, closing.pop_all())
     return engine

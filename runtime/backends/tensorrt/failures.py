@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from traceback import clear_frames
 from typing import ParamSpec, Protocol, TypeVar
 
 from runtime.backends.cuda.failures import HINTS, OUT_OF_MEMORY
@@ -29,6 +30,16 @@ def failed(log: ErrorLog, what: str, hint: str = "") -> BackendError:
     if "out of memory" in reason.lower():
         return DeviceMemoryError(message, HINTS[OUT_OF_MEMORY])
     return BackendError(message, hint)
+
+
+def forget_frames(error: BaseException) -> None:
+    """Empty the frames that an error keeps: objects of TensorRT's in them may not outlive their device's context."""
+    waiting, seen = [error], set()
+    while waiting:
+        one = waiting.pop()
+        seen.add(id(one))
+        clear_frames(one.__traceback__)
+        waiting += [other for other in (one.__cause__, one.__context__) if other is not None and id(other) not in seen]
 
 
 def construct(log: ErrorLog, kind: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
