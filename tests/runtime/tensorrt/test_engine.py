@@ -151,8 +151,9 @@ def test_graphs_that_were_captured_stay_when_the_next_cannot_be(tmp_path: Path) 
 
 
 def count_calls(folder: Path, kind: str) -> int:
-    rig = Rig(folder, **KINDS[kind])
-    use(rig, folder, [])
+    for _ in range(2):  # from the second time on there is something in the cache
+        rig = Rig(folder, **KINDS[kind])
+        use(rig, folder, [])
     return len(rig.cuda.calls)
 
 
