@@ -27,6 +27,7 @@ from runtime.errors import BackendError
 from runtime.spec import ModelSpec
 
 LOG = logging.getLogger(__name__)
+SAME = 1e-3  # two answers to the same image are that close, as probabilities
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class TensorRtEngine:
             raise failed(self._log, f"TensorRT cannot run {self._path} with a batch of {len(lane.images)}")
 
     def _capture(self, lane: Lane) -> None:
-        """Record a run as a graph; where that fails, do without from now on."""
+        """Record the run that has just been made as a graph; where that fails, do without from now on."""
         try:
             # Only TensorRT for RTX can tell beforehand.
             if hasattr(lane.context, "is_stream_capturable") and not lane.context.is_stream_capturable(self._stream):
@@ -143,12 +144,23 @@ class TensorRtEngine:
                 self._cuda.abandon_capture(self._stream)
                 raise
             graph = self._cuda.end_capture(self._stream)
+            self._inside.callback(self._cuda.destroy_graph, graph)
+            self._check_graph(graph, lane)
         except BackendError as error:
+            self._settle()
             self.captures = False
             LOG.warning("%s runs without CUDA graphs, which is slower: %s", self._path, error.message)
             return
-        self._inside.callback(self._cuda.destroy_graph, graph)
         lane.graph = graph
+
+    def _check_graph(self, graph: int, lane: Lane) -> None:
+        """Launch a graph, which must answer as the run before: work that is not captured is missing without a word."""
+        want = lane.answers.copy()
+        lane.answers.fill(np.nan)
+        self._cuda.launch(graph, self._stream)
+        self._cuda.synchronize(self._stream)
+        if not np.allclose(lane.answers, want, atol=SAME):
+            raise BackendError("a captured graph answers otherwise")
 
     def time_parts(self, batch: NDArray[np.uint8], out: NDArray[np.float32]) -> Parts:
         """Answer one batch as `run` does, but without a graph, and say what took how long.
