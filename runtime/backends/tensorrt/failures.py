@@ -27,7 +27,7 @@ def failed(log: ErrorLog, what: str, hint: str = "") -> BackendError:
     """The error for something that TensorRT did not do, with its reason."""
     reason, log.last_error = log.last_error, ""
     message = f"{what}: {reason}" if reason else what
-    if "out of memory" in reason.lower():
+    if "out of memory" in reason.lower() or "OutOfMemory" in reason:
         return DeviceMemoryError(message, HINTS[OUT_OF_MEMORY])
     return BackendError(message, hint)
 

@@ -81,7 +81,7 @@ class Living:
     def fails(self, call: str) -> bool:
         require(self.cuda.current() == self.device, f"{call} in another device's context")
         if self.cuda.fails(call):
-            self.log.last_error = f"{call} was told to fail"
+            self.log.last_error = self.cuda.reason or f"{call} was told to fail"
             return True
         return False
 

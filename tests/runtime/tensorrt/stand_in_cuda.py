@@ -55,6 +55,7 @@ class StandInCuda:
         broken: names of calls that always fail.
         failed: the names of those that did.
         error: CUDA's name of the error that they fail with.
+        reason: what TensorRT's stand-in logs of that.
         breaches: those that could not be raised.
         objects: how many objects of TensorRT's are alive.
     """
@@ -68,7 +69,7 @@ class StandInCuda:
         self.fail_at: int | None = None
         self.broken: set[str] = set()
         self.failed: list[str] = []
-        self.error = "CUDA_ERROR_UNKNOWN"
+        self.error, self.reason = "CUDA_ERROR_UNKNOWN", ""
         self.breaches: list[str] = []
         self.objects = 0
         self.holds: list[Context] = []

@@ -102,6 +102,9 @@ def test_more_sizes_than_lanes_share_a_context(tmp_path: Path) -> None:
         for size in range(1, 65):
             check_answers(engine, size)
     assert rig.cuda.calls.count("create_execution_context") == MOST_LANES + 1
+    shapes = rig.cuda.calls.count("set_input_shape")
+    check_answers(engine, 64)
+    assert rig.cuda.calls.count("set_input_shape") == shapes
     assert rig.cuda.calls.count("end_capture") == MOST_LANES
     engine.close()
     rig.cuda.check()
@@ -265,6 +268,20 @@ def test_ten_thousand_runs_leave_nothing(tmp_path: Path, kind: str) -> None:
     assert after[:4] == before[:4]
     assert after[4] - before[4] < 100
     engine.close()
+    rig.cuda.check()
+
+
+@pytest.mark.parametrize(
+    "reason", ["Cuda Runtime (out of memory)", "OutOfMemory (no further information)"]
+)
+def test_no_memory_left_for_tensorrt_is_told_apart(tmp_path: Path, reason: str) -> None:
+    rig = Rig(tmp_path)
+    rig.cuda.broken = {"create_execution_context"}
+    rig.cuda.reason = reason
+    with pytest.raises(DeviceMemoryError, match="makes no execution context") as caught:
+        rig.open()
+    assert reason in caught.value.message and "batch" in caught.value.hint
+    assert rig.log.last_error == ""
     rig.cuda.check()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from runtime.backends import cuda as package
+from runtime.backends import cuda as cuda_package
 from runtime.backends.cuda import open_cuda
 from runtime.errors import BackendUnavailableError
 from tests.runtime.tensorrt.test_cuda_bindings import CUresult, FakeDriver
@@ -25,7 +26,7 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             raise found
         return found
 
-    monkeypatch.setattr(package, "import_module", load)
+    monkeypatch.setattr(cuda_package, "import_module", load)
     return there
 
 
@@ -40,7 +41,18 @@ def test_cuda_python_comes_first(modules: dict[str, Any]) -> None:
 def test_without_a_package_the_hint_installs_one(modules: dict[str, Any]) -> None:
     with pytest.raises(BackendUnavailableError, match="neither cuda-python nor pycuda is installed") as caught:
         open_cuda()
-    assert caught.value.hint.startswith("pip install cuda-python")
+    assert caught.value.hint == "pip install cuda-python"
+
+
+@pytest.mark.parametrize("release, package", [("R36 (release)", "'cuda-python==12.*'"), ("R38", "cuda-python")])
+def test_a_jetson_gets_the_package_for_its_cuda(
+    modules: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, package: str
+) -> None:
+    (tmp_path / "release").write_text(f"# {release}, REVISION: 4.3, GCID: 38968081, BOARD: generic")
+    monkeypatch.setattr(cuda_package, "TEGRA_RELEASE", tmp_path / "release")
+    with pytest.raises(BackendUnavailableError) as caught:
+        open_cuda()
+    assert caught.value.hint == f"pip install {package}"
 
 
 def test_without_a_driver_the_hint_looks_for_one(modules: dict[str, Any]) -> None:
