@@ -6,9 +6,15 @@ from collections.abc import Callable
 from traceback import clear_frames
 from typing import ParamSpec, Protocol, TypeVar
 
-from runtime.backends.cuda.failures import HINTS, OUT_OF_MEMORY
+from runtime.backends.cuda.failures import HINTS, OUT_OF_MEMORY, RESTART
 from runtime.errors import BackendError, DeviceMemoryError
 
+# What TensorRT says of CUDA in its log -> a hint that helps more than one about TensorRT.
+HINTS_BY_REASON = {
+    "driver version is insufficient": "update NVIDIA's driver, or install TensorRT for an older CUDA",
+    "no CUDA-capable device": HINTS["CUDA_ERROR_NO_DEVICE"],
+    "illegal memory access": RESTART,
+}
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -29,7 +35,7 @@ def failed(log: ErrorLog, what: str, hint: str = "") -> BackendError:
     message = f"{what}: {reason}" if reason else what
     if "out of memory" in reason.lower() or "OutOfMemory" in reason:
         return DeviceMemoryError(message, HINTS[OUT_OF_MEMORY])
-    return BackendError(message, hint)
+    return BackendError(message, next((better for text, better in HINTS_BY_REASON.items() if text in reason), hint))
 
 
 def forget_frames(error: BaseException) -> None:

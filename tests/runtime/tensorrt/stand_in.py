@@ -220,21 +220,21 @@ class ExecutionContext(Living):
         require(self.strategy is Strategy.USER_MANAGED or not self.engine.plan.scratch, "memory is its own")
         require(self.scratch or not self.engine.plan.scratch, "there is no scratch memory")
         require(stream.recording is None or self.warm, "captured without a run before, for this shape")
-        self.memory()
+        self.memory(self.addresses)
         if self.fails("execute_async_v3"):
             return False
         self.warm = True
         if self.config is not None and self.config.cache is not None:
             self.config.cache.compiled.add(self.size)
         # A graph holds the context by nothing that would keep it alive.
-        self.cuda.submit(stream, partial(compute, weakref.ref(self), self.shapes_set))
+        self.cuda.submit(stream, partial(compute, weakref.ref(self), self.shapes_set, dict(self.addresses)))
         return True
 
-    def memory(self) -> tuple[Any, Any]:
+    def memory(self, addresses: dict[str, int]) -> tuple[Any, Any]:
         """Where images and answers are."""
         plan = self.engine.plan
-        images = self.cuda.at(self.addresses[plan.image], self.size * int(np.prod(plan.image_shape)))
-        answers = self.cuda.at(self.addresses[plan.answer], self.size * plan.classes * 4)
+        images = self.cuda.at(addresses[plan.image], self.size * int(np.prod(plan.image_shape)))
+        answers = self.cuda.at(addresses[plan.answer], self.size * plan.classes * 4)
         if self.scratch:
             self.cuda.at(*self.scratch)[:] = 0  # whatever was there is lost
         return images.reshape(self.size, *plan.image_shape), answers
@@ -246,13 +246,13 @@ class RtxContext(ExecutionContext):
         return not self.fails("is_stream_capturable")
 
 
-def compute(context: weakref.ref[ExecutionContext], shapes_set: int) -> None:
-    """What an enqueued run does when its turn comes."""
+def compute(context: weakref.ref[ExecutionContext], shapes_set: int, addresses: dict[str, int]) -> None:
+    """What an enqueued run does when its turn comes, with the addresses that were set when it was queued."""
     found = context()
     require(found is not None, "work outlives its execution context")
     assert found is not None
     require(found.shapes_set == shapes_set, "the context has taken another shape since")
-    images, answers = found.memory()
+    images, answers = found.memory(addresses)
     answers[:] = found.engine.session.run(None, {"image": images})[0].view(np.uint8).reshape(-1)
 
 

@@ -271,9 +271,7 @@ def test_ten_thousand_runs_leave_nothing(tmp_path: Path, kind: str) -> None:
     rig.cuda.check()
 
 
-@pytest.mark.parametrize(
-    "reason", ["Cuda Runtime (out of memory)", "OutOfMemory (no further information)"]
-)
+@pytest.mark.parametrize("reason", ["Cuda Runtime (out of memory)", "OutOfMemory (no further information)"])
 def test_no_memory_left_for_tensorrt_is_told_apart(tmp_path: Path, reason: str) -> None:
     rig = Rig(tmp_path)
     rig.cuda.broken = {"create_execution_context"}

@@ -14,6 +14,7 @@ from runtime.errors import BackendError
 from runtime.spec import BatchRange
 from tests.runtime.tensorrt.rig import Rig, check_answers
 from tests.runtime.tensorrt.stand_in import Plan
+from tests.runtime.test_imports import python
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,54 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, data: bytes | None) -> None:
         rig.open()
     assert caught.value.hint
     rig.cuda.check()
+
+
+@pytest.mark.parametrize(
+    "reason, hint",
+    [
+        ("(cudaError 35: CUDA driver version is insufficient for CUDA runtime version)", "update NVIDIA's driver"),
+        ("(an illegal memory access was encountered)", "start it again"),
+        ("not compatible with this version of TensorRT, expecting library version 10.3.0.30", "build it again"),
+    ],
+)
+def test_the_hint_fits_what_tensorrt_logs(tmp_path: Path, reason: str, hint: str) -> None:
+    rig = Rig(tmp_path)
+    rig.cuda.broken, rig.cuda.reason = {"deserialize_cuda_engine"}, reason
+    with pytest.raises(BackendError) as caught:
+        rig.open()
+    assert reason in caught.value.message and hint in caught.value.hint
+    rig.cuda.check()
+
+
+REAL = """
+import pathlib
+import tensorrt_rtx as trt
+from runtime.backend import EngineFile, EngineOptions
+from runtime.backends.tensorrt.engine import open_engine
+from runtime.errors import BackendError
+from tests.runtime.tensorrt.stand_in_cuda import StandInCuda
+from tests.tiny import make_spec
+class Log(trt.ILogger):
+    def __init__(self):
+        super().__init__()
+        self.last_error = ""
+    def log(self, severity, message):
+        if severity in (self.ERROR, self.INTERNAL_ERROR):
+            self.last_error = message
+cuda = StandInCuda()
+try:
+    open_engine(trt, cuda, EngineFile(pathlib.Path(sys.argv[1]), {}, None), make_spec(), EngineOptions(), Log())
+except BackendError as error:
+    print(error.message)
+cuda.check()
+"""
+
+
+def test_the_real_library_refuses_what_is_no_plan_likewise(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    (tmp_path / "engine.plan").write_bytes(b"no plan, though long enough for one" * 100)
+    message = python(REAL, tmp_path / "engine.plan")
+    assert message.startswith(f"TensorRT cannot load {tmp_path}/engine.plan: ")
 
 
 @pytest.mark.parametrize("known_by", ["fingerprint", "options"])
