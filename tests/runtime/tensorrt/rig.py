@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.backend import EngineFile, EngineOptions
+from runtime.backends.cuda import Cuda
 from runtime.backends.tensorrt.engine import TensorRtEngine, open_engine
 from runtime.session import Session
 from runtime.spec import BatchRange
@@ -35,10 +36,11 @@ class Rig:
         (plan or Plan()).write(self.model, self.path)
         self.fingerprint: dict[str, str] = {}
 
-    def open(self, batch: BatchRange | None = None, **options: Any) -> TensorRtEngine:
+    def open(self, batch: BatchRange | None = None, cuda: Cuda | None = None, **options: Any) -> TensorRtEngine:
+        """Open the plan; `cuda` is an adapter over the driver in place of the driver itself."""
         file = EngineFile(self.path, self.fingerprint, None, self.model)
         settings = EngineOptions(batch=batch or BatchRange(), **options)
-        return open_engine(self.trt, self.cuda, file, make_spec(), settings, self.log)
+        return open_engine(self.trt, cuda or self.cuda, file, make_spec(), settings, self.log)
 
     def session(self, batch: BatchRange | None = None, **options: Any) -> Session:
         return Session(self.open(batch, **options), make_spec(), batch or BatchRange())
