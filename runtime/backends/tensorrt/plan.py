@@ -61,9 +61,8 @@ def load_plan(
     Raises:
         BackendError: TensorRT refuses it, or it is another model's or for other batch sizes.
     """
-    require_trust(engine_file, options)
     runtime = construct(log, trt.Runtime, log)
-    if runs_host_code(engine_file, options):
+    if options.trust and runs_host_code(engine_file, options):  # else TensorRT refuses such a plan
         runtime.engine_host_code_allowed = True
     engine = runtime.deserialize_cuda_engine(data)
     if engine is None:
