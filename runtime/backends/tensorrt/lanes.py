@@ -85,6 +85,6 @@ class Lanes:
         """Let TensorRT's contexts go, even where somebody still holds a lane."""
         for lane in (*self.own.values(), self.shared):
             if lane is not None:
-                lane.context = None
+                del lane.context
         self.own.clear()
         self.shared = None
