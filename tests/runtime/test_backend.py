@@ -14,8 +14,10 @@ from runtime.progress import SilentProgress
 from runtime.spec import BatchRange
 from tests.tiny import expected_answers, make_images, make_spec, write_model
 
+CPU_BACKENDS = ("openvino", "onnxruntime")  # tests/runtime/tensorrt has those of TensorRT
 
-@pytest.fixture(params=BACKENDS)
+
+@pytest.fixture(params=CPU_BACKENDS)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from runtime import latency as module
+from runtime.backend import Parts
 from runtime.errors import Cancelled
-from runtime.latency import MAX_CALLS, MIN_CALLS, calls_for, measure, percentiles, time_calls
+from runtime.latency import MAX_CALLS, MIN_CALLS, calls_for, measure, measure_parts, percentiles, time_calls
 from runtime.session import Session
-from tests.fakes import Answer, RecordingProgress, fake_session, first_pixel_class
+from runtime.spec import BatchRange
+from tests.fakes import Answer, FakeEngine, RecordingProgress, fake_session, first_pixel_class
 from tests.tiny import CLASSES, make_images, make_spec
 
 
@@ -89,3 +91,35 @@ def test_a_batch_is_timed_as_one_call() -> None:
 def test_a_request_to_stop_is_heard() -> None:
     with pytest.raises(Cancelled):
         measure({"a": recorded([], "a")}, make_images(1), RecordingProgress(stop_after=1), seconds=1e-6)
+
+
+class TimedFake(FakeEngine):
+    """An engine that says what a call spends its time on."""
+
+    def __init__(self, *compute_ms: float, enqueue_ms: float = 0.1) -> None:
+        super().__init__(first_pixel_class(CLASSES))
+        self.turns, self.enqueue_ms = itertools.cycle(compute_ms), enqueue_ms
+
+    def time_parts(self, batch: np.ndarray, out: np.ndarray) -> Parts:
+        return Parts(0.2, next(self.turns), 0.05, self.enqueue_ms, 2.0)
+
+
+def test_the_parts_of_a_call_on_a_gpu() -> None:
+    images = make_images(2)
+    found = measure_parts(Session(TimedFake(1.0), make_spec(), BatchRange()), images, 20)
+    assert found is not None
+    parts = (found.host_to_device_ms, found.compute_ms, found.device_to_host_ms, found.enqueue_ms, found.host_ms)
+    assert [part.p50 for part in parts] == [0.2, 1.0, 0.05, 0.1, 2.0]
+    assert (found.variation_percent, found.warnings) == (0, ())
+    shaky = measure_parts(Session(TimedFake(1.0, 1.1), make_spec(), BatchRange()), images, 20)
+    assert shaky is not None and shaky.variation_percent == 4.76
+    assert [text for text in shaky.warnings if "varies by 4.76 %" in text] == [*shaky.warnings]
+    queued = measure_parts(Session(TimedFake(0.05, enqueue_ms=0.5), make_spec(), BatchRange()), images, 20)
+    assert queued is not None and [text[:8] for text in queued.warnings] == ["queueing"]
+
+
+def test_where_an_engine_cannot_tell_there_are_no_parts() -> None:
+    session, _ = fake_session(make_spec(), first_pixel_class(CLASSES))
+    assert measure_parts(session, make_images(1)) is None
+    outside = make_images(BatchRange().largest + 1)
+    assert measure_parts(Session(TimedFake(1.0), make_spec(), BatchRange()), outside) is None

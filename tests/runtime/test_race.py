@@ -12,7 +12,7 @@ import pytest
 
 from runtime import candidate as candidates_module
 from runtime import race as module
-from runtime.backend import BACKENDS, Availability, EngineFile, EngineOptions
+from runtime.backend import Availability, EngineFile, EngineOptions
 from runtime.candidate import Candidate, Failed, Graph, coverage, enter, enter_all, reach
 from runtime.datasets import ArrayDataset
 from runtime.errors import BackendError, BackendUnavailableError, SelfCheckError
@@ -20,12 +20,13 @@ from runtime.latency import measure
 from runtime.manifest import GraphError, Latency, LayerEntry
 from runtime.probe import Probe
 from runtime.progress import SilentProgress
-from runtime.race import pick_winner, resolve_targets, run_race
+from runtime.race import pick_winner, require_race, resolve_targets, run_race
 from runtime.session import Session
 from runtime.spec import BatchRange, ModelSpec, Precision
 from tests.fakes import FakeEngine, RecordingProgress, fake_session, first_pixel_class
 from tests.tiny import CLASSES, SIDE, make_images, make_spec
 
+CPU_BACKENDS = ("openvino", "onnxruntime")
 CONV = LayerEntry("conv", 300, "int8", "int8")
 FC = LayerEntry("fc", 100, "int8", "int8")
 FLOAT_CONV = LayerEntry("conv", 300, "int8", "fp32", "it runs it in fp32")
@@ -65,13 +66,16 @@ def times(**p50: float) -> dict[str, Latency]:
 class FakeBackend:
     """A backend whose engines are fakes, and which executes what it is told to."""
 
-    def __init__(self, executed: Mapping[str, str] | None) -> None:
-        self.executed = executed
+    def __init__(self, executed: Mapping[str, str] | None, elsewhere: str = "") -> None:
+        self.executed, self.elsewhere = executed, elsewhere
         self.engines: list[FakeEngine] = []
         self.seen: list[EngineOptions] = []
 
     def available(self) -> Availability:
-        return Availability(True, "9.1", "fake")
+        return Availability(not self.elsewhere, "9.1", "fake", reason=self.elsewhere, builds=bool(self.elsewhere))
+
+    def why_not_here(self, engine_file: EngineFile, options: EngineOptions) -> str:
+        return self.elsewhere
 
     def compile(self, onnx_path: Path, out_dir: Path, spec: ModelSpec, options: EngineOptions, progress: Any) -> Any:
         self.seen.append(options)
@@ -85,7 +89,8 @@ class FakeBackend:
 @pytest.fixture
 def fake_backends(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeBackend]:
     backends = {"quick": FakeBackend({"conv": "int8", "fc": "fp32"}), "silent": FakeBackend(None)}
-    monkeypatch.setattr(candidates_module, "require_backend", lambda name: backends[name])
+    monkeypatch.setattr(candidates_module, "require_backend", lambda name, **_: backends[name])
+    monkeypatch.setattr(candidates_module, "get_backend", lambda name: backends[name])
     return backends
 
 
@@ -346,7 +351,7 @@ def test_every_graph_enters_on_every_target_and_all_sessions_are_closed(
     progress = RecordingProgress()
     spec = make_spec()
     try:
-        with enter_all(["quick", "silent"], graphs, tmp_path, spec, EngineOptions(), progress) as entered:
+        with enter_all(["quick", "silent"], graphs, None, tmp_path, spec, EngineOptions(), progress) as entered:
             candidates = [one for one in entered if isinstance(one, Candidate)]
             assert [one.key for one in candidates] == ["fp32 quick", "fp32 silent", "int8 quick", "int8 silent"]
             assert all(isinstance(one.session, Session) for one in candidates)
@@ -360,6 +365,37 @@ def test_every_graph_enters_on_every_target_and_all_sessions_are_closed(
     assert (progress.stages["compile"].total, progress.stages["compile"].done) == (4, 4)
 
 
+def test_what_cannot_run_here_is_measured_by_the_reference_but_for_its_time(
+    tmp_path: Path, fake_backends: dict[str, FakeBackend]
+) -> None:
+    fake_backends["far"] = FakeBackend({"conv": "int8"}, "no such GPU")
+    fake_backends["onnxruntime"] = FakeBackend({"conv": "fp32"})
+    for name in "ab":
+        (tmp_path / f"{name}.onnx").write_bytes(b"four")
+    graphs: dict[Precision, Graph] = {
+        "fp32": Graph(tmp_path / "a.onnx", (CONV,), NO_ERROR),
+        "int8": Graph(tmp_path / "b.onnx", (CONV,), NO_ERROR),
+    }
+    progress, images = RecordingProgress(), labelled().images[..., None]
+    with enter_all(["far"], graphs, "int8", tmp_path, make_spec(), EngineOptions(), progress) as entered:
+        race = run_race(entered, "int8", probes(), images[:1], None, labelled(), progress)
+    assert [(row.precision, row.target) for row in race.rows] == [("fp32", "onnxruntime"), ("int8", "far")]
+    assert (race.winner.target, race.winner.cannot_run, race.latency, race.check) == ("far", "no such GPU", None, None)
+    assert race.rows[0].p50_ms is not None and race.rows[1].p50_ms is None and race.rows[1].size_bytes == 4
+    assert race.accuracy is not None
+    assert (race.accuracy.measured_with, race.accuracy.agreement) == ("onnxruntime, same graph", 100)
+    assert [options.precision for options in fake_backends["far"].seen] == ["int8"]
+
+
+def test_precisions_cannot_race_where_nothing_can_be_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    backends = {"far": FakeBackend(None, "no such GPU"), "near": FakeBackend(None)}
+    monkeypatch.setattr(module, "get_backend", backends.__getitem__)
+    require_race(["near"], None)
+    require_race(["far"], "int8")
+    with pytest.raises(BackendUnavailableError, match="far does not run here, so precisions cannot race"):
+        require_race(["near", "far"], None)
+
+
 def broken(*_: object) -> EngineFile:
     raise BackendError("no", "hint")
 
@@ -370,7 +406,7 @@ def test_one_of_several_targets_that_fails_is_shown_and_the_others_go_on(
     monkeypatch.setattr(fake_backends["silent"], "compile", broken)
     graphs: dict[Precision, Graph] = {"fp32": Graph(tmp_path / "a.onnx", (), NO_ERROR)}
     progress = RecordingProgress()
-    with enter_all(["quick", "silent"], graphs, tmp_path, make_spec(), EngineOptions(), progress) as entered:
+    with enter_all(["quick", "silent"], graphs, None, tmp_path, make_spec(), EngineOptions(), progress) as entered:
         assert entered[1] == Failed("fp32", "silent", "no")
         assert progress.stages["compile"].notes == ["fp32 on silent failed: no"]
     assert [engine.closed for engine in fake_backends["quick"].engines] == [1]
@@ -387,7 +423,7 @@ def test_the_only_target_that_fails_is_an_error_and_closes_what_was_opened(
     }
     with (
         pytest.raises(BackendError, match="no"),
-        enter_all(["quick"], graphs, tmp_path, make_spec(), EngineOptions(), SilentProgress()),
+        enter_all(["quick"], graphs, None, tmp_path, make_spec(), EngineOptions(), SilentProgress()),
     ):
         pass
     assert [engine.closed for engine in quick.engines] == [1]
@@ -404,7 +440,7 @@ def test_auto_stands_for_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("target", ["auto", "openvino", "onnxruntime"])
 def test_a_device_that_is_not_here_is_refused_with_those_that_are(target: str) -> None:
-    assert resolve_targets("auto", "CPU") == list(BACKENDS)
+    assert resolve_targets("auto", "CPU") == list(CPU_BACKENDS)
     with pytest.raises(BackendError, match="no device 'TPU'") as caught:
         resolve_targets(target, "TPU")
     assert "has CPU" in caught.value.hint
@@ -413,7 +449,7 @@ def test_a_device_that_is_not_here_is_refused_with_those_that_are(target: str) -
 def test_a_target_by_name_must_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BackendError, match="nonsense"):
         resolve_targets("nonsense")
-    for name in BACKENDS:
+    for name in CPU_BACKENDS:
         with monkeypatch.context() as patch:
             patch.setattr(f"runtime.backends.{name}.find_spec", lambda package: None)
             with pytest.raises(BackendUnavailableError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from runtime.bundle import Bundle
 from runtime.errors import BackendError, BackendUnavailableError, InputError, SelfCheckError
 from runtime.session import session_on
 from runtime.spec import BatchRange, ModelSpec
+from tests.runtime.tensorrt.rig import Rig
 from tests.tiny import CLASSES, SIDE, expected_answers, make_images, make_spec, reseal, reseal_file, write_model
 
 RANGES = [BatchRange(), BatchRange(1, 1, 1), BatchRange(4, 4, 8), BatchRange(1, 3, 5)]
@@ -85,16 +86,29 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["strict", *BACKENDS])
-def make(request: pytest.FixtureRequest, model: Path) -> MakeSession:
+# No GPU is at hand: what stands in for one, and with which settings.
+STAND_INS: dict[str, dict[str, Any]] = {
+    "TensorRT's stand-in": {},
+    "an integrated GPU's stand-in": {"integrated": True, "has_graphs": False},
+    "TensorRT for RTX's stand-in": {"rtx": True},
+}
+
+
+@pytest.fixture(params=["strict", *STAND_INS, *BACKENDS])
+def make(request: pytest.FixtureRequest, model: Path, tmp_path: Path) -> Iterator[MakeSession]:
     """Makes a session of the tiny model with a range of batch sizes."""
     name = str(request.param)
     if name == "strict":
-        return lambda batch: strict_session(batch)[0]
-    if name not in installed_backends():
+        yield lambda batch: strict_session(batch)[0]
+    elif name in STAND_INS:
+        rig = Rig(tmp_path, **STAND_INS[name])
+        yield rig.session
+        rig.cuda.check()
+    elif name in installed_backends():
+        file = EngineFile(model, {}, None)
+        yield lambda batch: session_on(name, file, make_spec(), EngineOptions(batch=batch, threads=1))
+    else:
         pytest.skip(f"{name} does not run here")
-    file = EngineFile(model, {}, None)
-    return lambda batch: session_on(name, file, make_spec(), EngineOptions(batch=batch, threads=1))
 
 
 @pytest.mark.parametrize("batch", RANGES, ids=str)

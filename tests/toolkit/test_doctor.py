@@ -238,6 +238,7 @@ def test_requirements_are_read_once_each_with_the_extras_that_want_them() -> Non
         (["torch 2.10.0"], Answer("2.10.0"), "ok", "2.10.0"),  # not older than 2.9, as text would have it
         (["torch 2.8.1"], Answer("2.8.1"), "too old", "2.8.1"),
         (["torch 2.9.0a0+872d972e41.nv24.8"], Answer(""), "too old", "2.9.0a0+872d972e41.nv24.8"),
+        ([], Answer(error="ModuleNotFoundError: ...", missing="tor"), "cannot be imported", ""),
         ([], Answer("2.10.0"), "ok", "2.10.0"),  # without metadata, as the system's packages may be
         ([], Answer(error="ModuleNotFoundError: ...", missing="torch"), "missing", ""),
         (["torch 2.13.0"], Answer(error="ModuleNotFoundError: ...", missing="torch"), "cannot be imported", "2.13.0"),
@@ -250,6 +251,22 @@ def test_the_state_of_a_package(tmp_path: Path, there: list[str], answer: Answer
     torch = Package("torch", "torch", ">=2.9", ("export",))
     judged = judge(torch, site_packages(tmp_path, *there), {"torch": answer})
     assert (judged.state, judged.version) == (state, version)
+
+
+@pytest.mark.parametrize(
+    ("there", "missing", "state"),
+    [
+        ([], "cuda", "missing"),
+        ([], "cuda.bindings", "missing"),  # other packages have parts in the namespace
+        (["cuda-bindings 13.4.4"], "", "ok"),
+        (["cuda-python 12.6.0"], "cuda.bindings", "too old"),
+    ],
+)
+def test_the_bindings_of_cuda(tmp_path: Path, there: list[str], missing: str, state: str) -> None:
+    (wanted,) = wanted_packages(['cuda-python>=12.6.2; extra == "cuda"'], ["cuda"])
+    assert wanted.module == "cuda.bindings"
+    answer = Answer(error="ModuleNotFoundError", missing=missing) if missing else Answer("13.4.4")
+    assert judge(wanted, site_packages(tmp_path, *there), {"cuda.bindings": answer}).state == state
 
 
 @pytest.mark.parametrize("there", [["opencv-python-headless 4.10.0.84"], []])
@@ -273,6 +290,10 @@ def broken(reason: str, *, module: str = "onnx", name: str = "onnx", version: st
     ("package", "command"),
     [
         (broken("ImportError: bad magic"), "pip install --force-reinstall --no-deps onnx==1.18.0"),
+        (
+            broken("ImportError: bad magic", module="tensorrt_rtx", name="tensorrt-rtx", version="1.7.1.116"),
+            "pip install --force-reinstall tensorrt-rtx==1.7.1.116",
+        ),
         (broken("ModuleNotFoundError: No module named 'ml_dtypes'"), "pip install --upgrade 'onnx>=1.18'"),
         (
             broken("ImportError: libGL.so.1: cannot open", module="cv2", name="opencv-python"),
@@ -342,7 +363,14 @@ def test_nothing_clashes_in_a_sound_set(tmp_path: Path) -> None:
             ["click 8.1.0", "click 8.2.0"],
             "pip uninstall -y click && pip uninstall -y click && pip install --no-deps click",
         ),
-        (["tensorrt-cu13-libs 10.13.0", "cuda-python 12.6.0"], "pip install --force-reinstall 'cuda-python==13.*'"),
+        (
+            ["tensorrt-cu13-libs 10.13.2", "cuda-python 12.6.2", "numpy 1.26.4"],
+            "pip uninstall -y cuda-python && pip install 'cuda-python>=13,<14'",
+        ),
+        (
+            ["tensorrt 10.16.1", "tensorrt-cu12 10.12.0", "tensorrt-cu13 10.16.1"],
+            "pip uninstall -y tensorrt tensorrt-cu12 tensorrt-cu13 && pip install tensorrt-cu12",
+        ),
     ],
 )
 def test_clashes_that_the_metadata_shows(tmp_path: Path, there: list[str], command: str) -> None:
@@ -360,7 +388,7 @@ def test_two_folders_with_an_opencv_each_do_not_clash(tmp_path: Path) -> None:
 
 def test_jetpacks_tensorrt_and_the_cuda_bindings_of_another_major_version(tmp_path: Path) -> None:
     found = clash(site_packages(tmp_path, "tensorrt 10.3.0", "cuda-python 13.0.1"), 12)
-    assert found.command == "pip install --force-reinstall 'cuda-python==12.*'"
+    assert found.command == "pip uninstall -y cuda-python && pip install 'cuda-python>=12.6.2,<13'"
 
 
 @pytest.mark.parametrize(
@@ -469,7 +497,8 @@ def test_all_is_well_in_the_set_that_is_tested(tmp_path: Path) -> None:
     assert not any(finding["broken"] for finding in report["next"])
     assert set(states(report).values()) <= {"ok", "missing"}
     assert states(report)["torch"] == "ok"
-    assert [(backend["name"], backend["ok"]) for backend in report["backends"]] == [(name, True) for name in BACKENDS]
+    assert [backend["name"] for backend in report["backends"]] == list(BACKENDS)
+    assert {backend["name"] for backend in report["backends"] if backend["ok"]} >= {"openvino", "onnxruntime"}
     assert report["system"]["cores"] > 0
     assert report["opencv"]["version"]
     assert list(report) == [
@@ -496,7 +525,7 @@ def test_without_json_there_are_tables_and_next_commands(tmp_path: Path) -> None
 def test_the_base_install_alone_lacks_an_engine(tmp_path: Path) -> None:
     _, report = doctor(tmp_path, without_packages(tmp_path, *HEAVY))
     assert not report["ok"]
-    assert [backend["ok"] for backend in report["backends"]] == [False, False]
+    assert not any(backend["ok"] for backend in report["backends"])
     assert states(report)["numpy"] == "ok"
 
 
@@ -508,7 +537,7 @@ def test_packages_that_kill_print_and_raise(tmp_path: Path) -> None:
     assert not report["ok"]
     assert states(report)["onnxsim"] == states(report)["openvino"] == "cannot be imported"
     assert states(report)["onnxruntime"] == states(report)["safetensors"] == "ok"
-    assert [backend["ok"] for backend in report["backends"]] == [False, True]
+    assert [backend["name"] for backend in report["backends"] if backend["ok"]] == ["onnxruntime"]
     assert any(command.startswith("pip install --force-reinstall --no-deps onnxsim==") for command in commands(report))
 
 

@@ -15,7 +15,9 @@ from toolkit.console import print_table, say, size
 from toolkit.options import BACKEND_NAMES, FiniteRange, output_options
 
 if TYPE_CHECKING:
+    from toolkit.doctor.backends import BackendState
     from toolkit.doctor.finding import Finding
+    from toolkit.doctor.nvidia import Gpu
     from toolkit.doctor.report import Report
     from toolkit.doctor.system import System
 
@@ -85,24 +87,33 @@ def show(report: Report) -> None:
         if build.lacks:
             rows.append(["without", build.lacks])
         table(f"OpenCV {build.version}", ["", ""], rows)
-    rows = [
-        ["GPU", f"{gpu.name}, {gpu.memory}, driver {gpu.driver}, compute capability {gpu.compute_capability or '?'}"]
-        for gpu in report.nvidia.gpus
-    ] or [["GPU", report.nvidia.reason or "none"]]
+    facts = report.nvidia
+    rows = [["GPU", ", ".join(gpu_words(gpu))] for gpu in facts.gpus] or [["GPU", facts.reason or "none"]]
+    rows += [["driver", f"{facts.driver} supports CUDA up to {facts.cuda}".strip()]] * bool(facts.cuda)
     there = [f"{package.module} {package.version}".strip() for package in report.nvidia.packages if package.installed]
     absent = [package.module for package in report.nvidia.packages if not package.installed]
     rows += [[label, ", ".join(names)] for label, names in (("installed", there), ("not installed", absent)) if names]
-    table("NVIDIA (no engine of this toolkit uses it yet)", ["", ""], rows)
-    rows = [
-        [b.name, "runs" if b.ok else "does not run", f"{b.version} on {b.device}" if b.ok else b.reason]
-        for b in report.backends
-    ]
+    table("NVIDIA", ["", ""], rows)
+    rows = [[b.name, state_of(b), f"{b.version} on {b.device}" if b.ok else b.reason] for b in report.backends]
     rows += [[b.name, "INT8 in 7 bits", b.overflows] for b in report.backends if b.ok and b.overflows]
     table("engines", ["engine", "state", ""], rows)
     cache = report.cache
     rows = [["", cache.folder or "none"], ["holds", f"{cache.files} files, {size(cache.bytes)}"]]
     table("cache folder (may be deleted)", ["", ""], rows + [["not used", cache.reason]] * bool(cache.reason))
     show_next(report)
+
+
+def state_of(backend: BackendState) -> str:
+    """Whether an engine runs."""
+    if backend.ok:
+        return "runs"
+    return "builds only" if backend.builds else "does not run"
+
+
+def gpu_words(gpu: Gpu) -> list[str]:
+    """What is known of a GPU."""
+    capability = [f"compute capability {gpu.compute_capability}"] * bool(gpu.compute_capability)
+    return [gpu.name, gpu.memory, *[f"driver {gpu.driver}"] * bool(gpu.driver), *capability]
 
 
 def system_rows(system: System) -> list[list[str]]:

@@ -21,6 +21,7 @@ class BackendState:
         overflows: why INT8 weights of 8 bits would give wrong answers here; empty where they do not.
         reason: why it does not run.
         command: that would mend that.
+        builds: it does not run here, but makes engines that run elsewhere.
     """
 
     name: str
@@ -31,6 +32,7 @@ class BackendState:
     overflows: str = ""
     reason: str = ""
     command: str = ""
+    builds: bool = False
 
 
 def read_state(name: str, answer: Answer) -> BackendState:

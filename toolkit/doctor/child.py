@@ -66,12 +66,20 @@ def read_newest_onnx() -> int:
     return int(onnx.IR_VERSION)
 
 
+def ask_driver() -> dict[str, Any]:
+    """What NVIDIA's driver says of itself and its GPUs."""
+    from toolkit.doctor.cuda_driver import read_driver
+
+    return read_driver()
+
+
 TASKS: dict[str, Callable[..., Any]] = {
     "import": import_package,
     "cores": count_cores,
     "backend": ask_backend,
     "opencv": read_opencv_build,
     "onnx": read_newest_onnx,
+    "driver": ask_driver,
 }
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from toolkit.doctor.finding import Finding
 from toolkit.doctor.installed import Installed, folder_of, read_field
+from toolkit.doctor.nvidia import bindings_requirement
 from toolkit.doctor.packages import SAME_MODULE, parse_version
 from toolkit.doctor.probe import Answer
 
 # What Python says where OpenCV was built for numpy 1 and numpy 2 is there.
 BUILT_FOR_NUMPY_1 = re.compile(r"numpy\.core\.multiarray failed to import|_ARRAY_API not found")
-CUDA_NAME = re.compile(r"^tensorrt(?:-rtx)?-cu(\d+)(?:-|$)")
+CUDA_NAME = re.compile(r"^(tensorrt(?:-rtx)?)-cu(\d+)(?:-|$)")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def find_clashes(installed: Installed, imported: Mapping[str, Answer], jetson_cu
         *twice(installed),
         *numpy_of_opencv(installed, imported),
         *onnx_format(installed, imported),
+        *two_cudas(installed),
         *cuda_major(installed, jetson_cuda),
     ]
 
@@ -108,21 +110,42 @@ def onnx_format(installed: Installed, imported: Mapping[str, Answer]) -> Iterato
         )
 
 
+def two_cudas(installed: Installed) -> Iterator[Clash]:
+    """TensorRT for two major versions of CUDA: both write the same folders."""
+    matches = [match for name in sorted(installed.distributions) if (match := CUDA_NAME.match(name))]
+    for family in sorted({match[1] for match in matches}):
+        majors = sorted({int(match[2]) for match in matches if match[1] == family})
+        if len(majors) > 1:
+            names = [match.string for match in matches if match[1] == family]
+            packages = " and ".join(f"{family}-cu{major}" for major in majors)
+            yield Clash(
+                (family.replace("-", "_"),),
+                Finding(
+                    True,
+                    f"{packages} are both installed, and write the same folders: keep the one that the driver supports",
+                    f"pip uninstall -y {' '.join([family] * installed.has(family) + names)} && "
+                    f"pip install {family}-cu{majors[0]}",
+                ),
+            )
+
+
 def cuda_major(installed: Installed, jetson_cuda: int | None) -> Iterator[Clash]:
     """TensorRT for one major version of CUDA, and CUDA's bindings for another."""
-    majors = {name: int(match[1]) for name in installed.distributions if (match := CUDA_NAME.match(name))}
+    majors = {name: int(match[2]) for name in installed.distributions if (match := CUDA_NAME.match(name))}
     if not majors and jetson_cuda and installed.has("tensorrt"):
         majors = {"tensorrt": jetson_cuda}
-    name = next((name for name in ("cuda-python", "cuda-bindings") if installed.has(name)), None)
-    bindings = parse_version(installed.version(name)) if name else None
+    there = [name for name in ("cuda-python", "cuda-bindings") if installed.has(name)]
+    name = there[0] if there else ""
+    bindings = parse_version(installed.version(name))
     if bindings is None or bindings.major in majors.values() or not majors:
         return
     tensorrt, major = min(majors.items())
     yield Clash(
-        ("cuda",),
+        ("cuda.bindings",),
         Finding(
             True,
             f"{tensorrt} is for CUDA {major}, and {name} {bindings} for CUDA {bindings.major}",
-            f"pip install --force-reinstall '{name}=={major}.*'",
+            # Not --force-reinstall: that takes another numpy, too, and old files of cuda-python stay.
+            f"pip uninstall -y {' '.join(there)} && pip install {bindings_requirement(major)}",
         ),
     )

@@ -26,6 +26,10 @@ PURPOSES = {
     "export": "to build from PyTorch models",
     "train": "to train models of the zoo",
     "report": "to draw pictures of comparisons",
+    "tensorrt": "to build and run with TensorRT on an NVIDIA GPU",
+    "rtx": "to build with TensorRT for RTX, and to run on a GPU that it supports",
+    "cuda": "to run on an NVIDIA GPU",
+    "pycuda": "to run on an NVIDIA GPU with pycuda in place of cuda-python",
 }
 # Distributions that bring one and the same module: one of them is enough, and two write the same files.
 SAME_MODULE: dict[str, tuple[str, ...]] = {
@@ -46,7 +50,13 @@ SAME_MODULE: dict[str, tuple[str, ...]] = {
     ),
     "openvino": ("openvino", "openvino-nightly"),
 }
-MODULES = {name: module for module, names in SAME_MODULE.items() for name in names}
+# What brings the same module without a clash: a package, and the one that it is made of.
+PROVIDERS = SAME_MODULE | {
+    "cuda.bindings": ("cuda-python", "cuda-bindings"),
+    "tensorrt": ("tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
+    "tensorrt_rtx": ("tensorrt-rtx", "tensorrt-rtx-cu12", "tensorrt-rtx-cu13"),
+}
+MODULES = {name: module for module, names in PROVIDERS.items() for name in names}
 
 
 @dataclass(frozen=True)
@@ -137,23 +147,25 @@ def judge(package: Package, installed: Installed, imported: Mapping[str, Answer]
         installed: the metadata that is there.
         imported: what came of importing each module, by module.
     """
-    names = (package.name, *(name for name in SAME_MODULE.get(package.module, ()) if name != package.name))
+    names = (package.name, *(name for name in PROVIDERS.get(package.module, ()) if name != package.name))
     provider = next((name for name in names if installed.has(name)), "")
     version = installed.version(provider) if provider else ""
     answer = imported.get(package.module)
     if answer is None:
         state: State = "ok" if provider else "missing"
         return judge_version(replace(package, provider=provider, version=version, state=state))
-    if answer.missing == package.module and not provider:
+    absent = answer.missing in (package.module, package.module.partition(".")[0]) and bool(answer.missing)
+    if absent and not provider:
         return package
     package = replace(package, provider=provider, version=version or str(answer.value or ""))
     if not answer.tried:
         return replace(package, state="not checked", reason=answer.error)
-    if answer.error:
+    by_version = judge_version(replace(package, state="ok"))
+    if answer.error and by_version.state == "ok":  # one that is too old may well lack the module
         gone = f"its files are gone, only its metadata is left ({answer.error})"
-        reason = gone if answer.missing == package.module else answer.error
+        reason = gone if absent else answer.error
         return replace(package, state="cannot be imported", reason=reason)
-    return judge_version(replace(package, state="ok"))
+    return by_version
 
 
 def judge_version(package: Package) -> Package:
@@ -229,4 +241,5 @@ def reinstall(package: Package) -> str:
         return f"pip install --upgrade '{name}{package.wanted}'"  # one of its own dependencies
     public = package.version.partition("+")[0]  # 2.13.0+cpu is only where PyTorch keeps its own builds
     exact = f"{name}=={public}" if package.provider and public else f"'{name}{package.wanted}'"
-    return f"pip install --force-reinstall --no-deps {exact}"
+    parts = "" if package.module.startswith("tensorrt") else "--no-deps "  # TensorRT's files are in others
+    return f"pip install --force-reinstall {parts}{exact}"

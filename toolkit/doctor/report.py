@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -13,6 +13,7 @@ from toolkit.doctor.cache import Cache
 from toolkit.doctor.clashes import find_clashes
 from toolkit.doctor.finding import Finding
 from toolkit.doctor.installed import Installed
+from toolkit.doctor.matching import explained_modules, find_mismatches
 from toolkit.doctor.nvidia import Nvidia
 from toolkit.doctor.opencv import OpenCvBuild, parse_build
 from toolkit.doctor.packages import Package
@@ -70,7 +71,8 @@ def examine(backend_names: Sequence[str], timeout_s: float) -> Report:
         key=lambda module: (ORDER.index(module) if module in ORDER else len(ORDER), module),
     )
     tasks = [f"import {module}" for module in modules]
-    answers = ask([*tasks, "cores", "opencv", "onnx", *(f"backend {name}" for name in backend_names)], timeout_s)
+    others = ["cores", "opencv", "onnx", "driver", *(f"backend {name}" for name in backend_names)]
+    answers = ask([*tasks, *others], timeout_s)
     imported = {module: answers[f"import {module}"] for module in modules} | {"onnx file": answers["onnx"]}
 
     machine = system.look(answers["cores"].value)
@@ -80,9 +82,12 @@ def examine(backend_names: Sequence[str], timeout_s: float) -> Report:
     runs = any(backend.ok for backend in backends)
     build: Answer = answers["opencv"]
 
-    explained = frozenset(module for clash in clashes for module in clash.modules)
+    gpus = nvidia.look(installed, answers["driver"], imported)
+    mismatches = find_mismatches(gpus, machine)
+    explained = frozenset(module for clash in (*clashes, *mismatches) for module in clash.modules)
+    explained |= explained_modules(imported, machine.jetson)
     todo = [
-        *(clash.finding for clash in clashes),
+        *(clash.finding for clash in (*clashes, *mismatches)),
         *packages.findings(judged, packages.suggested_extras(requires), runs=runs, explained=explained),
     ]
     if not requires:
@@ -90,6 +95,7 @@ def examine(backend_names: Sequence[str], timeout_s: float) -> Report:
     if machine.externally_managed and any(finding.command.startswith("pip") for finding in todo):
         todo.insert(0, system.virtual_environment_first(machine))
     todo = sorted([*todo, *system.findings(machine)], key=lambda finding: not finding.broken)
+    todo = list(once(todo))
     return Report(
         ok=runs and not any(finding.broken for finding in todo),
         toolkit=metadata.version(DISTRIBUTION) if requires else "",
@@ -97,8 +103,17 @@ def examine(backend_names: Sequence[str], timeout_s: float) -> Report:
         packages=judged,
         clashes=[clash.finding for clash in clashes],
         opencv=parse_build(build.value) if build.value else None,
-        nvidia=nvidia.look(installed),
+        nvidia=gpus,
         backends=backends,
         cache=cache.look(),
         next=todo,
     )
+
+
+def once(todo: Sequence[Finding]) -> Iterator[Finding]:
+    """Of findings with the same command, the first: one problem may show in several places."""
+    seen: set[str] = set()
+    for finding in todo:
+        if not finding.command or finding.command not in seen:
+            seen.add(finding.command)
+            yield finding

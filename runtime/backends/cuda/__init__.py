@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
+from pathlib import Path
 
 from runtime.backends.cuda.contract import Active, Context, Cuda, Device, HostBuffer
+from runtime.backends.cuda.failures import DRIVER
 from runtime.errors import BackendError, BackendUnavailableError
 
 __all__ = ["Active", "Context", "Cuda", "Device", "HostBuffer", "find_device", "open_cuda"]
 
-INSTALL = "pip install cuda-python  (on JetPack 6: pip install 'cuda-python==12.*')"
-DRIVER = "nvidia-smi  (it must list a GPU: else install NVIDIA's driver)"
+TEGRA_RELEASE = Path("/etc/nv_tegra_release")  # of a Jetson
 
 
 def open_cuda() -> Cuda:
@@ -31,9 +32,18 @@ def open_cuda() -> Cuda:
         except BackendError as error:
             reasons.append(error)
     if not reasons:
-        raise BackendUnavailableError("neither cuda-python nor pycuda is installed", INSTALL)
+        raise BackendUnavailableError("neither cuda-python nor pycuda is installed", install_command())
     message = "; ".join(reason.message for reason in reasons)
     raise BackendUnavailableError(f"CUDA does not run here: {message}", reasons[0].hint or DRIVER) from reasons[0]
+
+
+def install_command() -> str:
+    """What installs cuda-python here: for CUDA 12 on JetPack 6 (Jetson Linux 36)."""
+    try:
+        jetpack6 = "# R36" in TEGRA_RELEASE.read_text(errors="replace")
+    except OSError:
+        jetpack6 = False
+    return "pip install 'cuda-python==12.*'" if jetpack6 else "pip install cuda-python"
 
 
 def open_bindings() -> Cuda:
@@ -59,7 +69,7 @@ def find_device(cuda: Cuda, name: str | None) -> Device:
     devices = cuda.devices()
     if not devices:
         raise BackendError("CUDA sees no GPU", "nvidia-smi must list one; CUDA_VISIBLE_DEVICES may hide it")
-    number = re.fullmatch(r"(?:cuda:)?(\d{1,4})", name or "0", re.ASCII)
+    number = re.fullmatch(r"(?:cuda:)?(\d{1,4})", "0" if name is None else name, re.ASCII)
     if number is None or int(number[1]) >= len(devices):
         names = ", ".join(f"cuda:{device.index}" for device in devices)
         raise BackendError(f"there is no device '{name}' here", f"leave --device out, or give one of: {names}")

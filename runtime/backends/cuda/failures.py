@@ -12,7 +12,6 @@ HINTS: dict[str, str] = {
     OUT_OF_MEMORY: "close what else uses the GPU (nvidia-smi lists it), or build for a smaller largest --batch",
     "CUDA_ERROR_NO_DEVICE": "nvidia-smi must list one; CUDA_VISIBLE_DEVICES may hide it, a container needs --gpus all",
     "CUDA_ERROR_INVALID_DEVICE": "leave --device out, or give the number of a GPU that nvidia-smi lists",
-    "CUDA_ERROR_INSUFFICIENT_DRIVER": "update NVIDIA's driver, or install the package for an older CUDA",
     "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH": "the driver was updated while the system ran: restart it",
     "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE": "update NVIDIA's driver: only data centre GPUs run with an older one",
     "CUDA_ERROR_SYSTEM_NOT_READY": DRIVER,

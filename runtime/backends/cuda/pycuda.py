@@ -123,7 +123,11 @@ class PyCuda:
     def allocate_host(self, size: int, *, mapped: bool = False) -> HostBuffer:
         flags = self.driver.host_alloc_flags.DEVICEMAP if mapped else 0
         array = self.call(self.driver.pagelocked_empty, size, np.uint8, mem_flags=flags)
-        device_address = int(self.call(array.base.get_device_pointer)) if mapped else 0
+        try:
+            device_address = int(self.call(array.base.get_device_pointer)) if mapped else 0
+        except BaseException:
+            array.base.free()  # now: the error keeps the array alive
+            raise
         return HostBuffer(array, int(array.ctypes.data), device_address)
 
     def free_host(self, buffer: HostBuffer) -> None:

@@ -4,7 +4,7 @@ The data flow of a build, in a child process of its own (`build.py` starts it, `
 
     model.onnx --parse--> network --configure--> config --build--> engine.plan, and the type that each layer runs in
 
-and of a run, in `engine.py`, over `runtime/backends/cuda.py`:
+and of a run, in `engine.py`, over `runtime/backends/cuda`:
 
     images --copy--> device --execute_async_v3--> device --copy--> answers
 

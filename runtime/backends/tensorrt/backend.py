@@ -57,7 +57,9 @@ class TensorRtBackend:
             found = False
         if not found:
             reason = f"the package {product.package} is not installed"
-            return Availability(False, reason=reason, command=f"pip install {product.package}")
+            command = f"pip install {product.package}"
+            on_jetson = "toolkit doctor  (TensorRT comes with JetPack, not from pip: it says how this Python finds it)"
+            return Availability(False, reason=reason, command=on_jetson if jetson_linux() else command)
         version = installed_version(product)
         try:
             cuda = open_cuda()

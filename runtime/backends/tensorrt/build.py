@@ -77,6 +77,8 @@ def build_plan(
             outcome = run.run(request, worker)
             tell_warnings(run.warnings, stage, verbose)
             if isinstance(outcome, Success):
+                if outcome.reformats:
+                    stage.note(f"{outcome.reformats} layers of the engine only bring tensors into another form")
                 return Built(outcome, request, run.warnings)
             tried.append(request)
             step = next_try(tried, outcome)

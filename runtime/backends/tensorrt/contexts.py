@@ -41,11 +41,8 @@ class Contexts:
         self.engine, self.log = engine, log
         closing.callback(self.drop)
         self.strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
-        self.config: trt.IRuntimeConfig | None = None
-        self.cache: RuntimeCache | None = None
-        if hasattr(trt, "IRuntimeCache"):  # TensorRT for RTX, which compiles kernels where they run
-            self.config = self.make_config(trt)
-            self.cache = RuntimeCache(self.config, entry, log)
+        self.config, self.cache = self.make_config(trt, entry)
+        if self.cache is not None:
             closing.callback(self.cache.save)
         self.scratch_size = engine.device_memory_size_v2
         self.scratch = 0
@@ -53,14 +50,25 @@ class Contexts:
             self.scratch = cuda.allocate(self.scratch_size)
             closing.callback(cuda.free, self.scratch)
 
-    def make_config(self, trt: Any) -> trt.IRuntimeConfig:
-        """Kernels are compiled for a shape before it runs: a graph would keep the slow ones that stand in for them."""
+    def make_config(self, trt: Any, entry: Path | None) -> tuple[Any, RuntimeCache | None]:
+        """How TensorRT for RTX runs, which compiles kernels on the device, and what it has compiled; None elsewhere.
+
+        Kernels are compiled for a shape before it runs: a graph would keep the slow ones that stand in for them.
+        """
+        if not hasattr(trt, "IRuntimeCache"):
+            return None, None
         config = self.engine.create_runtime_config()
         if config is None:
             raise failed(self.log, "TensorRT makes no runtime configuration")
         config.set_execution_context_allocation_strategy(self.strategy)
         config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
-        return config
+        cache = config.create_runtime_cache() if entry is not None else None
+        if cache is None or entry is None:
+            return config, None
+        kept = RuntimeCache(cache, entry)
+        taken = config.set_runtime_cache(cache)
+        self.log.last_error = ""
+        return config, kept if taken else None
 
     def make(self) -> trt.IExecutionContext:
         """A new context.
@@ -68,10 +76,10 @@ class Contexts:
         Raises:
             BackendError: TensorRT makes none.
         """
-        if self.config is None:
-            context = self.engine.create_execution_context(self.strategy)
-        else:
+        if self.config is not None and hasattr(self.engine, "create_runtime_config"):
             context = self.engine.create_execution_context(runtime_config=self.config)
+        else:
+            context = self.engine.create_execution_context(self.strategy)
         if context is None:
             raise failed(self.log, "TensorRT makes no execution context")
         if self.scratch_size:
@@ -81,7 +89,7 @@ class Contexts:
     def drop(self) -> None:
         """Let TensorRT's objects go, the engine last."""
         self.cache = self.config = None
-        self.engine = None
+        del self.engine
 
 
 class RuntimeCache:
@@ -90,23 +98,16 @@ class RuntimeCache:
     Without it everything works, and the next start is slower: so nothing here fails.
     """
 
-    def __init__(self, config: trt.IRuntimeConfig, entry: Path | None, log: ErrorLog) -> None:
-        self.entry = entry
-        self.before = b""
-        self.cache = config.create_runtime_cache() if entry else None
-        if entry is None or self.cache is None:
-            return
+    def __init__(self, cache: Any, entry: Path) -> None:
+        self.cache, self.entry = cache, entry
         kept = read_entry(entry)
-        if kept is not None and self.cache.deserialize(kept):  # it refuses what another GPU or driver has made
-            self.before = kept
-        if not config.set_runtime_cache(self.cache):
-            self.cache = None
-        log.last_error = ""
+        # It refuses what another GPU or driver has made.
+        self.before = kept if kept is not None and cache.deserialize(kept) else b""
 
     def save(self) -> None:
         """Keep what was compiled since."""
         cache, self.cache = self.cache, None
-        if cache is None or self.entry is None:
+        if cache is None:
             return
         memory = cache.serialize()
         data = b"" if memory is None else bytes(memory)

@@ -10,7 +10,6 @@ import logging
 from contextlib import ExitStack, suppress
 from hashlib import sha256
 from time import perf_counter_ns
-from traceback import clear_frames
 from typing import Any
 
 import numpy as np
@@ -20,13 +19,14 @@ from runtime.backend import EngineFile, EngineOptions, Parts
 from runtime.backends.cuda import Active, Cuda, Device, find_device
 from runtime.backends.tensorrt.buffers import Buffers
 from runtime.backends.tensorrt.contexts import Contexts, cache_entry
-from runtime.backends.tensorrt.failures import ErrorLog, failed
+from runtime.backends.tensorrt.failures import ErrorLog, failed, forget_frames
 from runtime.backends.tensorrt.lanes import Lane, Lanes
 from runtime.backends.tensorrt.plan import load_plan, require_trust
 from runtime.errors import BackendError
 from runtime.spec import ModelSpec
 
 LOG = logging.getLogger(__name__)
+SAME = 1e-3  # two answers to the same image are that close, as probabilities
 
 
 class TensorRtEngine:
@@ -114,7 +114,7 @@ class TensorRtEngine:
             raise failed(self._log, f"TensorRT cannot run {self._path} with a batch of {len(lane.images)}")
 
     def _capture(self, lane: Lane) -> None:
-        """Record a run as a graph; where that fails, do without from now on."""
+        """Record the run that has just been made as a graph; where that fails, do without from now on."""
         try:
             # Only TensorRT for RTX can tell beforehand.
             if hasattr(lane.context, "is_stream_capturable") and not lane.context.is_stream_capturable(self._stream):
@@ -126,12 +126,23 @@ class TensorRtEngine:
                 self._cuda.abandon_capture(self._stream)
                 raise
             graph = self._cuda.end_capture(self._stream)
+            self._inside.callback(self._cuda.destroy_graph, graph)
+            self._check_graph(graph, lane)
         except BackendError as error:
+            self._settle()
             self.captures = False
             LOG.warning("%s runs without CUDA graphs, which is slower: %s", self._path, error.message)
             return
-        self._inside.callback(self._cuda.destroy_graph, graph)
         lane.graph = graph
+
+    def _check_graph(self, graph: int, lane: Lane) -> None:
+        """Launch a graph, which must answer as the run before: work that is not captured is missing without a word."""
+        want = lane.answers.copy()
+        lane.answers.fill(np.nan)
+        self._cuda.launch(graph, self._stream)
+        self._cuda.synchronize(self._stream)
+        if not np.allclose(lane.answers, want, atol=SAME):
+            raise BackendError("a captured graph answers otherwise")
 
     def time_parts(self, batch: NDArray[np.uint8], out: NDArray[np.float32]) -> Parts:
         """Answer one batch as `run` does, but without a graph, and say what took how long.
@@ -179,7 +190,7 @@ class TensorRtEngine:
     def _clean_up(self, error: BaseException) -> None:
         """After a failure: leave nothing that uses the buffers, and no frame that keeps a context of TensorRT's."""
         self._settle()
-        clear_frames(error.__traceback__)
+        forget_frames(error)
 
     def _settle(self) -> None:
         with suppress(BackendError):
@@ -219,7 +230,7 @@ def open_engine(
             try:
                 engine = TensorRtEngine(trt, cuda, device, engine_file, spec, options, logger, inside)
             except BaseException as error:
-                clear_frames(error.__traceback__)  # they hold objects of TensorRT's, which may not outlive the context
+                forget_frames(error)
                 raise
         engine.hold(active, closing.pop_all())
     return engine

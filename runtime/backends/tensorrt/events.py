@@ -71,12 +71,14 @@ class Success(Struct, frozen=True, tag="success"):
     Attributes:
         version: of the library.
         layers: the type that each layer executes in; None where nothing could tell.
+        reformats: layers of the engine that compute nothing, but bring a tensor into another form.
         peak_bytes: most memory that the process had.
     """
 
     version: str
     layers: dict[str, str] | None
     peak_bytes: int
+    reformats: int = 0
 
 
 class Failure(Struct, frozen=True, tag="failure"):

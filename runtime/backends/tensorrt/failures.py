@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from traceback import clear_frames
 from typing import ParamSpec, Protocol, TypeVar
 
-from runtime.backends.cuda.failures import HINTS, OUT_OF_MEMORY
+from runtime.backends.cuda.failures import HINTS, OUT_OF_MEMORY, RESTART
 from runtime.errors import BackendError, DeviceMemoryError
 
+# What TensorRT says of CUDA in its log -> a hint that helps more than one about TensorRT.
+HINTS_BY_REASON = {
+    "driver version is insufficient": "update NVIDIA's driver, or install TensorRT for an older CUDA",
+    "no CUDA-capable device": HINTS["CUDA_ERROR_NO_DEVICE"],
+    "illegal memory access": RESTART,
+}
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -26,9 +33,19 @@ def failed(log: ErrorLog, what: str, hint: str = "") -> BackendError:
     """The error for something that TensorRT did not do, with its reason."""
     reason, log.last_error = log.last_error, ""
     message = f"{what}: {reason}" if reason else what
-    if "out of memory" in reason.lower():
+    if "out of memory" in reason.lower() or "OutOfMemory" in reason:
         return DeviceMemoryError(message, HINTS[OUT_OF_MEMORY])
-    return BackendError(message, hint)
+    return BackendError(message, next((better for text, better in HINTS_BY_REASON.items() if text in reason), hint))
+
+
+def forget_frames(error: BaseException) -> None:
+    """Empty the frames that an error keeps: objects of TensorRT's in them may not outlive their device's context."""
+    waiting, seen = [error], set()
+    while waiting:
+        one = waiting.pop()
+        seen.add(id(one))
+        clear_frames(one.__traceback__)
+        waiting += [other for other in (one.__cause__, one.__context__) if other is not None and id(other) not in seen]
 
 
 def construct(log: ErrorLog, kind: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -104,8 +104,8 @@ def mismatch(fingerprint: Mapping[str, str], here: Here) -> str:
         return "another system"
     built, version = get("version", ""), here.version
     if get(HOST_CODE) == NEEDED:
-        if numbers(built)[:1] != numbers(version)[:1] or numbers(built) > numbers(version):
-            return "a version-compatible plan runs on the same and newer versions of one major release"
+        if numbers(built) > numbers(version):
+            return "a version-compatible plan runs on the same and newer versions"
     elif built != version:
         return "another version"
     wanted = get("compute_capability", "").split(",")

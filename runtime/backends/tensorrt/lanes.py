@@ -57,7 +57,10 @@ class Lanes:
         Raises:
             BackendError: TensorRT makes no context for it.
         """
-        return self.own.get(size) or self.open(size)
+        lane = self.own.get(size)
+        if lane is None and self.shared is not None and len(self.shared.images) == size:
+            return self.shared
+        return lane or self.open(size)
 
     def open(self, size: int) -> Lane:
         """A lane for a size that has none of its own."""
@@ -82,6 +85,6 @@ class Lanes:
         """Let TensorRT's contexts go, even where somebody still holds a lane."""
         for lane in (*self.own.values(), self.shared):
             if lane is not None:
-                lane.context = None
+                del lane.context
         self.own.clear()
         self.shared = None

@@ -44,16 +44,6 @@ class EngineLayer:
     nodes: tuple[str, ...]
 
 
-def types_from_log(lines: Iterable[str]) -> dict[str, str]:
-    """From the lines that a logger got, with detailed profiling verbosity."""
-    return executed(from_log(lines))
-
-
-def types_from_inspector(text: str) -> dict[str, str]:
-    """From the inspector's JSON."""
-    return executed(from_inspector(text))
-
-
 def executed(layers: Iterable[EngineLayer]) -> dict[str, str]:
     """The type of each ONNX node that a layer computes, the first of several telling, and of every other layer."""
     types: dict[str, str] = {}
@@ -63,6 +53,11 @@ def executed(layers: Iterable[EngineLayer]) -> dict[str, str]:
         for name in (layer.nodes if computes else (layer.name,)) if kind else ():
             types.setdefault(name, kind)
     return types
+
+
+def count_reformats(layers: Iterable[EngineLayer]) -> int:
+    """The layers that compute nothing, but bring a tensor into another form or type."""
+    return sum("reformat" in layer.kind.lower() for layer in layers)
 
 
 def type_of(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runtime.backend import EngineFile, EngineOptions
-from runtime.backends.tensorrt.failures import ErrorLog, construct, failed
+from runtime.backends.tensorrt.failures import construct, failed
 from runtime.errors import BackendError
 from runtime.spec import BatchRange, ModelSpec
 
@@ -46,7 +46,7 @@ def require_trust(engine_file: EngineFile, options: EngineOptions) -> None:
 
 
 def load_plan(
-    trt: Any, engine_file: EngineFile, data: bytes, spec: ModelSpec, options: EngineOptions, log: ErrorLog
+    trt: Any, engine_file: EngineFile, data: bytes, spec: ModelSpec, options: EngineOptions, log: Any
 ) -> trt.ICudaEngine:
     """Deserialize a plan, give it its weights, and check it.
 
@@ -56,14 +56,13 @@ def load_plan(
         data: the plan.
         spec: what it has to take and give.
         options: the batch sizes that it has to serve, and whether to trust it.
-        log: TensorRT's.
+        log: TensorRT's, an `ErrorLog`.
 
     Raises:
         BackendError: TensorRT refuses it, or it is another model's or for other batch sizes.
     """
-    require_trust(engine_file, options)
     runtime = construct(log, trt.Runtime, log)
-    if runs_host_code(engine_file, options):
+    if options.trust and runs_host_code(engine_file, options):  # else TensorRT refuses such a plan
         runtime.engine_host_code_allowed = True
     engine = runtime.deserialize_cuda_engine(data)
     if engine is None:
@@ -75,7 +74,7 @@ def load_plan(
     return engine
 
 
-def refit(trt: Any, engine: trt.ICudaEngine, model: Path | None, log: ErrorLog) -> None:
+def refit(trt: Any, engine: trt.ICudaEngine, model: Path | None, log: Any) -> None:
     """Give a plan that was built without its weights those of its ONNX model.
 
     Raises:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from runtime.backends.tensorrt.events import Event, Failure, Finish, Log, Request, Start, Step, Success
-from runtime.backends.tensorrt.layers import types_from_inspector, types_from_log
+from runtime.backends.tensorrt.layers import count_reformats, executed, from_inspector, from_log
 from runtime.backends.tensorrt.product import PRODUCTS, load_module
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ def build(trt: Any, request: Request, send: Send) -> Success | Failure:
     if cache is not None:
         Path(request.timing_cache).write_bytes(memoryview(cache.serialize()))
     alone = request.device is None or request.strip_weights  # it cannot be loaded here, or not as it is
-    layers = {} if alone else types_from_inspector(inspect(trt, logger, data, request.version_compatible))
-    layers = layers or types_from_log(logger.lines)
+    layers = [] if alone else [*from_inspector(inspect(trt, logger, data, request.version_compatible))]
+    layers = layers or [*from_log(logger.lines)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Success(trt.__version__, layers or None, peak)
+    return Success(trt.__version__, executed(layers) or None, peak, count_reformats(layers))
 
 
 def configure(trt: Any, builder: trt.Builder, network: trt.INetworkDefinition, request: Request) -> trt.IBuilderConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from runtime.backends.tensorrt.layers import types_from_inspector, types_from_log
+from runtime.backends.tensorrt.layers import count_reformats, executed, from_inspector, from_log
 
 # As TensorRT for RTX 1.7.1 logged them, shortened.
 TENSOR = (
@@ -33,11 +33,11 @@ def test_the_layer_that_computes_a_node_tells_and_the_first_of_several() -> None
         line("odd", "gemm", "Complex", "fc7"),
         "Name: nothing of the kind",
     ]
-    types = types_from_log(log)
+    types = executed(from_log(log))
     assert (types["conv1"], types["fc6"]) == ("int8", "fp16")
     assert types["__myl_MulAdd_3"] == "fp16"  # what else is executed in float16
     assert "fc7" not in types and "relu" not in types and "pool" not in types
-    assert types_from_log([]) == types_from_log(["Name: , LayerType"]) == {}
+    assert executed(from_log([])) == executed(from_log(["Name: , LayerType"])) == {}
 
 
 def test_the_inspector_tells_in_the_words_of_several_releases() -> None:
@@ -63,10 +63,12 @@ def test_the_inspector_tells_in_the_words_of_several_releases() -> None:
         layer("bf", "MatrixMultiply", {"Datatype": "BFloat16"}, "fc2"),
         "a layer without details",
     ]
-    types = types_from_inspector(json.dumps({"Layers": layers}))
+    found = [*from_inspector(json.dumps({"Layers": layers}))]
+    types = executed(found)
+    assert count_reformats(found) == 1
     assert [types[name] for name in ("conv1", "conv2", "fc1", "fc2")] == ["int8", "fp16", "fp32", "bf16"]
 
 
 def test_what_tells_nothing_is_nothing() -> None:
     for text in ("", "no JSON", "[]", "{}", '{"Layers": []}', '{"Layers": ["conv1", 3]}'):
-        assert types_from_inspector(text) == {}
+        assert [*from_inspector(text)] == []
