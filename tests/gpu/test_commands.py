@@ -101,6 +101,8 @@ def test_bench_measures(target: Target, built: Built, tmp_path: Path, batch: int
     (row,) = json.loads(done.stdout)
     assert (row["backend"], row["batch"]) == (target.name, batch)
     assert 0 < row["latency_ms"]["p50"] <= row["latency_ms"]["p99"]
+    # What the session splits has no parts of its own.
+    assert (row["gpu"]["compute_ms"]["p50"] > 0) if batch <= 32 else (row["gpu"] is None)
 
 
 def test_a_session_checks_itself_and_takes_the_device_by_name(target: Target, built: Built) -> None:
