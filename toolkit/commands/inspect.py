@@ -46,6 +46,7 @@ def show(bundle: Bundle) -> None:
         ["preprocessing", f"{steps}; mean {list(spec.preprocess.mean)}, std {list(spec.preprocess.std)}"],
         ["graph", f"{manifest.precision}, batch {manifest.batch}{reduced}"],
         ["target", f"{manifest.target} {manifest.backend_version}, {manifest.threads} threads"],
+        *([["built for", built_for(manifest.fingerprint)]] if manifest.fingerprint else []),
         ["written by", f"toolkit {manifest.toolkit_version}"],
         ["probe", probe],
     ]
@@ -78,3 +79,8 @@ def show(bundle: Bundle) -> None:
     files = [[name, size(entry.size), entry.sha256[:16]] for name, entry in sorted(manifest.files.items())]
     print_table("files", ["file", ">size", "sha256"], files)
     say("every file is as it was built")
+
+
+def built_for(fingerprint: dict[str, str]) -> str:
+    """Where a plan may run, for people."""
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in fingerprint.items())

@@ -40,6 +40,8 @@ class CudaBindings:
         try:
             code, *values = getattr(self.driver, name)(*arguments)
         except (AttributeError, RuntimeError, ValueError) as error:  # no libcuda, or one that lacks the function
+            if "can only be found via system search" in str(error):
+                raise BackendError("no NVIDIA driver is here", DRIVER) from error
             raise BackendError(f"{name} failed: {error}", DRIVER if name == "cuInit" else OTHER_VERSION) from error
         if int(code):
             raise call_failed(name, getattr(code, "name", str(code)))

@@ -181,11 +181,15 @@ def find_gpu(device: str | None) -> Gpu | None:
 
 
 def chosen(options: EngineOptions, trt: Any, gpu: Gpu | None) -> TensorRtOptions:
-    """What was asked for, with what was left open: the GPU to build for, and how much of its memory to use."""
+    """What was asked for, with what was left open: the GPU to build for, and how much of its memory to use.
+
+    A GPU that is here and that TensorRT for RTX does not list is not named: it builds for the current one then, or says
+    itself why it does not.
+    """
     asked, known = options.tensorrt, capabilities(trt)
     if known and not asked.compute_capabilities:
         here = gpu.device.compute_capability if gpu else DEFAULT_CAPABILITY
-        asked = replace(asked, compute_capabilities=(here,))
+        asked = replace(asked, compute_capabilities=(here,) if here in known else ())
     if gpu and asked.workspace_mib is None:
         asked = replace(asked, workspace_mib=max(1, int(WORKSPACE_SHARE * free_memory(gpu)) // MIB))
     return asked

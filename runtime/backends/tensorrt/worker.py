@@ -90,10 +90,11 @@ def configure(trt: Any, builder: trt.Builder, network: trt.INetworkDefinition, r
         level = trt.HardwareCompatibilityLevel
         if hasattr(level, "SAME_COMPUTE_CAPABILITY"):
             config.hardware_compatibility_level = level.SAME_COMPUTE_CAPABILITY
-    if request.compute_capabilities and hasattr(config, "set_compute_capability"):
-        config.num_compute_capabilities = len(request.compute_capabilities)
-        for index, name in enumerate(request.compute_capabilities):
-            config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{name.replace('.', '')}"), index)
+    if hasattr(config, "set_compute_capability"):
+        names = [f"SM{name.replace('.', '')}" for name in request.compute_capabilities] or ["CURRENT"]
+        config.num_compute_capabilities = len(names)
+        for index, name in enumerate(names):
+            config.set_compute_capability(trt.ComputeCapability.__members__[name], index)
     return config
 
 

@@ -191,11 +191,13 @@ def test_refusals_come_before_the_work(name: str, rig: Rig) -> None:
         backend.refuse(EngineOptions("int8", device="cuda:7"))
 
 
-def test_a_gpu_that_rtx_does_not_know_is_said(name: str, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = Device(0, "an old one", "6.1", False, 1 << 30)
-    monkeypatch.setattr(rig.cuda, "devices", lambda: (old,))
-    if name == "tensorrt":
-        get_backend(name).refuse(EngineOptions("int8"))
-    else:
-        with pytest.raises(BackendError, match=r"does not know 6\.1"):
-            get_backend(name).refuse(EngineOptions("int8"))
+def test_a_gpu_that_rtx_does_not_list_is_left_to_it(
+    name: str, rig: Rig, requests: list[Request], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server = Device(0, "a server's", "9.0", False, 1 << 30)
+    monkeypatch.setattr(rig.cuda, "devices", lambda: (server,))
+    get_backend(name).refuse(EngineOptions("int8"))
+    made = compile_it(name, rig, tmp_path)
+    assert requests[0].compute_capabilities == () and made.fingerprint["compute_capability"] == "9.0"
+    with pytest.raises(BackendError, match=r"does not (know 9\.0|take --compute-capability)"):
+        get_backend(name).refuse(EngineOptions("int8", tensorrt=TensorRtOptions(compute_capabilities=("9.0",))))

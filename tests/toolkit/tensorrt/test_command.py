@@ -68,6 +68,7 @@ def test_what_opens_it_says_why_it_does_not_run_and_what_does(built: Path, tmp_p
         assert "--backend onnxruntime" in done.stderr
     done = toolkit("verify", folder, "--backend", "onnxruntime", "--json", cwd=tmp_path)
     assert done.returncode == 0 and json.loads(done.stdout)["ok"]
+    assert "compute capability 8.6, module tensorrt_rtx" in toolkit("inspect", folder, cwd=tmp_path).stdout
     done = toolkit("inspect", folder, "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["fingerprint"]["module"] == "tensorrt_rtx"
 
