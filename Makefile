@@ -17,11 +17,13 @@ BENCHMARKS := build_time startup open_time session_overhead open_close threads i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-runtime check-wheels schemas lint format bench clean
+.PHONY: help demo test test-gpu test-runtime check-wheels schemas lint format bench clean
 
 help:
 	@echo "make demo     build an INT8 LeNet-5 and read ten pictures of digits with it"
 	@echo "make test     run the tests (PYTEST_ARGS=... replaces '$(PYTEST_ARGS)')"
+	@echo "make test-gpu the tests that need an NVIDIA GPU, with TensorRT or TensorRT for RTX and cuda-python in $(VENV): it"
+	@echo "              fails where none can run (PYTEST_ARGS='-x -k parity' runs some of them)"
 	@echo "make test-runtime   the tests of what runs on a device, with any PYTHON from 3.10 and without PyTorch and ONNX;"
 	@echo "              CONSTRAINTS=constraints-oldest.txt takes the oldest libraries (Python 3.10), else the newest"
 	@echo "make check-wheels   whether the device's packages exist for ARM, with sizes; downloads 240 MB"
@@ -39,6 +41,11 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# One after another: they measure the GPU's memory. PYTEST_ARGS comes from the command line alone.
+test-gpu: PYTEST_ARGS =
+test-gpu: $(VENV)/.dev
+	REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu tests/gpu $(PYTEST_ARGS)
 
 test-runtime:
 	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) here: name another Python with PYTHON=..." >&2; exit 1; }
