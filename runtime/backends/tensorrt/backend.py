@@ -98,7 +98,7 @@ class TensorRtBackend:
         trt = module_of(self.product)
         gpu = find_gpu(options.device)
         asked, here = chosen(options, trt, gpu), here_with(trt, gpu)
-        plan = out_dir / f"{options.precision}.plan"
+        plan = out_dir / f"{options.precision}-{self.product.name}.plan"
         cache, entry = plan.with_suffix(".timing"), timing_entry(self.product, here, options)
         if entry:
             cache.write_bytes(read_entry(entry) or b"")

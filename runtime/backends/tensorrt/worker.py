@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -30,9 +31,14 @@ def main() -> None:
     """Build what standard input asks for; events go to the file descriptor that the command line names."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the parent, who ends this
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
-    with os.fdopen(int(sys.argv[1]), "wb", buffering=0) as pipe:
-        encoder = msgspec.json.Encoder()
-        send: Send = lambda event: (pipe.write(encoder.encode(event) + b"\n"), None)[1]  # noqa: E731
+    lock = Lock()  # TensorRT logs from threads of its own
+    with os.fdopen(int(sys.argv[1]), "wb") as pipe:
+
+        def send(event: Event) -> None:
+            with lock:
+                pipe.write(msgspec.json.encode(event) + b"\n")
+                pipe.flush()
+
         send(build(load_module(PRODUCTS[request.product]), request, send))
 
 
@@ -50,6 +56,8 @@ def build(trt: Any, request: Request, send: Send) -> Success | Failure:
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(request.model):
         return parser_failure(parser)
+    if not network.num_inputs or not network.num_outputs:
+        return Failure("parse", "it holds no network")
     config = configure(trt, builder, network, request)
     config.progress_monitor = make_monitor(trt, send)
     cache = give_timing_cache(config, request)

@@ -146,7 +146,7 @@ def test_measurements_are_kept_by_device_and_version(
     work.mkdir()
     for _ in range(2):
         compile_it(name, rig, work, cache_dir=cache)
-    assert [path.name for path in work.iterdir()] == ["int8.plan"]
+    assert [path.name for path in work.iterdir()] == [f"int8-{name}.plan"]
     kept = [path for path in cache.rglob("*") if path.is_file()]
     if name == "tensorrt-rtx":  # it measures nothing
         assert kept == [] and {request.timing_cache for request in requests} == {""}

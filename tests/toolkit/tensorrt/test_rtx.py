@@ -217,6 +217,7 @@ REFUSED: dict[str, tuple[bytes, tuple[str, ...]]] = {
         ("Magic_answer", "(Magic)"),
     ),
     "no_onnx": (b"no model at all", ("the graph",)),
+    "nothing_that_it_knows": (b"xx", ("the graph", "it holds no network")),
 }  # fmt: skip
 
 
