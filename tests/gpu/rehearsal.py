@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -111,7 +110,7 @@ def build_plan(request: Request, progress: Progress, *, note: str = "", verbose:
     if request.timing_cache:
         Path(request.timing_cache).write_bytes(b"measured")
     kind = "int8" if "int8" in plan.stem else plan.stem
-    return Built(Success(VERSION, Every({"every layer": kind}), 0), request, Counter())
+    return Built(Success(VERSION, Every({"every layer": kind}), 0), request)
 
 
 def open_session(model: bytes) -> ort.InferenceSession:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from runtime.nvidia import parse_driver
 from toolkit.doctor import nvidia, system
 from toolkit.doctor.cuda_driver import read_driver
 from toolkit.doctor.finding import Finding
@@ -395,9 +396,9 @@ OPEN_PROC = "NVRM version: NVIDIA UNIX Open Kernel Module for aarch64  540.4.0  
 def test_the_versions_of_driver_and_cuda() -> None:
     assert nvidia.parse_cuda(SMI) == "12.4"
     assert nvidia.parse_cuda("no devices were found") == ""
-    assert nvidia.parse_driver(PROC) == "550.54.15"
-    assert nvidia.parse_driver(OPEN_PROC) == "540.4.0"
-    assert nvidia.parse_driver("") == ""
+    assert parse_driver(PROC) == "550.54.15"
+    assert parse_driver(OPEN_PROC) == "540.4.0"
+    assert parse_driver("") == ""
 
 
 def test_the_drivers_own_list_where_nvidia_smi_has_none_or_does_not_know() -> None:

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-RELEASE_FILE = Path("/etc/nv_tegra_release")
+from runtime.nvidia import TEGRA_RELEASE, read_text
+
 MODEL_FILE = Path("/proc/device-tree/model")
 
 # From each release of Jetson Linux (L4T) on: JetPack, its TensorRT, its Python, the major version of its CUDA.
@@ -44,7 +45,7 @@ class Jetson:
 
 def find_jetson() -> Jetson | None:
     """The Jetson that this is, if it is one."""
-    return parse_jetson(read_text(RELEASE_FILE), read_text(MODEL_FILE))
+    return parse_jetson(read_text(TEGRA_RELEASE), read_text(MODEL_FILE))
 
 
 def parse_jetson(release: str, model: str) -> Jetson | None:
@@ -57,11 +58,3 @@ def parse_jetson(release: str, model: str) -> Jetson | None:
     version = tuple(int(part) for part in l4t.split(".") if part)
     _, jetpack, tensorrt, python, cuda = next(entry for entry in reversed(JETPACKS) if version >= entry[0])
     return Jetson(model, l4t, jetpack, tensorrt, python, cuda, too_old=version < JETPACKS[1][0])
-
-
-def read_text(path: Path) -> str:
-    """A file of the system; empty where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

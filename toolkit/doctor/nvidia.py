@@ -16,8 +16,8 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from runtime.nvidia import driver_version
 from toolkit.doctor.installed import Installed
-from toolkit.doctor.jetson import read_text
 from toolkit.doctor.probe import Answer
 
 MODULES = {  # module -> the distributions that bring it, those that name their CUDA first
@@ -101,7 +101,7 @@ def look(installed: Installed, asked: Answer, imported: dict[str, Answer], timeo
     """
     gpus, reason = ask_driver(timeout_s)
     told = asked.value or {"cuda": "", "gpus": [], "error": asked.error}
-    driver = gpus[0].driver if gpus else parse_driver(read_text(Path("/proc/driver/nvidia/version")))
+    driver = gpus[0].driver if gpus else driver_version()
     packages = tuple(find_package(module, installed, imported) for module in MODULES)
     return Nvidia(
         gpus=merge(gpus, [Gpu(driver=driver, **gpu) for gpu in told["gpus"]]),
@@ -169,12 +169,6 @@ def parse_gpus(text: str) -> tuple[Gpu, ...]:
 def parse_cuda(text: str) -> str:
     """`CUDA Version: 12.4` in the head of nvidia-smi's table."""
     match = re.search(r"CUDA(?: UMD)? Version\s*:\s*(\d+\.\d+)", text)
-    return match[1] if match else ""
-
-
-def parse_driver(text: str) -> str:
-    """The driver's version in /proc/driver/nvidia/version, which a container sees too."""
-    match = re.search(r"^NVRM version:.*?\s(\d{3,}\.\d+(?:\.\d+)?)\s", text, re.MULTILINE)
     return match[1] if match else ""
 
 

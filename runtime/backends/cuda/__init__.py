@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
-from pathlib import Path
 
 from runtime.backends.cuda.contract import Active, Context, Cuda, Device, HostBuffer
 from runtime.backends.cuda.failures import DRIVER
 from runtime.errors import BackendError, BackendUnavailableError
+from runtime.nvidia import jetson_linux
 
 __all__ = ["Active", "Context", "Cuda", "Device", "HostBuffer", "find_device", "open_cuda"]
-
-TEGRA_RELEASE = Path("/etc/nv_tegra_release")  # of a Jetson
 
 
 def open_cuda() -> Cuda:
@@ -39,11 +37,7 @@ def open_cuda() -> Cuda:
 
 def install_command() -> str:
     """What installs cuda-python here: for CUDA 12 on JetPack 6 (Jetson Linux 36)."""
-    try:
-        jetpack6 = "# R36" in TEGRA_RELEASE.read_text(errors="replace")
-    except OSError:
-        jetpack6 = False
-    return "pip install 'cuda-python==12.*'" if jetpack6 else "pip install cuda-python"
+    return "pip install 'cuda-python==12.*'" if jetson_linux().startswith("R36 ") else "pip install cuda-python"
 
 
 def open_bindings() -> Cuda:

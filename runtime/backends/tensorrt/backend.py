@@ -16,7 +16,6 @@ from runtime.backends.tensorrt.engine import TensorRtEngine, open_engine
 from runtime.backends.tensorrt.events import Request
 from runtime.backends.tensorrt.fingerprint import (
     Here,
-    jetson_linux,
     make_fingerprint,
     mismatch,
     require_match,
@@ -24,10 +23,12 @@ from runtime.backends.tensorrt.fingerprint import (
 )
 from runtime.backends.tensorrt.logger import make_logger
 from runtime.backends.tensorrt.options import TensorRtOptions
+from runtime.backends.tensorrt.plan import rebuild
 from runtime.backends.tensorrt.product import RTX, TENSORRT, Product, load_module
 from runtime.backends.tensorrt.support import capabilities, refuse, refuse_here
 from runtime.cache import read_entry, write_entry
 from runtime.errors import BackendError, BackendUnavailableError
+from runtime.nvidia import available_memory, driver_version, jetson_linux
 from runtime.progress import Progress
 from runtime.spec import ModelSpec
 
@@ -74,6 +75,10 @@ class TensorRtBackend:
         except Exception as error:  # whatever a broken library raises
             reason = f"the package {product.package} is installed but cannot be imported: {error}"
             return Availability(False, reason=reason, command=f"pip install --force-reinstall {product.package}")
+        known, first = capabilities(load_module(product)), devices[0]
+        if known and not any(device.compute_capability in known for device in devices):
+            reason = f"{product.title} does not list {first.name} ({first.compute_capability})"
+            return Availability(False, version, reason=reason, command="take --target tensorrt", builds=True)
         return Availability(True, version, devices[0].name, tuple(f"cuda:{device.index}" for device in devices))
 
     def overflows(self) -> str:
@@ -83,7 +88,8 @@ class TensorRtBackend:
         refuse(self.product, options.tensorrt)
         trt = module_of(self.product)
         gpu = find_gpu(options.device)
-        refuse_here(trt, self.product, chosen(options, trt, gpu), options.precision, gpu is not None)
+        device = gpu.device if gpu else None
+        refuse_here(trt, self.product, for_gpus(options, trt, gpu), options.precision, device)
 
     def why_not_here(self, engine_file: EngineFile, options: EngineOptions) -> str:
         availability = self.available()
@@ -97,7 +103,9 @@ class TensorRtBackend:
     ) -> EngineFile:
         trt = module_of(self.product)
         gpu = find_gpu(options.device)
-        asked, here = chosen(options, trt, gpu), here_with(trt, gpu)
+        asked, here = for_gpus(options, trt, gpu), here_with(trt, gpu)
+        if gpu and asked.workspace_mib is None:
+            asked = replace(asked, workspace_mib=max(1, int(WORKSPACE_SHARE * free_memory(gpu)) // MIB))
         plan = out_dir / f"{options.precision}-{self.product.name}.plan"
         cache, entry = plan.with_suffix(".timing"), timing_entry(self.product, here, options)
         if entry:
@@ -109,6 +117,7 @@ class TensorRtBackend:
             image_shape=spec.image_shape,
             batch=(options.batch.smallest, options.batch.best, options.batch.largest),
             device=gpu.device.index if gpu else None,
+            device_mib=gpu.device.total_bytes // MIB if gpu else 0,
             timing_cache=str(cache) if entry else "",
             workspace_mib=asked.workspace_mib,
             optimization_level=asked.optimization_level,
@@ -117,8 +126,10 @@ class TensorRtBackend:
             strip_weights=asked.strip_weights,
             compute_capabilities=asked.compute_capabilities,
         )
-        guessed = not gpu and asked != options.tensorrt
-        note = f"for compute capability {DEFAULT_CAPABILITY}: no GPU is here, and none was named" if guessed else ""
+        guessed = asked.compute_capabilities not in (options.tensorrt.compute_capabilities, (here.compute_capability,))
+        note = (
+            f"for compute capability {DEFAULT_CAPABILITY}: no GPU for it is here, and none was named" if guessed else ""
+        )
         try:
             built = build_plan(request, progress, note=note, verbose=asked.verbose)
             if entry:
@@ -131,7 +142,7 @@ class TensorRtBackend:
         if engine_file.model is None:
             raise BackendError(
                 f"{engine_file.path.parent} holds no plan for {self.product.name}",
-                f"make one: toolkit build {engine_file.path.parent} --target {self.product.name}",
+                rebuild(engine_file.path, {}, self.product.name),
             )
         trt = module_of(self.product)
         cuda = open_cuda()
@@ -180,27 +191,25 @@ def find_gpu(device: str | None) -> Gpu | None:
     return Gpu(cuda, find_device(cuda, device))
 
 
-def chosen(options: EngineOptions, trt: Any, gpu: Gpu | None) -> TensorRtOptions:
-    """What was asked for, with what was left open: the GPU to build for, and how much of its memory to use.
+def for_gpus(options: EngineOptions, trt: Any, gpu: Gpu | None) -> TensorRtOptions:
+    """What was asked for, with the GPU to build for where that was left open.
 
-    A GPU that is here and that TensorRT for RTX does not list is not named: it builds for the current one then, or says
-    itself why it does not.
+    TensorRT for RTX does not list every GPU; for one that it does not, what it builds without one is built.
     """
     asked, known = options.tensorrt, capabilities(trt)
     if known and not asked.compute_capabilities:
-        here = gpu.device.compute_capability if gpu else DEFAULT_CAPABILITY
-        asked = replace(asked, compute_capabilities=(here,) if here in known else ())
-    if gpu and asked.workspace_mib is None:
-        asked = replace(asked, workspace_mib=max(1, int(WORKSPACE_SHARE * free_memory(gpu)) // MIB))
+        here = gpu.device.compute_capability if gpu else ""
+        asked = replace(asked, compute_capabilities=(here if here in known else DEFAULT_CAPABILITY,))
     return asked
 
 
 def free_memory(gpu: Gpu) -> int:
-    """Bytes that are free on a device."""
+    """Bytes that are free on a device; what the system caches is free, too, where both share their memory."""
     context = gpu.cuda.retain(gpu.device.index)
     try:
         with Active(gpu.cuda, context):
-            return gpu.cuda.memory()[0]
+            free = gpu.cuda.memory()[0]
+        return max(free, available_memory()) if gpu.device.integrated else free
     finally:
         gpu.cuda.release(context)
 
@@ -212,7 +221,8 @@ def here_with(trt: Any, gpu: Gpu | None) -> Here:
         version=str(trt.__version__),
         compute_capability=gpu.device.compute_capability if gpu else "",
         gpu=gpu.device.name if gpu else "",
-        driver=gpu.cuda.driver_version() if gpu else "",
+        driver=driver_version(),
+        cuda=gpu.cuda.driver_version() if gpu else "",
         jetson_linux=jetson_linux(),
         platform=this_platform(),
     )

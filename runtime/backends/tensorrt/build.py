@@ -44,12 +44,10 @@ class Built:
     Attributes:
         success: what the child told.
         request: as it was in the end: the ladder may have changed it.
-        warnings: of TensorRT, with how often each came.
     """
 
     success: Success
     request: Request
-    warnings: Counter[str]
 
 
 def build_plan(
@@ -79,7 +77,7 @@ def build_plan(
             if isinstance(outcome, Success):
                 if outcome.reformats:
                     stage.note(f"{outcome.reformats} layers of the engine only bring tensors into another form")
-                return Built(outcome, request, run.warnings)
+                return Built(outcome, request)
             tried.append(request)
             step = next_try(tried, outcome)
             if step is None:

@@ -16,6 +16,7 @@ class Request(Struct, frozen=True):
         plan: path to write.
         image_shape: height, width and channels.
         batch: smallest, best and largest.
+        device_mib: memory of the GPU, all of it; 0 where there is none.
         device: number of the GPU; None where there is none, so that the engine cannot be asked for its layers.
         timing_cache: path of a file to begin with and to write anew; empty for none.
         workspace_mib, optimization_level, version_compatible, hardware_compatible, strip_weights,
@@ -28,6 +29,7 @@ class Request(Struct, frozen=True):
     image_shape: tuple[int, int, int]
     batch: tuple[int, int, int]
     device: int | None = None
+    device_mib: int = 0
     timing_cache: str = ""
     workspace_mib: int | None = None
     optimization_level: int | None = None
@@ -88,12 +90,14 @@ class Failure(Struct, frozen=True, tag="failure"):
         stage: in which TensorRT failed; `killed` and `crash` where its process ended without a word.
         text: the reason, in TensorRT's words where it had any.
         node, operator: of the ONNX graph; empty where none is blamed.
+        short_of_memory: a tactic was left out because the device has too little memory.
     """
 
     stage: Literal["parse", "build", "killed", "crash"]
     text: str
     node: str = ""
     operator: str = ""
+    short_of_memory: bool = False
 
 
 Event: TypeAlias = Start | Step | Finish | Log | Success | Failure

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.backends.tensorrt.options import TensorRtOptions
-from runtime.backends.tensorrt.plan import HOST_CODE, NEEDED, STRIPPED, WEIGHTS
+from runtime.backends.tensorrt.plan import HOST_CODE, NEEDED, STRIPPED, WEIGHTS, rebuild
 from runtime.backends.tensorrt.product import Product
 from runtime.errors import BackendError
 
-RELEASE_FILE = Path("/etc/nv_tegra_release")
 AMPERE = (8, 0)
 
 
@@ -26,6 +25,7 @@ class Here:
         compute_capability: of the GPU, such as 8.6; empty where there is none.
         gpu: its name.
         driver: its version.
+        cuda: the newest CUDA that the driver serves.
         jetson_linux: the release of Jetson Linux; empty elsewhere.
         platform: system and machine.
     """
@@ -35,6 +35,7 @@ class Here:
     compute_capability: str = ""
     gpu: str = ""
     driver: str = ""
+    cuda: str = ""
     jetson_linux: str = ""
     platform: str = ""
 
@@ -48,15 +49,6 @@ def this_platform() -> str:
     return f"{platform.system().lower()} {platform.machine()}"
 
 
-def jetson_linux() -> str:
-    """The first line of what a Jetson says of its system; empty elsewhere."""
-    try:
-        lines = RELEASE_FILE.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return lines[0].strip("# ")[:100] if lines else ""
-
-
 def make_fingerprint(here: Here, options: TensorRtOptions) -> dict[str, str]:
     """What the manifest says of a plan; what is not known, or not asked for, is left out."""
     built_for = ",".join(options.compute_capabilities) or here.compute_capability
@@ -66,6 +58,7 @@ def make_fingerprint(here: Here, options: TensorRtOptions) -> dict[str, str]:
         "compute_capability": built_for,
         "gpu": here.gpu,
         "driver": here.driver,
+        "cuda": here.cuda,
         "jetson_linux": here.jetson_linux,
         "platform": here.platform,
         "hardware_compatible": options.hardware_compatible or "",
@@ -91,7 +84,7 @@ def require_match(fingerprint: Mapping[str, str], here: Here, product: Product, 
     )
     raise BackendError(
         f"{plan} was built for {built}; this is {here}: {why}",
-        f"build it here: toolkit build {plan.parent} --target {product.name}",
+        rebuild(plan, fingerprint, product.name),
     )
 
 

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from runtime.backends.tensorrt.events import Failure, Request
 
-OUT_OF_MEMORY = re.compile(r"OutOfMemory|out of memory|std::bad_alloc|cudaErrorMemoryAllocation", re.IGNORECASE)
+OUT_OF_MEMORY = re.compile(r"OutOfMemory|out of memory|bad_alloc|cudaErrorMemoryAllocation|MemoryError", re.IGNORECASE)
 NO_WORKSPACE = re.compile(r"no tactics|Could not find any implementation|requires workspace|workspace limit", re.I)
 REQUESTED = re.compile(r"Requested size was (\d+) bytes")
 USUAL_LEVEL = 3
@@ -26,24 +26,33 @@ def next_try(tried: Sequence[Request], failure: Failure) -> tuple[Request, str] 
         failure: of that one.
     """
     last = tried[-1]
-    if failure.stage not in ("build", "killed") or len(tried) >= MOST_TRIES:
+    if failure.stage == "parse" or len(tried) >= MOST_TRIES:
         return None
     limit, level = last.workspace_mib, last.optimization_level
     workspaces = [request.workspace_mib or FIRST_WORKSPACE_MIB for request in tried]
-    if limit is not None and wants_workspace(failure, limit):
-        if workspaces[0] > workspaces[-1]:
-            return None  # it was taken down for want of memory
-        more = max(4 * limit, needed_mib(failure), LEAST_WORKSPACE_MIB)
-        why = f"{limit} MiB of workspace do not suffice: trying {more}"
-        return structs.replace(last, workspace_mib=more), why
-    if workspaces[-1] > workspaces[0] or not (failure.stage == "killed" or OUT_OF_MEMORY.search(failure.text)):
+    grew, shrank = workspaces[-1] > workspaces[0], workspaces[-1] < workspaces[0]
+    if out_of_memory(failure, limit):
+        less = FIRST_WORKSPACE_MIB if limit is None else max(LEAST_WORKSPACE_MIB, limit // 4)
+        lower = max(0, (USUAL_LEVEL if level is None else level) - 1)
+        if grew or (limit is not None and less >= limit and lower == level):
+            return None
+        why = f"out of memory: trying {less} MiB of workspace and optimization level {lower}"
+        return structs.replace(last, workspace_mib=less, optimization_level=lower), why
+    if limit is None or shrank or not wants_workspace(failure, limit):
         return None
-    less = FIRST_WORKSPACE_MIB if limit is None else max(LEAST_WORKSPACE_MIB, limit // 4)
-    lower = max(0, (USUAL_LEVEL if level is None else level) - 1)
-    if limit is not None and less >= limit and lower == level:
-        return None
-    why = f"out of memory: trying {less} MiB of workspace and optimization level {lower}"
-    return structs.replace(last, workspace_mib=less, optimization_level=lower), why
+    more = max(4 * limit, needed_mib(failure), LEAST_WORKSPACE_MIB)
+    if last.device_mib:
+        more = min(more, last.device_mib)
+    if more <= limit:
+        return None  # it has all that there is: what is missing is no workspace
+    return structs.replace(last, workspace_mib=more), f"{limit} MiB of workspace do not suffice: trying {more}"
+
+
+def out_of_memory(failure: Failure, limit_mib: int | None) -> bool:
+    """Whether less memory would help: not where TensorRT ran out of less than the workspace that it was not given."""
+    if failure.stage == "killed" or failure.short_of_memory:
+        return True
+    return bool(OUT_OF_MEMORY.search(failure.text)) and not (limit_mib and needed_mib(failure) > limit_mib)
 
 
 def wants_workspace(failure: Failure, limit_mib: int) -> bool:

@@ -17,7 +17,8 @@ LINE = re.compile(
 )
 ONNX_NODE = re.compile(r"\[ONNX Layer: ([^\]\x1f]+)")
 COMPUTES = re.compile(r"conv|corr|gemm|matrix|matmul|(?-i:Fc|Corr|Gemm)|fusion", re.IGNORECASE)
-MOVES = re.compile(r"reformat|shuffle|shape|constant|pooling|pool$", re.IGNORECASE)
+# A convolution may be one layer with the pool behind it: CaskConvActPool.
+MOVES = re.compile(r"reformat|shuffle|shape|constant|^(?!.*conv).*(?:pooling|pool$)", re.IGNORECASE)
 # How the two ways, in their releases, call what a tensor holds.
 TYPES = (
     ("int8", re.compile(r"\bint8\b", re.IGNORECASE)),
@@ -70,7 +71,7 @@ def from_log(lines: Iterable[str]) -> Iterator[EngineLayer]:
     for line in (line for text in lines for line in text.splitlines()):
         found = LINE.match(line.strip())
         if found:
-            kinds = re.findall(r"Datatype: (\w+)", found["inputs"])
+            kinds = re.findall(r"Datatype: ([^,}]+)", found["inputs"])
             yield EngineLayer(
                 found["name"], found["kind"], kinds[0] if kinds else "", tuple(ONNX_NODE.findall(found["metadata"]))
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from threading import local
 from typing import TYPE_CHECKING, Any
 
 from runtime.backends.tensorrt.failures import ErrorLog
@@ -21,7 +22,15 @@ def make_logger(trt: Any) -> ErrorLog:
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.last_error = ""
+            self.said = local()  # by each thread
+
+        @property
+        def last_error(self) -> str:
+            return getattr(self.said, "error", "")
+
+        @last_error.setter
+        def last_error(self, text: str) -> None:
+            self.said.error = text
 
         def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):

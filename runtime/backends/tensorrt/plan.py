@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.backend import EngineFile, EngineOptions
@@ -10,15 +13,18 @@ from runtime.errors import BackendError
 from runtime.spec import BatchRange, ModelSpec
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import tensorrt as trt
 
 # In `EngineFile.fingerprint`, written where the plan is built.
 WEIGHTS, STRIPPED = "weights", "stripped"
 HOST_CODE, NEEDED = "host_code", "needed"
-REBUILD = "build it again here: toolkit build BUNDLE"
 PROFILE = 0  # a plan of ours has one
+
+
+def rebuild(plan: Path, fingerprint: Mapping[str, str], target: str = "") -> str:
+    """The command that builds a bundle for this machine, for the product that its plan is of or for another one."""
+    name = target or fingerprint.get("module", "tensorrt").replace("_", "-")
+    return f"build it here: toolkit build {shlex.quote(str(plan.parent))} --target {name} -o NEW"
 
 
 def runs_host_code(engine_file: EngineFile, options: EngineOptions) -> bool:
@@ -61,37 +67,38 @@ def load_plan(
     Raises:
         BackendError: TensorRT refuses it, or it is another model's or for other batch sizes.
     """
+    again = rebuild(engine_file.path, engine_file.fingerprint)
     runtime = construct(log, trt.Runtime, log)
     if options.trust and runs_host_code(engine_file, options):  # else TensorRT refuses such a plan
         runtime.engine_host_code_allowed = True
     engine = runtime.deserialize_cuda_engine(data)
     if engine is None:
-        raise failed(log, f"TensorRT cannot load {engine_file.path}", REBUILD)
+        raise failed(log, f"TensorRT cannot load {engine_file.path}", again)
     if is_stripped(engine_file, options):
-        refit(trt, engine, engine_file.model, log)
-    check_tensors(trt, engine, spec, engine_file.path)
+        refit(trt, engine, engine_file.model, log, again)
+    check_tensors(trt, engine, spec, engine_file.path, again)
     check_range(engine, spec, options.batch, engine_file.path)
     return engine
 
 
-def refit(trt: Any, engine: trt.ICudaEngine, model: Path | None, log: Any) -> None:
+def refit(trt: Any, engine: trt.ICudaEngine, model: Path | None, log: Any, again: str) -> None:
     """Give a plan that was built without its weights those of its ONNX model.
 
     Raises:
         BackendError: there is no model, or it is not the one that the plan was made from.
     """
     if model is None:
-        raise BackendError("the plan has no weights, and no ONNX model to take them from", REBUILD)
+        raise BackendError("the plan has no weights, and no ONNX model to take them from", again)
     refitter = construct(log, trt.Refitter, engine, log)
     parser = construct(log, trt.OnnxParserRefitter, refitter, log)
     if not parser.refit_from_file(str(model)):
         reasons = [parser.get_error(index).desc() for index in range(parser.num_errors)]
-        raise failed(log, "; ".join([f"TensorRT cannot take the plan's weights from {model}", *reasons]), REBUILD)
+        raise failed(log, "; ".join([f"TensorRT cannot take the plan's weights from {model}", *reasons]), again)
     if not refitter.refit_cuda_engine():
-        raise failed(log, f"TensorRT cannot give the plan the weights of {model}", REBUILD)
+        raise failed(log, f"TensorRT cannot give the plan the weights of {model}", again)
 
 
-def check_tensors(trt: Any, engine: trt.ICudaEngine, spec: ModelSpec, path: Path) -> None:
+def check_tensors(trt: Any, engine: trt.ICudaEngine, spec: ModelSpec, path: Path, again: str) -> None:
     """Refuse a plan with other tensors than the spec's: names, directions, types, sizes, and rows without gaps.
 
     Raises:
@@ -114,7 +121,7 @@ def check_tensors(trt: Any, engine: trt.ICudaEngine, spec: ModelSpec, path: Path
         for name in names
     }
     if found != want:
-        raise BackendError(f"{path} does not take and give what {spec.name} does: {describe(found)}", REBUILD)
+        raise BackendError(f"{path} does not take and give what {spec.name} does: {describe(found)}", again)
 
 
 def describe(tensors: dict[str, tuple[Any, ...]]) -> str:

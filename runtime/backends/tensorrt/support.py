@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from runtime.backends.cuda import Device
 from runtime.backends.tensorrt.options import TensorRtOptions
 from runtime.backends.tensorrt.product import RTX, TENSORRT, Product
 from runtime.errors import BackendError
+from runtime.nvidia import jetson_linux
 from runtime.spec import Precision
 
+OLDEST_COMPATIBLE = 8.0  # Ampere
 NO_GEMM = "7.5"  # TensorRT for RTX multiplies no float32 matrices there
 
 #: By product and option: why it is refused, and what to do; what is not in here is taken.
@@ -40,7 +43,9 @@ def refuse(product: Product, options: TensorRtOptions) -> None:
             raise refused(product, name, reason, hint)
 
 
-def refuse_here(trt: Any, product: Product, options: TensorRtOptions, precision: Precision, gpu: bool) -> None:
+def refuse_here(
+    trt: Any, product: Product, options: TensorRtOptions, precision: Precision, device: Device | None
+) -> None:
     """Refuse what the release that is here does not take, or not without a GPU.
 
     Args:
@@ -48,7 +53,7 @@ def refuse_here(trt: Any, product: Product, options: TensorRtOptions, precision:
         product: which one it is.
         options: what is asked of it.
         precision: of the graph.
-        gpu: there is one.
+        device: the GPU; None where there is none.
 
     Raises:
         BackendError: the option, the reason, and what to do.
@@ -58,7 +63,12 @@ def refuse_here(trt: Any, product: Product, options: TensorRtOptions, precision:
         raise refused(
             product, "hardware_compatible", f"{trt.__version__} knows ampere+ alone", "give ampere+, or leave it out"
         )
-    if options.strip_weights and product is RTX and not gpu:
+    if options.hardware_compatible and jetson_linux():
+        raise refused(product, "hardware_compatible", "NVIDIA does not support it on JetPack", "build on each Jetson")
+    capability = device.compute_capability if device else ""
+    if options.hardware_compatible == "ampere+" and capability and float(capability) < OLDEST_COMPATIBLE:
+        raise refused(product, "hardware_compatible", f"this GPU, of {capability}, is before Ampere", "leave it out")
+    if options.strip_weights and product is RTX and device is None:
         raise refused(product, "strip_weights", "it needs a GPU for that, and none is here", "leave it out")
     known = capabilities(trt)
     for name in options.compute_capabilities:

@@ -7,9 +7,12 @@ from there, and nothing but a temporary file can be left.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -25,10 +28,13 @@ if TYPE_CHECKING:
 
 Send: TypeAlias = Callable[[Event], None]
 KEPT_LINES = 20_000  # of the detailed log
+SHORT = re.compile(r"insuff?icient memory|device memory is insufficient|due to oom", re.IGNORECASE)  # its own spelling
 
 
 def main() -> None:
     """Build what standard input asks for; events go to the file descriptor that the command line names."""
+    with suppress(OSError):  # where memory runs out this is the one to end: our parent tells of it
+        Path("/proc/self/oom_score_adj").write_text("1000")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the parent, who ends this
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
     lock = Lock()  # TensorRT logs from threads of its own
@@ -62,14 +68,16 @@ def build(trt: Any, request: Request, send: Send) -> Success | Failure:
     config.progress_monitor = make_monitor(trt, send)
     cache = give_timing_cache(config, request)
     plan = builder.build_serialized_network(network, config)
+    if cache is not None:  # of a build that failed, too: the next try need not measure again
+        Path(request.timing_cache).write_bytes(memoryview(cache.serialize()))
     if plan is None:
-        return Failure("build", logger.errors[-1] if logger.errors else "it gave no reason")
+        reasons = "; ".join(dict.fromkeys(logger.errors)) or "it gave no reason"
+        return Failure("build", reasons, short_of_memory=logger.short_of_memory)
     data = memoryview(plan)
     Path(request.plan).write_bytes(data)
-    if cache is not None:
-        Path(request.timing_cache).write_bytes(memoryview(cache.serialize()))
-    alone = request.device is None or request.strip_weights  # it cannot be loaded here, or not as it is
-    layers = [] if alone else [*from_inspector(inspect(trt, logger, data, request.version_compatible))]
+    del builder, network, parser, config, cache  # their memory is needed to load the engine
+    here = request.device is not None
+    layers = [*from_inspector(inspect(trt, logger, data, request.version_compatible))] if here else []
     layers = layers or [*from_log(logger.lines)]
     return Success(trt.__version__, executed(layers) or None, peak_bytes(), count_reformats(layers))
 
@@ -81,7 +89,8 @@ def configure(trt: Any, builder: trt.Builder, network: trt.INetworkDefinition, r
     image = network.get_input(0)
     profile = builder.create_optimization_profile()
     profile.set_shape(image.name, *((count, *request.image_shape) for count in request.batch))
-    config.add_optimization_profile(profile)
+    if config.add_optimization_profile(profile) < 0:
+        raise RuntimeError(f"it takes no batch sizes of {request.batch}")
     if request.workspace_mib is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, request.workspace_mib << 20)
     if request.optimization_level is not None:
@@ -97,10 +106,13 @@ def configure(trt: Any, builder: trt.Builder, network: trt.INetworkDefinition, r
         if hasattr(level, "SAME_COMPUTE_CAPABILITY"):
             config.hardware_compatibility_level = level.SAME_COMPUTE_CAPABILITY
     if hasattr(config, "set_compute_capability"):
-        names = [f"SM{name.replace('.', '')}" for name in request.compute_capabilities] or ["CURRENT"]
+        names = [f"SM{name.replace('.', '')}" for name in request.compute_capabilities]
         config.num_compute_capabilities = len(names)
         for index, name in enumerate(names):
-            config.set_compute_capability(trt.ComputeCapability.__members__[name], index)
+            if not config.set_compute_capability(trt.ComputeCapability.__members__[name], index):
+                raise RuntimeError(f"it does not build for {name}")
+    if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # TensorRT for RTX captures no CUDA graph without it
     return config
 
 
@@ -147,7 +159,8 @@ def make_logger(trt: Any, send: Send) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.errors: list[str] = []
-            self.lines: list[str] = []
+            self.lines: deque[str] = deque(maxlen=KEPT_LINES)  # the layers come last
+            self.short_of_memory = False
 
         def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
@@ -155,7 +168,8 @@ def make_logger(trt: Any, send: Send) -> Any:
                 send(Log("error", msg))
             elif severity == trt.ILogger.WARNING:
                 send(Log("warning", msg))
-            elif len(self.lines) < KEPT_LINES:
+                self.short_of_memory |= bool(SHORT.search(msg))
+            else:
                 self.lines.append(msg)
 
     return Logger()

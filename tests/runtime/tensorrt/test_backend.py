@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,7 +55,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
         if request.timing_cache:
             before = Path(request.timing_cache).read_bytes()
             Path(request.timing_cache).write_bytes(before + b"measured ")
-        return Built(Success("9.9", {"fc": "int8"}, 1), request, Counter())
+        return Built(Success("9.9", {"fc": "int8"}, 1), request)
 
     monkeypatch.setattr(module, "build_plan", build)
     return seen
@@ -191,13 +190,27 @@ def test_refusals_come_before_the_work(name: str, rig: Rig) -> None:
         backend.refuse(EngineOptions("int8", device="cuda:7"))
 
 
-def test_a_gpu_that_rtx_does_not_list_is_left_to_it(
+def test_on_a_gpu_that_rtx_does_not_list_it_only_builds(
     name: str, rig: Rig, requests: list[Request], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    server = Device(0, "a server's", "9.0", False, 1 << 30)
-    monkeypatch.setattr(rig.cuda, "devices", lambda: (server,))
-    get_backend(name).refuse(EngineOptions("int8"))
+    monkeypatch.setattr(rig.cuda, "devices", lambda: (Device(0, "a server's", "9.0", False, 1 << 30),))
+    availability = get_backend(name).available()
     made = compile_it(name, rig, tmp_path)
-    assert requests[0].compute_capabilities == () and made.fingerprint["compute_capability"] == "9.0"
-    with pytest.raises(BackendError, match=r"does not (know 9\.0|take --compute-capability)"):
-        get_backend(name).refuse(EngineOptions("int8", tensorrt=TensorRtOptions(compute_capabilities=("9.0",))))
+    if name == "tensorrt":
+        assert availability.ok and made.fingerprint["compute_capability"] == "9.0"
+        return
+    assert (availability.ok, availability.builds) == (False, True)
+    assert availability.reason == "TensorRT for RTX does not list a server's (9.0)"
+    assert requests[0].compute_capabilities == ("8.6",) and made.fingerprint["compute_capability"] == "8.6"
+
+
+def test_memory_that_a_jetson_caches_counts_as_free(
+    name: str, rig: Rig, requests: list[Request], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    capability = rig.cuda.devices()[0].compute_capability
+    monkeypatch.setattr(module, "available_memory", lambda: 1000 << 30)
+    for integrated in (False, True):
+        monkeypatch.setattr(rig.cuda, "devices", lambda kind=integrated: (Device(0, "x", capability, kind, 8 << 30),))
+        compile_it(name, rig, tmp_path)
+    assert requests[0].workspace_mib != requests[1].workspace_mib == 800 << 10
+    assert requests[1].device_mib == 8 << 10

@@ -94,6 +94,27 @@ def test_a_workspace_that_is_never_enough_ends(tmp_path: Path) -> None:
     assert len(told.notes) == 4
 
 
+def test_more_workspace_than_the_device_has_is_not_tried(tmp_path: Path) -> None:
+    told = Notes()
+    with pytest.raises(BackendError, match="no tactics"):
+        build_plan(request(tmp_path, workspace_mib=2000, device_mib=3800), told, worker="never_enough")
+    assert told.notes == ["2000 MiB of workspace do not suffice: trying 3800"]
+
+
+def test_a_tactic_that_the_device_is_too_small_for_wants_less(tmp_path: Path) -> None:
+    told = Notes()
+    with pytest.raises(BackendError, match="Could not find any implementation"):
+        build_plan(request(tmp_path, workspace_mib=3000, device_mib=3800), told, worker="too_small")
+    assert [note.partition(":")[0] for note in told.notes] == ["out of memory"] * len(told.notes) and told.notes
+
+
+def test_an_abort_for_want_of_memory_is_one(tmp_path: Path) -> None:
+    told = Notes()
+    with pytest.raises(BackendError, match="std::bad_alloc"):
+        build_plan(request(tmp_path), told, worker="aborted")
+    assert told.notes[0].startswith("out of memory: trying 1024 MiB")
+
+
 def test_a_stop_ends_the_child(tmp_path: Path) -> None:
     class Stop(SilentProgress):
         @contextmanager

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from runtime.backends.tensorrt import fingerprint as module
+from runtime import nvidia
 from runtime.backends.tensorrt.fingerprint import Here, make_fingerprint, mismatch, require_match
 from runtime.backends.tensorrt.options import TensorRtOptions
 from runtime.backends.tensorrt.product import RTX, TENSORRT
 from runtime.errors import BackendError
 
-ORIN = Here("tensorrt", "10.3.0", "8.7", "Orin", "12.6", "R36 (release)", "linux aarch64")
-DESKTOP = Here("tensorrt", "10.16.1", "8.6", "RTX 3060", "13.0", "", "linux x86_64")
+ORIN = Here("tensorrt", "10.3.0", "8.7", "Orin", "540.4.0", "12.6", "R36 (release)", "linux aarch64")
+DESKTOP = Here("tensorrt", "10.16.1", "8.6", "RTX 3060", "580.65", "13.0", "", "linux x86_64")
 
 
 def test_it_says_all_that_is_known_and_nothing_else() -> None:
@@ -23,7 +23,8 @@ def test_it_says_all_that_is_known_and_nothing_else() -> None:
         "version": "10.3.0",
         "compute_capability": "8.7",
         "gpu": "Orin",
-        "driver": "12.6",
+        "driver": "540.4.0",
+        "cuda": "12.6",
         "jetson_linux": "R36 (release)",
         "platform": "linux aarch64",
     }
@@ -36,7 +37,7 @@ def test_it_says_all_that_is_known_and_nothing_else() -> None:
     ("changes", "options", "why"),
     [
         ({}, {}, ""),
-        ({"gpu": "RTX 3070", "driver": "13.1"}, {}, ""),
+        ({"gpu": "RTX 3070", "driver": "590.1", "cuda": "13.1"}, {}, ""),
         ({"module": "tensorrt_rtx"}, {}, "another library"),
         ({"platform": "windows amd64"}, {}, "another system"),
         ({"version": "10.16.2"}, {}, "another version"),
@@ -63,14 +64,21 @@ def test_the_message_names_both_sides_and_the_command(tmp_path: Path) -> None:
         require_match(make_fingerprint(DESKTOP, TensorRtOptions()), ORIN, TENSORRT, plan)
     for words in ("10.16.1", "RTX 3060", "8.6", "x86_64", "this is tensorrt 10.3.0, Orin (8.7), linux aarch64"):
         assert words in caught.value.message
-    assert caught.value.hint == f"build it here: toolkit build {plan.parent} --target tensorrt"
+    assert caught.value.hint == f"build it here: toolkit build {plan.parent} --target tensorrt -o NEW"
     require_match(make_fingerprint(ORIN, TensorRtOptions()), ORIN, TENSORRT, plan)
     with pytest.raises(BackendError, match=r"was built for ; this is .*another library"):
         require_match({}, ORIN, RTX, plan)
 
 
 def test_a_jetson_says_its_release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module, "RELEASE_FILE", tmp_path / "release")
-    assert module.jetson_linux() == ""
+    monkeypatch.setattr(nvidia, "TEGRA_RELEASE", tmp_path / "release")
+    assert nvidia.jetson_linux() == ""
     (tmp_path / "release").write_text("# R36 (release), REVISION: 4.3, GCID: 3\nmore\n")
-    assert module.jetson_linux() == "R36 (release), REVISION: 4.3, GCID: 3"
+    assert nvidia.jetson_linux() == "R36 (release), REVISION: 4.3, GCID: 3"
+
+
+def test_memory_that_the_system_caches_is_available(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(nvidia, "MEMORY", tmp_path / "meminfo")
+    assert nvidia.available_memory() == 0
+    (tmp_path / "meminfo").write_text("MemTotal: 8000 kB\nMemFree: 100 kB\nMemAvailable:    6000 kB\n")
+    assert nvidia.available_memory() == 6000 * 1024

@@ -36,6 +36,8 @@ def test_the_layer_that_computes_a_node_tells_and_the_first_of_several() -> None
     types = executed(from_log(log))
     assert (types["conv1"], types["fc6"]) == ("int8", "fp16")
     assert types["__myl_MulAdd_3"] == "fp16"  # what else is executed in float16
+    words = line("c", "CaskConvolution", "Float", "c").replace("Datatype: Float", "Format/Datatype: Two wide Int8 form")
+    assert executed(from_log([words]))["c"] == "int8"
     assert "fc7" not in types and "relu" not in types and "pool" not in types
     assert executed(from_log([])) == executed(from_log(["Name: , LayerType"])) == {}
 
@@ -60,13 +62,24 @@ def test_the_inspector_tells_in_the_words_of_several_releases() -> None:
             "conv2",
         ),
         layer("fc1", "gemm", {"Datatype": "Float", "Format": "(Linear)"}, "fc1"),
+        # A convolution with its pool, as TensorRT fuses them in INT8.
+        layer(
+            "conv3 + relu3 + pool3", "CaskConvActPool", {"Format/Datatype": "Row major Int8 format"}, "conv3", "pool3"
+        ),
+        layer("pool4", "CaskPooling", {"Format/Datatype": "Row major Int8 format"}, "pool4"),
         layer("bf", "MatrixMultiply", {"Datatype": "BFloat16"}, "fc2"),
         "a layer without details",
     ]
     found = [*from_inspector(json.dumps({"Layers": layers}))]
     types = executed(found)
     assert count_reformats(found) == 1
-    assert [types[name] for name in ("conv1", "conv2", "fc1", "fc2")] == ["int8", "fp16", "fp32", "bf16"]
+    assert [types[name] for name in ("conv1", "conv2", "conv3", "fc1", "fc2")] == [
+        "int8",
+        "fp16",
+        "int8",
+        "fp32",
+        "bf16",
+    ]
 
 
 def test_what_tells_nothing_is_nothing() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runtime import nvidia
 from runtime.backends import cuda as cuda_package
 from runtime.backends.cuda import open_cuda
 from runtime.errors import BackendUnavailableError
@@ -49,7 +50,7 @@ def test_a_jetson_gets_the_package_for_its_cuda(
     modules: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, package: str
 ) -> None:
     (tmp_path / "release").write_text(f"# {release}, REVISION: 4.3, GCID: 38968081, BOARD: generic")
-    monkeypatch.setattr(cuda_package, "TEGRA_RELEASE", tmp_path / "release")
+    monkeypatch.setattr(nvidia, "TEGRA_RELEASE", tmp_path / "release")
     with pytest.raises(BackendUnavailableError) as caught:
         open_cuda()
     assert caught.value.hint == f"pip install {package}"

@@ -37,7 +37,7 @@ def test_another_models_plan_is_refused(tmp_path: Path, changes: dict[str, Any],
     rig = Rig(tmp_path, plan=replace(Plan(dynamic=dynamic), **changes))
     with pytest.raises(BackendError, match="does not take and give what tiny does") as caught:
         rig.open()
-    assert "build it again" in caught.value.hint
+    assert "build it here" in caught.value.hint
     rig.cuda.check()
 
 
@@ -76,7 +76,7 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, data: bytes | None) -> None:
     [
         ("(cudaError 35: CUDA driver version is insufficient for CUDA runtime version)", "update NVIDIA's driver"),
         ("(an illegal memory access was encountered)", "start it again"),
-        ("not compatible with this version of TensorRT, expecting library version 10.3.0.30", "build it again"),
+        ("not compatible with this version of TensorRT, expecting library version 10.3.0.30", "build it here"),
     ],
 )
 def test_the_hint_fits_what_tensorrt_logs(tmp_path: Path, reason: str, hint: str) -> None:

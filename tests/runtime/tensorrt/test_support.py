@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from runtime.backends.cuda import Device
 from runtime.backends.tensorrt.options import TensorRtOptions
 from runtime.backends.tensorrt.product import RTX, TENSORRT, Product
 from runtime.backends.tensorrt.support import capabilities, refuse, refuse_here
 from runtime.errors import BackendError
 
+GPU = Device(0, "a GPU", "8.6", False, 1 << 30)
 Level = Enum("Level", "NONE AMPERE_PLUS SAME_COMPUTE_CAPABILITY")
 OldLevel = Enum("OldLevel", "NONE AMPERE_PLUS")
 Capability = Enum("Capability", "NONE CURRENT SM75 SM86 SM120")
@@ -40,8 +42,8 @@ def test_what_a_product_takes_is_not_refused() -> None:
     both = {"workspace_mib": 64, "optimization_level": 5, "strip_weights": True, "verbose": True}
     refuse(TENSORRT, TensorRtOptions(**both, version_compatible=True, hardware_compatible="same-cc"))
     refuse(RTX, TensorRtOptions(**both, compute_capabilities=("8.6",)))
-    refuse_here(library(), TENSORRT, TensorRtOptions(**both, hardware_compatible="same-cc"), "int8", gpu=True)
-    refuse_here(library(ComputeCapability=Capability), RTX, TensorRtOptions(**both), "fp32", gpu=True)
+    refuse_here(library(), TENSORRT, TensorRtOptions(**both, hardware_compatible="same-cc"), "int8", GPU)
+    refuse_here(library(ComputeCapability=Capability), RTX, TensorRtOptions(**both), "fp32", GPU)
 
 
 def test_what_is_missing_here_is_refused() -> None:
@@ -54,8 +56,17 @@ def test_what_is_missing_here_is_refused() -> None:
         (rtx, RTX, {"compute_capabilities": ("7.5",)}, "int8", "no float32 matrices on 7.5, and the int8 graph has"),
     ):
         with pytest.raises(BackendError) as caught:
-            refuse_here(trt, product, TensorRtOptions(**options), precision, gpu=False)  # type: ignore[arg-type]
+            refuse_here(trt, product, TensorRtOptions(**options), precision, None)  # type: ignore[arg-type]
         assert words in caught.value.message and caught.value.hint
+
+
+def test_a_plan_for_more_gpus_is_refused_where_nvidia_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    ampere = TensorRtOptions(hardware_compatible="ampere+")
+    with pytest.raises(BackendError, match=r"this GPU, of 7\.5, is before Ampere"):
+        refuse_here(library(), TENSORRT, ampere, "int8", Device(0, "T4", "7.5", False, 1))
+    monkeypatch.setattr("runtime.backends.tensorrt.support.jetson_linux", lambda: "R36")
+    with pytest.raises(BackendError, match="does not support it on JetPack"):
+        refuse_here(library(), TENSORRT, ampere, "int8", GPU)
 
 
 def test_capabilities_are_those_of_the_release() -> None:

@@ -62,6 +62,19 @@ def never_enough() -> None:
     tell(pipe, Failure("build", "no tactics to implement the operation within workspace limit"))
 
 
+def too_small() -> None:
+    """On a device whose memory no tactic fits into."""
+    _, pipe = begin()
+    tell(pipe, Failure("build", "Could not find any implementation for node conv1", short_of_memory=True))
+
+
+def aborted() -> None:
+    """By C++, where an allocation fails."""
+    begin()
+    print("terminate called after throwing an instance of 'std::bad_alloc'", flush=True)
+    os.kill(os.getpid(), signal.SIGABRT)
+
+
 def hangs() -> None:
     """For ever, once it has said who it is."""
     request, pipe = begin()
