@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from importlib.util import find_spec
@@ -32,6 +33,7 @@ from runtime.nvidia import available_memory, driver_version, jetson_linux
 from runtime.progress import Progress
 from runtime.spec import ModelSpec
 
+LOG = logging.getLogger(__name__)
 DEFAULT_CAPABILITY = "8.6"  # where there is no GPU to build for
 WORKSPACE_SHARE = 0.8  # of the memory that is free on the device
 MIB = 1 << 20
@@ -148,6 +150,11 @@ class TensorRtBackend:
         cuda = open_cuda()
         here = here_with(trt, Gpu(cuda, find_device(cuda, options.device)))
         require_match(engine_file.fingerprint, here, self.product, engine_file.path)
+        built_on = engine_file.fingerprint.get("gpu", here.gpu)
+        if built_on != here.gpu and "hardware_compatible" not in engine_file.fingerprint:
+            LOG.warning(
+                "%s was built on %s; NVIDIA advises to build on %s itself", engine_file.path, built_on, here.gpu
+            )
         return open_engine(trt, cuda, engine_file, spec, options, make_logger(trt))
 
 

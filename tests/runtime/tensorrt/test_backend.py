@@ -158,7 +158,12 @@ def test_measurements_are_kept_by_device_and_version(
 
 
 def test_a_plan_of_this_machine_runs_and_another_does_not(
-    name: str, rig: Rig, requests: list[Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    rig: Rig,
+    requests: list[Request],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     backend = get_backend(name)
     made = compile_it(name, rig, tmp_path)
@@ -167,6 +172,10 @@ def test_a_plan_of_this_machine_runs_and_another_does_not(
     engine = backend.load(file, make_spec(), EngineOptions(batch=BatchRange(1, 2, 4)))
     check_answers(engine, 3)
     engine.close()
+    assert caplog.text == ""
+    like = EngineFile(rig.path, {**made.fingerprint, "gpu": "its brother"}, None, rig.model)
+    backend.load(like, make_spec(), EngineOptions(batch=BatchRange(1, 2, 4))).close()
+    assert "was built on its brother; NVIDIA advises" in caplog.text
     other = EngineFile(rig.path, {**made.fingerprint, "compute_capability": "5.3"}, None, rig.model)
     assert backend.why_not_here(other, EngineOptions()) == "another GPU"
     with pytest.raises(BackendError, match=r"was built for .*5\.3.*another GPU") as caught:
