@@ -152,9 +152,7 @@ class TensorRtBackend:
         require_match(engine_file.fingerprint, here, self.product, engine_file.path)
         built_on = engine_file.fingerprint.get("gpu", here.gpu)
         if built_on != here.gpu and "hardware_compatible" not in engine_file.fingerprint:
-            LOG.warning(
-                "%s was built on %s; NVIDIA advises to build on %s itself", engine_file.path, built_on, here.gpu
-            )
+            LOG.warning("%s was built on %s; NVIDIA advises to build on the %s", engine_file.path, built_on, here.gpu)
         return open_engine(trt, cuda, engine_file, spec, options, make_logger(trt))
 
 
