@@ -55,7 +55,7 @@ def test_the_bundle_says_what_it_is_for_and_what_was_not_measured(built: Path) -
     assert (reference["target"], reference["precision"]) == ("onnxruntime", "fp32")
     assert (row["target"], row["chosen"], row["p50_ms"], row["reason_against"]) == ("tensorrt-rtx", True, None, "")
     said = (built / "err").read_text()
-    assert "for compute capability 8.6: no GPU is here, and none was named" in said
+    assert "for compute capability 8.6: no GPU for it is here, and none was named" in said
     assert "4 warnings (-v shows them)" in said
 
 

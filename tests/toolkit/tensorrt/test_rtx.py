@@ -110,7 +110,7 @@ def test_progress_goes_to_the_end_and_says_for_what_it_builds(
     graphs, watch = graphs_of("lenet"), Watch()
     build(graphs.folder / "int8.onnx", graphs.spec, tmp_path, "int8", watch)
     assert watch.done == watch.total
-    assert "for compute capability 8.6: no GPU is here, and none was named" in watch.notes
+    assert "for compute capability 8.6: no GPU for it is here, and none was named" in watch.notes
 
 
 def test_warnings_are_counted_or_shown(graphs_of: Callable[[str], Graphs], tmp_path: Path) -> None:
