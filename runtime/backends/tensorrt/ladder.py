@@ -32,9 +32,9 @@ def next_try(tried: Sequence[Request], failure: Failure) -> tuple[Request, str] 
     workspaces = [request.workspace_mib or FIRST_WORKSPACE_MIB for request in tried]
     grew, shrank = workspaces[-1] > workspaces[0], workspaces[-1] < workspaces[0]
     if out_of_memory(failure, limit):
-        less = FIRST_WORKSPACE_MIB if limit is None else max(LEAST_WORKSPACE_MIB, limit // 4)
+        less = FIRST_WORKSPACE_MIB if limit is None else min(limit, max(LEAST_WORKSPACE_MIB, limit // 4))
         lower = max(0, (USUAL_LEVEL if level is None else level) - 1)
-        if grew or (limit is not None and less >= limit and lower == level):
+        if grew or (less, lower) == (limit, level):
             return None
         why = f"out of memory: trying {less} MiB of workspace and optimization level {lower}"
         return structs.replace(last, workspace_mib=less, optimization_level=lower), why

@@ -94,6 +94,13 @@ def test_a_workspace_that_is_never_enough_ends(tmp_path: Path) -> None:
     assert len(told.notes) == 4
 
 
+def test_a_small_workspace_does_not_grow_where_memory_runs_out(tmp_path: Path) -> None:
+    told = Notes()
+    with pytest.raises(BackendError):
+        build_plan(request(tmp_path, workspace_mib=32, optimization_level=1), told, worker="killed")
+    assert told.notes == ["out of memory: trying 32 MiB of workspace and optimization level 0"]
+
+
 def test_more_workspace_than_the_device_has_is_not_tried(tmp_path: Path) -> None:
     told = Notes()
     with pytest.raises(BackendError, match="no tactics"):
