@@ -147,7 +147,8 @@ def signalled(process: subprocess.Popen[str], *numbers: int, gap: float = 0.0) -
 
 
 READY = "print('ready', flush=True)\n"
-TIDIES = "try:\n  " + READY + "  time.sleep(1000)\nfinally: time.sleep(0.2); print('tidied')"
+# Python looks for signals between calls: one that comes just before a long sleep would be seen after it.
+TIDIES = "try:\n  " + READY + "  while True: time.sleep(0.05)\nfinally: time.sleep(0.2); print('tidied')"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
