@@ -78,6 +78,8 @@ def aborted() -> None:
 def hangs() -> None:
     """For ever, once it has said who it is."""
     request, pipe = begin()
-    Path(f"{request.plan}.pid").write_text(str(os.getpid()))
+    written = Path(f"{request.plan}.new")
+    written.write_text(str(os.getpid()))
+    written.rename(f"{request.plan}.pid")
     tell(pipe, Start("Building engine", "", 2), Step("Building engine", 0))
     time.sleep(600)
