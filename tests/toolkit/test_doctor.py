@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from runtime.backend import BACKENDS
+from runtime.jetson import parse_jetson
 from tests.command import ROOT, assert_clean_failure, toolkit, without_packages
 from toolkit.doctor import child, nvidia, system
 from toolkit.doctor.clashes import find_clashes
 from toolkit.doctor.finding import Finding
 from toolkit.doctor.installed import Installed
-from toolkit.doctor.jetson import parse_jetson
 from toolkit.doctor.opencv import parse_build
 from toolkit.doctor.packages import Package, findings, judge, suggested_extras, wanted_packages
 from toolkit.doctor.probe import Answer, ask

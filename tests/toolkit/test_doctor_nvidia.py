@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from runtime.jetson import parse_jetson
 from runtime.nvidia import parse_driver
 from toolkit.doctor import nvidia, system
 from toolkit.doctor.cuda_driver import read_driver
 from toolkit.doctor.finding import Finding
 from toolkit.doctor.installed import Installed
-from toolkit.doctor.jetson import parse_jetson
 from toolkit.doctor.matching import explained_modules, find_mismatches
 from toolkit.doctor.nvidia import Gpu, Nvidia, NvidiaPackage
 from toolkit.doctor.probe import Answer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from packaging.version import Version
 
-from toolkit.doctor.jetson import Jetson
+from runtime.jetson import Jetson
 from toolkit.doctor.nvidia import Gpu, Nvidia, NvidiaPackage, bindings_requirement
 from toolkit.doctor.system import System
 

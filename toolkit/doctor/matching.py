@@ -11,6 +11,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from runtime.jetson import Jetson
 from toolkit.doctor.clashes import Clash
 from toolkit.doctor.facts import (
     NO_JETPACK_6,
@@ -29,7 +30,6 @@ from toolkit.doctor.facts import (
     uninstall,
 )
 from toolkit.doctor.finding import Finding
-from toolkit.doctor.jetson import Jetson
 from toolkit.doctor.nvidia import OLDEST_BINDINGS, Nvidia, bindings_requirement
 from toolkit.doctor.packages import PURPOSES, parse_version
 from toolkit.doctor.probe import Answer

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.jetson import Jetson, find_jetson
 from runtime.nvidia import read_text
 from toolkit.doctor.finding import Finding
-from toolkit.doctor.jetson import Jetson, find_jetson
 
 X86_FEATURES = {
     "avx2": "float32, 8 values at a time",

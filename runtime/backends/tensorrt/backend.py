@@ -29,6 +29,7 @@ from runtime.backends.tensorrt.product import RTX, TENSORRT, Product, load_modul
 from runtime.backends.tensorrt.support import capabilities, refuse, refuse_here
 from runtime.cache import read_entry, write_entry
 from runtime.errors import BackendError, BackendUnavailableError
+from runtime.jetson import find_jetson
 from runtime.nvidia import available_memory, driver_version, jetson_linux
 from runtime.progress import Progress
 from runtime.spec import ModelSpec
@@ -228,9 +229,15 @@ def here_with(trt: Any, gpu: Gpu | None) -> Here:
         gpu=gpu.device.name if gpu else "",
         driver=driver_version(),
         cuda=gpu.cuda.driver_version() if gpu else "",
-        jetson_linux=jetson_linux(),
+        jetpack=jetpack(),
         platform=this_platform(),
     )
+
+
+def jetpack() -> str:
+    """Of a Jetson, with its release of Jetson Linux; empty elsewhere."""
+    jetson = find_jetson()
+    return f"{jetson.jetpack} (Jetson Linux {jetson.l4t})" if jetson else ""
 
 
 def timing_entry(product: Product, here: Here, options: EngineOptions) -> Path | None:

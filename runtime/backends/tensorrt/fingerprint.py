@@ -26,7 +26,7 @@ class Here:
         gpu: its name.
         driver: its version.
         cuda: the newest CUDA that the driver serves.
-        jetson_linux: the release of Jetson Linux; empty elsewhere.
+        jetpack: of a Jetson; empty elsewhere.
         platform: system and machine.
     """
 
@@ -36,7 +36,7 @@ class Here:
     gpu: str = ""
     driver: str = ""
     cuda: str = ""
-    jetson_linux: str = ""
+    jetpack: str = ""
     platform: str = ""
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ def make_fingerprint(here: Here, options: TensorRtOptions) -> dict[str, str]:
         "gpu": here.gpu,
         "driver": here.driver,
         "cuda": here.cuda,
-        "jetson_linux": here.jetson_linux,
+        "jetpack": here.jetpack,
         "platform": here.platform,
         "hardware_compatible": options.hardware_compatible or "",
         HOST_CODE: NEEDED if options.version_compatible else "",

@@ -16,6 +16,7 @@ from runtime.backends.tensorrt.build import Built
 from runtime.backends.tensorrt.events import Request, Success
 from runtime.backends.tensorrt.options import TensorRtOptions
 from runtime.errors import BackendError, BackendUnavailableError
+from runtime.jetson import parse_jetson
 from runtime.progress import SilentProgress
 from runtime.spec import BatchRange
 from tests.runtime.tensorrt.rig import Rig, check_answers
@@ -223,3 +224,10 @@ def test_memory_that_a_jetson_caches_counts_as_free(
         compile_it(name, rig, tmp_path)
     assert requests[0].workspace_mib != requests[1].workspace_mib == 800 << 10
     assert requests[1].device_mib == 8 << 10
+
+
+def test_a_jetson_says_its_jetpack(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert module.jetpack() == ""
+    release = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64"
+    monkeypatch.setattr(module, "find_jetson", lambda: parse_jetson(release, "NVIDIA Jetson Orin Nano"))
+    assert module.jetpack() == "JetPack 6.2 (Jetson Linux 36.4.3)"

@@ -13,7 +13,7 @@ from runtime.backends.tensorrt.options import TensorRtOptions
 from runtime.backends.tensorrt.product import RTX, TENSORRT
 from runtime.errors import BackendError
 
-ORIN = Here("tensorrt", "10.3.0", "8.7", "Orin", "540.4.0", "12.6", "R36 (release)", "linux aarch64")
+ORIN = Here("tensorrt", "10.3.0", "8.7", "Orin", "540.4.0", "12.6", "JetPack 6.1", "linux aarch64")
 DESKTOP = Here("tensorrt", "10.16.1", "8.6", "RTX 3060", "580.65", "13.0", "", "linux x86_64")
 
 
@@ -25,7 +25,7 @@ def test_it_says_all_that_is_known_and_nothing_else() -> None:
         "gpu": "Orin",
         "driver": "540.4.0",
         "cuda": "12.6",
-        "jetson_linux": "R36 (release)",
+        "jetpack": "JetPack 6.1",
         "platform": "linux aarch64",
     }
     without = Here("tensorrt_rtx", "1.7.1", platform="linux x86_64")
