@@ -14,6 +14,7 @@ from typing import Any
 from runtime.backend import EngineOptions
 from runtime.backends.tensorrt.build import build_plan
 from runtime.backends.tensorrt.events import Request
+from runtime.backends.tensorrt.options import TensorRtOptions
 from runtime.progress import SilentProgress
 from runtime.spec import Precision
 from tests.benchmarks.common import publish
@@ -47,7 +48,7 @@ def measure(model: Path, shape: tuple[int, int, int], folder: Path) -> dict[str,
         plan=str(folder / "engine.plan"),
         image_shape=shape,
         batch=(batch.smallest, batch.best, batch.largest),
-        compute_capabilities=CAPABILITIES,
+        options=TensorRtOptions(compute_capabilities=CAPABILITIES),
     )
     seconds = []
     for _ in range(RUNS):

@@ -105,7 +105,7 @@ def build_plan(request: Request, progress: Progress, *, note: str = "", verbose:
     model, plan = Path(request.model), Path(request.plan)
     classes = open_session(model.read_bytes()).get_outputs()[0].shape[1]
     low, _, high = request.batch
-    settings = {"host_code": request.version_compatible, "stripped": request.strip_weights}
+    settings = {"host_code": request.options.version_compatible, "stripped": request.options.strip_weights}
     Plan(low, high, image_shape=request.image_shape, classes=classes, **settings).write(model, plan)
     if request.timing_cache:
         Path(request.timing_cache).write_bytes(b"measured")

@@ -122,12 +122,7 @@ class TensorRtBackend:
             device=gpu.device.index if gpu else None,
             device_mib=gpu.device.total_bytes // MIB if gpu else 0,
             timing_cache=str(cache) if entry else "",
-            workspace_mib=asked.workspace_mib,
-            optimization_level=asked.optimization_level,
-            version_compatible=asked.version_compatible,
-            hardware_compatible=asked.hardware_compatible,
-            strip_weights=asked.strip_weights,
-            compute_capabilities=asked.compute_capabilities,
+            options=asked,
         )
         guessed = asked.compute_capabilities not in (options.tensorrt.compute_capabilities, (here.compute_capability,))
         note = (

@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from runtime.backends.tensorrt.options import TensorRtOptions
+
 
 class Request(Struct, frozen=True):
     """One build.
@@ -19,8 +21,7 @@ class Request(Struct, frozen=True):
         device_mib: memory of the GPU, all of it; 0 where there is none.
         device: number of the GPU; None where there is none, so that the engine cannot be asked for its layers.
         timing_cache: path of a file to begin with and to write anew; empty for none.
-        workspace_mib, optimization_level, version_compatible, hardware_compatible, strip_weights,
-            compute_capabilities: as in `TensorRtOptions`.
+        options: what is asked of TensorRT.
     """
 
     product: str
@@ -31,12 +32,7 @@ class Request(Struct, frozen=True):
     device: int | None = None
     device_mib: int = 0
     timing_cache: str = ""
-    workspace_mib: int | None = None
-    optimization_level: int | None = None
-    version_compatible: bool = False
-    hardware_compatible: str | None = None
-    strip_weights: bool = False
-    compute_capabilities: tuple[str, ...] = ()
+    options: TensorRtOptions = TensorRtOptions()
 
 
 class Start(Struct, frozen=True, tag="start"):

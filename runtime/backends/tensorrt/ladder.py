@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from msgspec import structs
 
@@ -28,16 +29,17 @@ def next_try(tried: Sequence[Request], failure: Failure) -> tuple[Request, str] 
     last = tried[-1]
     if failure.stage == "parse" or len(tried) >= MOST_TRIES:
         return None
-    limit, level = last.workspace_mib, last.optimization_level
-    workspaces = [request.workspace_mib or FIRST_WORKSPACE_MIB for request in tried]
+    limit, level = last.options.workspace_mib, last.options.optimization_level
+    workspaces = [request.options.workspace_mib or FIRST_WORKSPACE_MIB for request in tried]
     grew, shrank = workspaces[-1] > workspaces[0], workspaces[-1] < workspaces[0]
     if out_of_memory(failure, limit):
         less = FIRST_WORKSPACE_MIB if limit is None else min(limit, max(LEAST_WORKSPACE_MIB, limit // 4))
         lower = max(0, (USUAL_LEVEL if level is None else level) - 1)
         if grew or (less, lower) == (limit, level):
             return None
+        options = replace(last.options, workspace_mib=less, optimization_level=lower)
         why = f"out of memory: trying {less} MiB of workspace and optimization level {lower}"
-        return structs.replace(last, workspace_mib=less, optimization_level=lower), why
+        return structs.replace(last, options=options), why
     if limit is None or shrank or not wants_workspace(failure, limit):
         return None
     more = max(4 * limit, needed_mib(failure), LEAST_WORKSPACE_MIB)
@@ -45,7 +47,8 @@ def next_try(tried: Sequence[Request], failure: Failure) -> tuple[Request, str] 
         more = min(more, last.device_mib)
     if more <= limit:
         return None  # it has all that there is: what is missing is no workspace
-    return structs.replace(last, workspace_mib=more), f"{limit} MiB of workspace do not suffice: trying {more}"
+    options = replace(last.options, workspace_mib=more)
+    return structs.replace(last, options=options), f"{limit} MiB of workspace do not suffice: trying {more}"
 
 
 def out_of_memory(failure: Failure, limit_mib: int | None) -> bool:

@@ -77,36 +77,36 @@ def build(trt: Any, request: Request, send: Send) -> Success | Failure:
     Path(request.plan).write_bytes(data)
     del builder, network, parser, config, cache  # their memory is needed to load the engine
     here = request.device is not None
-    layers = [*from_inspector(inspect(trt, logger, data, request.version_compatible))] if here else []
+    layers = [*from_inspector(inspect(trt, logger, data, request.options.version_compatible))] if here else []
     layers = layers or [*from_log(logger.lines)]
     return Success(trt.__version__, executed(layers) or None, peak_bytes(), count_reformats(layers))
 
 
 def configure(trt: Any, builder: trt.Builder, network: trt.INetworkDefinition, request: Request) -> trt.IBuilderConfig:
     """What is asked of TensorRT, as it takes it; all of it was found to be possible (support.py)."""
-    config = builder.create_builder_config()
+    config, options = builder.create_builder_config(), request.options
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     image = network.get_input(0)
     profile = builder.create_optimization_profile()
     profile.set_shape(image.name, *((count, *request.image_shape) for count in request.batch))
     if config.add_optimization_profile(profile) < 0:
         raise RuntimeError(f"it takes no batch sizes of {request.batch}")
-    if request.workspace_mib is not None:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, request.workspace_mib << 20)
-    if request.optimization_level is not None:
-        config.builder_optimization_level = request.optimization_level
-    if request.version_compatible:
+    if options.workspace_mib is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
+    if options.optimization_level is not None:
+        config.builder_optimization_level = options.optimization_level
+    if options.version_compatible:
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
-    if request.strip_weights:
+    if options.strip_weights:
         config.set_flag(trt.BuilderFlag.STRIP_PLAN)
-    if request.hardware_compatible == "ampere+":
+    if options.hardware_compatible == "ampere+":
         config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
-    elif request.hardware_compatible == "same-cc":
+    elif options.hardware_compatible == "same-cc":
         level = trt.HardwareCompatibilityLevel
         if hasattr(level, "SAME_COMPUTE_CAPABILITY"):
             config.hardware_compatibility_level = level.SAME_COMPUTE_CAPABILITY
     if hasattr(config, "set_compute_capability"):
-        names = [f"SM{name.replace('.', '')}" for name in request.compute_capabilities]
+        names = [f"SM{name.replace('.', '')}" for name in options.compute_capabilities]
         config.num_compute_capabilities = len(names)
         for index, name in enumerate(names):
             if not config.set_compute_capability(trt.ComputeCapability.__members__[name], index):

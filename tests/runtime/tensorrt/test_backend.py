@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,9 +124,9 @@ def test_a_build_is_for_this_gpu_and_takes_most_of_its_free_memory(
     (request,) = requests
     assert (request.product, request.batch, request.image_shape) == (name, (1, 2, 4), (8, 8, 1))
     assert (request.device, request.model) == (1, str(rig.model))
-    assert request.workspace_mib == max(1, int(0.8 * free) // (1 << 20))
+    assert request.options.workspace_mib == max(1, int(0.8 * free) // (1 << 20))
     here = rig.cuda.devices()[1].compute_capability
-    assert request.compute_capabilities == ((here,) if name == "tensorrt-rtx" else ())
+    assert request.options.compute_capabilities == ((here,) if name == "tensorrt-rtx" else ())
     assert made.layers == {"fc": "int8"} and made.model == rig.model
     assert made.fingerprint["compute_capability"] == here and made.fingerprint["gpu"] == rig.cuda.devices()[1].name
     rig.cuda.check()
@@ -135,7 +136,7 @@ def test_what_is_asked_for_reaches_the_build(name: str, rig: Rig, requests: list
     asked = TensorRtOptions(workspace_mib=7, optimization_level=1, strip_weights=True)
     made = compile_it(name, rig, tmp_path, tensorrt=asked)
     (request,) = requests
-    assert (request.workspace_mib, request.optimization_level, request.strip_weights) == (7, 1, True)
+    assert replace(request.options, compute_capabilities=()) == asked
     assert made.fingerprint["weights"] == "stripped"
 
 
@@ -211,7 +212,7 @@ def test_on_a_gpu_that_rtx_does_not_list_it_only_builds(
         return
     assert (availability.ok, availability.builds) == (False, True)
     assert availability.reason == "TensorRT for RTX does not list a server's (9.0)"
-    assert requests[0].compute_capabilities == ("8.6",) and made.fingerprint["compute_capability"] == "8.6"
+    assert requests[0].options.compute_capabilities == ("8.6",) and made.fingerprint["compute_capability"] == "8.6"
 
 
 def test_memory_that_a_jetson_caches_counts_as_free(
@@ -222,7 +223,7 @@ def test_memory_that_a_jetson_caches_counts_as_free(
     for integrated in (False, True):
         monkeypatch.setattr(rig.cuda, "devices", lambda kind=integrated: (Device(0, "x", capability, kind, 8 << 30),))
         compile_it(name, rig, tmp_path)
-    assert requests[0].workspace_mib != requests[1].workspace_mib == 800 << 10
+    assert requests[0].options.workspace_mib != requests[1].options.workspace_mib == 800 << 10
     assert requests[1].device_mib == 8 << 10
 
 

@@ -16,13 +16,16 @@ import pytest
 from runtime.backends.tensorrt import build
 from runtime.backends.tensorrt.build import build_plan, only_device
 from runtime.backends.tensorrt.events import Finish, Request, Start, Step, Success
+from runtime.backends.tensorrt.options import TensorRtOptions
 from runtime.errors import BackendError, Cancelled
 from runtime.progress import SilentProgress, SilentStage
 from tests.command import ROOT
 
 
-def request(folder: Path, **options: object) -> Request:
-    return Request("tensorrt", "model.onnx", str(folder / "plan"), (8, 8, 1), (1, 1, 4), **options)  # type: ignore[arg-type]
+def request(folder: Path, *, device_mib: int = 0, **options: int) -> Request:
+    asked = TensorRtOptions(**options)  # type: ignore[arg-type]
+    plan = str(folder / "plan")
+    return Request("tensorrt", "model.onnx", plan, (8, 8, 1), (1, 1, 4), device_mib=device_mib, options=asked)
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +80,7 @@ def test_one_that_is_killed_is_tried_again_with_less_and_then_told(tmp_path: Pat
 def test_out_of_memory_goes_down_the_ladder_until_it_fits(tmp_path: Path) -> None:
     told = Notes()
     built = build_plan(request(tmp_path, workspace_mib=4096), told, worker="out_of_memory")
-    assert (built.request.workspace_mib, built.success.layers) == (64, {"fc": "level 0"})
+    assert (built.request.options.workspace_mib, built.success.layers) == (64, {"fc": "level 0"})
     assert len(told.notes) == 3 and (tmp_path / "plan").read_bytes() == b"a plan"
 
 

@@ -49,11 +49,11 @@ def silent() -> None:
 def out_of_memory() -> None:
     """Until it may use 64 MiB alone."""
     request, pipe = begin()
-    if (request.workspace_mib or 1 << 20) > 64:
+    if (request.options.workspace_mib or 1 << 20) > 64:
         tell(pipe, Log("error", "OutOfMemory"), Failure("build", "Error Code 2: OutOfMemory (no device memory)"))
     else:
         Path(request.plan).write_bytes(b"a plan")
-        tell(pipe, Success("9.9", {"fc": f"level {request.optimization_level}"}, 1))
+        tell(pipe, Success("9.9", {"fc": f"level {request.options.optimization_level}"}, 1))
 
 
 def never_enough() -> None:
