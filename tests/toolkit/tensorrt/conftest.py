@@ -14,7 +14,6 @@ import pytest
 from runtime.spec import ModelSpec
 from tests.command import ROOT, environment
 from tests.conftest import shared_folder
-from tests.toolkit.tensorrt.graphs import NARROW
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,6 @@ def graphs_of(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Calla
                 command = [sys.executable, "-m", "tests.toolkit.tensorrt.graphs", name, str(root)]
                 done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
                 assert done.returncode == 0, done.stderr
-        model = ZOO[name].with_options(NARROW) if name == "alexnet" else ZOO[name]
-        return Graphs(root, model.spec, json.loads((root / "asked.json").read_text()))
+        return Graphs(root, ZOO[name].spec, json.loads((root / "asked.json").read_text()))
 
     return get

@@ -1,4 +1,4 @@
-"""Graphs of every precision of two models: lenet as it ships, and an AlexNet that is narrow. Run as a program."""
+"""Graphs of every precision of two models: lenet as it ships, and AlexNet with random weights. Run as a program."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
-NARROW = {"maps": "8,16,16,16,16", "dense": "64"}  # LRN, groups, overlapping pools: as in the wide one
-MODELS: dict[str, dict[str, str]] = {"lenet": {}, "alexnet": NARROW}
+MODELS = ("lenet", "alexnet")
 
 
 def write(name: str, folder: Path) -> None:
@@ -19,8 +18,8 @@ def write(name: str, folder: Path) -> None:
     from toolkit.source import make_source, resolve_model
 
     quiet = SilentProgress()
-    model = resolve_model(name, MODELS[name], None, bool(MODELS[name]), Told(), None, quiet)
-    source = make_source(model, None, 64, None, "minmax", None, False, ["tensorrt-rtx"], None, quiet)
+    model = resolve_model(name, {}, None, name == "alexnet", Told(), None, quiet)
+    source = make_source(model, None, 8, None, "minmax", None, False, ["tensorrt-rtx"], None, quiet)
     exported = export_fp32(source, source.samples, folder / "fp32.onnx", quiet)
     made = make_graphs(source, exported.path, PRECISIONS, quiet).by_precision
     asked = {name: {layer.name: layer.asked for layer in graph.layers} for name, graph in made.items()}
