@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,15 @@ from typing import Any
 import pytest
 
 from runtime.spec import ModelSpec
+from tests import torchlib, zygote
 from tests.command import ROOT, environment, toolkit
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_exports() -> None:
+    """Where a test has imported PyTorch: it takes five seconds."""
+    if "torch" in sys.modules:
+        torchlib.keep()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,7 +55,7 @@ def lenet_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pa
     with shared_folder(tmp_path_factory, worker_id, "lenet-build") as root:
         if not (root / "out").exists():
             (root / "bundles").mkdir(exist_ok=True)
-            done = toolkit("build", "lenet", "--int8", "--json", cwd=root / "bundles")
+            done = toolkit("build", "lenet", "--int8", "--json", cwd=root / "bundles", fresh=True)
             assert done.returncode == 0, done.stderr
             (root / "err").write_text(done.stderr)
             (root / "out").write_text(done.stdout)
@@ -115,8 +122,7 @@ def lenet_fp32(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path
     """The FP32 graph of lenet, exported once for all workers: not to be changed."""
     with shared_folder(tmp_path_factory, worker_id, "lenet-fp32") as root:
         if not (root / "done").exists():
-            command = [sys.executable, "-m", "tests.export.lenet", str(root / "lenet.onnx")]
-            done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
-            assert done.returncode == 0, done.stderr
+            done = zygote.run("tests.export.lenet", [str(root / "lenet.onnx")], ROOT, environment())
+            assert done.code == 0, done.err
             (root / "done").touch()
     return root / "lenet.onnx"

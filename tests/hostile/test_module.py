@@ -8,14 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.command import TOOLKIT, environment
 from tests.hostile.test_corpus import run
-from tests.hostile.zygote import Zygote, zygote
 
 GREY = ("--input-size", "8", "--color", "gray")
 MODULE = """
@@ -76,12 +74,6 @@ def ünï():
 """
 
 
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Zygote]:
-    with zygote() as made:
-        yield made
-
-
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
     (tmp_path / "work").mkdir()
@@ -128,8 +120,8 @@ def work(tmp_path: Path) -> Path:
         ("a b:c d", "a b"),
     ],
 )
-def test_what_makes_no_model_is_said_in_a_line(name: str, words: str, work: Path, commands: Zygote) -> None:
-    done = run(commands, work, "summary", name, *GREY, "--json", PYTHONDONTWRITEBYTECODE="1")
+def test_what_makes_no_model_is_said_in_a_line(name: str, words: str, work: Path) -> None:
+    done = run(work, "summary", name, *GREY, "--json", PYTHONDONTWRITEBYTECODE="1")
     assert (done.code, done.out) == (1, ""), done
     lines = [line for line in done.err.splitlines() if not line.endswith(" s")]
     assert [line[:6] for line in lines] == ["error:", "hint: "], done.err
@@ -137,14 +129,14 @@ def test_what_makes_no_model_is_said_in_a_line(name: str, words: str, work: Path
 
 
 @pytest.mark.parametrize("name", ["prints", "moves", "forgets", "leaves_threads", "closes", "ünï"])
-def test_strange_habits_do_no_harm(name: str, work: Path, commands: Zygote) -> None:
-    done = run(commands, work, "summary", f"mine:{name}", *GREY, "--json", PYTHONDONTWRITEBYTECODE="1")
+def test_strange_habits_do_no_harm(name: str, work: Path) -> None:
+    done = run(work, "summary", f"mine:{name}", *GREY, "--json", PYTHONDONTWRITEBYTECODE="1")
     assert done.code == 0, done.err
     assert json.loads(done.out)["parameters"] == 260
 
 
-def test_an_interrupt_of_its_own_is_one(work: Path, commands: Zygote) -> None:
-    done = run(commands, work, "summary", "mine:interrupts", *GREY, PYTHONDONTWRITEBYTECODE="1")
+def test_an_interrupt_of_its_own_is_one(work: Path) -> None:
+    done = run(work, "summary", "mine:interrupts", *GREY, PYTHONDONTWRITEBYTECODE="1")
     assert (done.code, done.out) == (130, "") and "interrupted" in done.err
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runtime.spec import ModelSpec
+from tests import zygote
 from tests.command import ROOT, environment
 from tests.conftest import shared_folder
 
@@ -32,9 +31,8 @@ def graphs_of(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Calla
 
         with shared_folder(tmp_path_factory, worker_id, f"graphs-{name}") as root:
             if not (root / "asked.json").exists():
-                command = [sys.executable, "-m", "tests.toolkit.tensorrt.graphs", name, str(root)]
-                done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
-                assert done.returncode == 0, done.stderr
+                done = zygote.run("tests.toolkit.tensorrt.graphs", [name, str(root)], ROOT, environment())
+                assert done.code == 0, done.err
         return Graphs(root, ZOO[name].spec, json.loads((root / "asked.json").read_text()))
 
     return get
