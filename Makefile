@@ -1,7 +1,7 @@
 # make help says what there is. Everything goes into .venv, build and the caches that git ignores.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 2 --dist worksteal
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt

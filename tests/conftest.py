@@ -18,6 +18,12 @@ from runtime.spec import ModelSpec
 from tests import torchlib, zygote
 from tests.command import ROOT, environment, toolkit
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each worker gets cores of its own, and with them the libraries as many threads: more would wait for each other.
+    worker, workers = int(os.environ["PYTEST_XDIST_WORKER"][2:]), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[worker % len(cores) :: workers])
+
 
 @pytest.fixture(scope="session", autouse=True)
 def cheap_exports() -> None:
