@@ -90,8 +90,8 @@ def test_fp32_for_a_named_target(tmp_path: Path, target: str) -> None:
         assert session.run(np.zeros((3, 32, 32, 1), np.uint8)).shape == (3, 10)
 
 
-def test_int8_for_a_target_that_runs_none_of_it_is_built_with_a_warning(tmp_path: Path) -> None:
-    done = toolkit("build", "lenet", "--int8", "--target", "onnxruntime", cwd=tmp_path)
+def test_int8_for_a_target_that_runs_none_of_it_is_built_with_a_warning(few_digits: Path, tmp_path: Path) -> None:
+    done = toolkit("build", "lenet", "--int8", "--target", "onnxruntime", "--eval-data", few_digits, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "warning: it runs nothing of this graph in INT8: onnxruntime gains size from it, not speed" in done.stdout
     assert Bundle.open(tmp_path / "lenet-int8-onnxruntime").manifest.coverage.quantized == 0
@@ -248,9 +248,9 @@ class TestBadInput:
 class TestTwoAtOnce:
     """Of two builds into one folder one is refused."""
 
-    def start(self, folder: Path) -> subprocess.Popen[str]:
+    def start(self, folder: Path, digits: Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*TOOLKIT, "build", "lenet", "--int8", "-o", "out"],
+            [*TOOLKIT, "build", "lenet", "--int8", "-o", "out", "--eval-data", str(digits)],
             cwd=folder,
             env=environment(TMPDIR=str(folder / "tmp")),
             stdout=subprocess.PIPE,
@@ -258,9 +258,11 @@ class TestTwoAtOnce:
             text=True,
         )
 
-    def test_second_build_into_one_folder_fails_at_once_and_the_first_goes_on(self, tmp_path: Path) -> None:
+    def test_second_build_into_one_folder_fails_at_once_and_the_first_goes_on(
+        self, few_digits: Path, tmp_path: Path
+    ) -> None:
         (tmp_path / "tmp").mkdir()
-        first = self.start(tmp_path)
+        first = self.start(tmp_path, few_digits)
         while not (tmp_path / ".out.building").exists():
             assert first.poll() is None
             time.sleep(0.01)

@@ -167,12 +167,14 @@ def guarded(tmp_path: Path) -> Guarded:
 
 
 @pytest.mark.slow
-def test_a_build_and_what_follows_stay_where_they_belong_and_off_the_network(guarded: Guarded) -> None:
-    before = snapshot()
+def test_a_build_and_what_follows_stay_where_they_belong_and_off_the_network(
+    guarded: Guarded, few_digits: Path
+) -> None:
+    before, digits = snapshot(), ["--eval-data", str(few_digits)]
     for number, command in enumerate(
         (
-            ["build", "lenet", "--int8", "--target", "openvino", "-o", "lenet"],
-            ["build", "lenet", "--target", "openvino", "-o", "again"],
+            ["build", "lenet", "--int8", "--target", "openvino", "-o", "lenet", *digits],
+            ["build", "lenet", "--target", "openvino", "-o", "again", *digits],
             ["classify", "lenet", str(IMAGE)],
             ["classify", "lenet", str(IMAGE), "--backend", "onnxruntime"],
             ["bench", "lenet", "--seconds", "0.05"],

@@ -44,8 +44,8 @@ def test_float16_is_built_and_the_type_that_runs_is_named(
     assert onnx.TensorProto.FLOAT16 in types
 
 
-def test_without_a_flag_precisions_race_and_the_table_tells_why(tmp_path: Path) -> None:
-    done = toolkit("build", "lenet", "--calib-images", 400, cwd=tmp_path)
+def test_without_a_flag_precisions_race_and_the_table_tells_why(few_digits: Path, tmp_path: Path) -> None:
+    done = toolkit("build", "lenet", "--calib-images", 400, "--eval-data", few_digits, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "judge precisions" in done.stderr
     manifest = Bundle.open(tmp_path / "lenet-auto").manifest
@@ -56,8 +56,9 @@ def test_without_a_flag_precisions_race_and_the_table_tells_why(tmp_path: Path) 
     assert ("calibration.json" in manifest.files) == ("int8" in manifest.precision)
 
 
-def test_a_method_that_does_badly_is_warned_of(tmp_path: Path) -> None:
-    done = toolkit("build", "lenet-28", "--int8", "--method", "entropy", "--target", "openvino", "--json", cwd=tmp_path)
+def test_a_method_that_does_badly_is_warned_of(few_digits: Path, tmp_path: Path) -> None:
+    line = ("build", "lenet-28", "--int8", "--method", "entropy", "--target", "openvino", "--eval-data", few_digits)
+    done = toolkit(*line, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     lost = result["accuracy"]["drop_points"]
@@ -65,8 +66,9 @@ def test_a_method_that_does_badly_is_warned_of(tmp_path: Path) -> None:
     assert result["method"] == "entropy"
 
 
-def test_two_builds_in_two_folders_give_the_same_bytes(lenet_bundle: Path, tmp_path: Path) -> None:
-    arguments = ("build", "lenet", "--int8", "--target", "openvino", "--threads", 1, "--cache-dir", "cache")
+def test_two_builds_in_two_folders_give_the_same_bytes(lenet_bundle: Path, few_digits: Path, tmp_path: Path) -> None:
+    options = ("--target", "openvino", "--threads", 1, "--cache-dir", "cache", "--eval-data", few_digits)
+    arguments = ("build", "lenet", "--int8", *options)
     first = toolkit(*arguments, "-o", "deep/er/one", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "none to reuse: none of lenet in the cache yet" in first.stderr
@@ -82,7 +84,7 @@ class TestExport:
     """`toolkit export`: one file."""
 
     def test_writes_what_a_build_would_hold(self, lenet_bundle: Path, tmp_path: Path) -> None:
-        done = toolkit("export", "lenet", "--int8", "-o", "new/model.onnx", "--json", cwd=tmp_path)
+        done = toolkit("export", "lenet", "--int8", "-o", "new/model.onnx", "--json", cwd=tmp_path, fresh=True)
         assert done.returncode == 0, done.stderr
         result = json.loads(done.stdout)
         assert (tmp_path / "new/model.onnx").read_bytes() == (lenet_bundle / "model.onnx").read_bytes()
@@ -117,7 +119,7 @@ class TestExport:
 def test_calibrate_writes_what_a_build_would_hold(
     lenet_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = toolkit("calibrate", "lenet", "--json", cwd=tmp_path)
+    done = toolkit("calibrate", "lenet", "--json", cwd=tmp_path, fresh=True)
     assert done.returncode == 0, done.stderr
     written = tmp_path / "lenet-calibration.json"
     assert written.read_bytes() == (lenet_bundle / "calibration.json").read_bytes()

@@ -90,10 +90,11 @@ def test_a_bundle_is_built_again_for_other_gpus_without_torch_and_onnx(built: Pa
     assert [layer.reached for layer in manifest.layers] == ["int8"] * 5
 
 
-def test_a_cpu_bundle_becomes_one_for_a_gpu_and_back(lenet_bundle: Path, tmp_path: Path) -> None:
-    assert toolkit("build", lenet_bundle, *TARGET, "-o", "gpu", cwd=tmp_path).returncode == 0
+def test_a_cpu_bundle_becomes_one_for_a_gpu_and_back(lenet_bundle: Path, few_digits: Path, tmp_path: Path) -> None:
+    digits = ("--eval-data", few_digits)
+    assert toolkit("build", lenet_bundle, *TARGET, "-o", "gpu", *digits, cwd=tmp_path).returncode == 0
     assert PLAN in Bundle.open(tmp_path / "gpu").manifest.files
-    assert toolkit("build", "gpu", "--target", "onnxruntime", "-o", "cpu", cwd=tmp_path).returncode == 0
+    assert toolkit("build", "gpu", "--target", "onnxruntime", "-o", "cpu", *digits, cwd=tmp_path).returncode == 0
     assert PLAN not in Bundle.open(tmp_path / "cpu").manifest.files
     done = toolkit("verify", "cpu", "--backend", "tensorrt-rtx", cwd=tmp_path)
     assert_clean_failure(done, "tensorrt-rtx does not run here")
