@@ -1,17 +1,20 @@
-"""Calibrations that are kept: reused where graph, images and method are the same; otherwise it is said what changed."""
+"""Calibrations that are kept: reused where all that they were made from is the same; else it is said what changed."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from calibration.calibration import Calibration, CalibrationRequest, calibrate, parse_calibration
+import onnx
+
+from calibration.calibration import CalibrationRequest, calibrate, digests_of
+from calibration.record import SCHEMA_VERSION, Calibration, parse_calibration
 from export.reference import reference_version
 from runtime import canonical
 from runtime.cache import read_entry, write_entry
 from runtime.errors import DataError
 from runtime.progress import Progress
 
-ALGORITHM = 1  # of thresholds: one more wherever the same images would give others
+ALGORITHM = 2  # of thresholds: one more wherever the same images would give others
 
 
 def cached_calibration(request: CalibrationRequest, cache_dir: Path | None, progress: Progress) -> Calibration:
@@ -28,25 +31,31 @@ def cached_calibration(request: CalibrationRequest, cache_dir: Path | None, prog
     if cache_dir is None:
         return calibrate(request, progress)
     folder = cache_dir / "calibrations"
-    made_from = {
-        "the graph": canonical.digest_file(request.fp32_path),
-        "the images": request.dataset.digest(),
-        "the method": request.method,
-        "the range of weights": "reduced" if request.reduced_range else "full",
-        "the preprocessing": canonical.digest(request.spec.preprocess),
-        "the layers": canonical.digest(request.plan.tensors),
-        "the versions": f"{ALGORITHM} {reference_version()}",
-    }
-    path = folder / f"{request.spec.name}-{canonical.digest(made_from)}"
+    wanted = made_from(request)
+    others = [str(request.until_settled), f"{SCHEMA_VERSION} {ALGORITHM} {reference_version()}", *request.plan.tensors]
+    path = folder / f"{request.spec.name}-{canonical.digest([wanted, others])}"
     with progress.stage("look for a calibration", None) as stage:
         found = read_calibration_entry(path)
         if found:
-            stage.note(f"reused from {cache_dir}: graph, images and method are the same")
+            stage.note(f"reused from {cache_dir}: graph, weights, images and method are the same")
             return found
-        stage.note(f"none to reuse: {'the one in the cache is damaged' if path.exists() else changed(path, made_from)}")
+        stage.note(f"none to reuse: {'the one in the cache is damaged' if path.exists() else changed(path, wanted)}")
     calibration = calibrate(request, progress)
     write_entry(path, canonical.to_bytes(calibration))
     return calibration
+
+
+def made_from(request: CalibrationRequest) -> dict[str, str]:
+    """What a calibration of this request will say that it was made from."""
+    digests = digests_of(request, onnx.load(request.fp32_path))
+    return {
+        "the graph": digests["graph_digest"],
+        "the weights": digests["weights_digest"],
+        "the preprocessing": digests["preprocessing_digest"],
+        "the images": digests["images_digest"],
+        "the method": request.method,
+        "the range of weights": "reduced" if request.reduced_range else "full",
+    }
 
 
 def read_calibration_entry(path: Path, *, used: bool = True) -> Calibration | None:
@@ -60,7 +69,7 @@ def read_calibration_entry(path: Path, *, used: bool = True) -> Calibration | No
         return None
 
 
-def changed(path: Path, made_from: dict[str, str]) -> str:
+def changed(path: Path, wanted: dict[str, str]) -> str:
     """What differs from the newest calibration that is kept of a model of this name."""
     name = path.name.rpartition("-")[0]
     others = [other for other in path.parent.glob("*") if other.name.rpartition("-")[0] == name]
@@ -68,15 +77,8 @@ def changed(path: Path, made_from: dict[str, str]) -> str:
     last = next(filter(None, newest_first), None)
     if last is None:
         return f"none of {name} in the cache yet"
-    then = {
-        "the graph": last.model_digest,
-        "the images": last.images_digest,
-        "the method": last.requested,
-        "the range of weights": "reduced" if last.reduced_range else "full",
-    }
-    differ = [what for what, value in then.items() if made_from[what] != value]
-    others_differ = "the preprocessing, the layers, or a version"
-    return f"the one in the cache differs in {' and '.join(differ) or others_differ}"
+    differ = [what for what, value in last.made_from.items() if wanted[what] != value]
+    return f"the one in the cache differs in {' and '.join(differ) or 'how many images were enough, or a version'}"
 
 
 def age(path: Path) -> float:

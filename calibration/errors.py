@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from calibration.streaming import stream
 from export.front import IMAGE
 from export.reference import open_reference
 from runtime.progress import Stage, advance_or_stop
@@ -122,9 +123,12 @@ def measure_sqnr(
     """
     errors = [TensorError() for _ in tensors]
     sessions = [open_reference(graph, tensors) for graph in (reference, model)]
-    for batch in images:
-        pairs = zip(*(session.run(None, {IMAGE: batch}) for session in sessions), strict=True)
-        for error, (x, y) in zip(errors, pairs, strict=True):
-            error.update(x, y, len(batch))
-        advance_or_stop(stage, len(batch))
+
+    def run(batch: NDArray[np.uint8]) -> tuple[list[list[NDArray[Any]]], int]:
+        return [session.run(None, {IMAGE: batch}) for session in sessions], len(batch)
+
+    for answers, count in stream(run, images):
+        for error, x, y in zip(errors, *answers, strict=True):
+            error.update(x, y, count)
+        advance_or_stop(stage, count)
     return {name: error.sqnr_db for name, error in zip(tensors, errors, strict=True)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 import onnx
@@ -18,15 +17,8 @@ LARGEST = 127
 REDUCED = 64
 
 
-class Scale(Protocol):
-    """What is needed of a calibrated tensor."""
-
-    @property
-    def scale(self) -> float: ...
-
-
 def insert_qdq(
-    model: onnx.ModelProto, plan: Plan, scales: Mapping[str, Scale], *, reduced_range: bool = False
+    model: onnx.ModelProto, plan: Plan, scales: Mapping[str, float], *, reduced_range: bool = False
 ) -> onnx.ModelProto:
     """A copy of the graph with Q/DQ on the plan's activations and int8 weights.
 
@@ -36,7 +28,7 @@ def insert_qdq(
     Args:
         model: the FP32 graph.
         plan: what to quantize.
-        scales: for each of `plan.tensors`.
+        scales: of one step, for each of `plan.tensors`.
         reduced_range: weights in -64..64 instead of -127..127: see `runtime.cpu.saturates`.
 
     Raises:
@@ -53,7 +45,7 @@ def insert_qdq(
         pair = activation_pair(tensor)
         for node in users:
             replace_input(node, tensor, pair[1].output[0])
-        graph.initializer.append(scalar(f"{tensor}/scale", np.float32(scales[tensor].scale)))
+        graph.initializer.append(scalar(f"{tensor}/scale", np.float32(scales[tensor])))
         graph.initializer.append(scalar(f"{tensor}/zero_point", np.int8(0)))
         before.setdefault(users[0].name, []).extend(pair)
 

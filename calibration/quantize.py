@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import onnx
 
-from calibration.calibration import Calibration, TensorScale
 from calibration.placement import Plan, plan
 from calibration.qdq import insert_qdq
+from calibration.record import Calibration
 from export.float16 import FRONT_STEPS, scale_front, to_float16
 from export.front import FRONT_SCALED_OUTPUT
 from runtime.errors import ModelError
@@ -16,8 +16,6 @@ from runtime.spec import Precision
 
 QUANTIZED: frozenset[Precision] = frozenset({"int8", "int8-fp16"})
 HALVED: frozenset[Precision] = frozenset({"fp16", "int8-fp16"})
-#: A whole number in -128..127 over 128.
-SCALED_FRONT = TensorScale(-1.0, 127 / 128, 1.0, 1 / FRONT_STEPS, "exact")
 
 
 def at_precision(
@@ -40,7 +38,7 @@ def at_precision(
     if precision == "int8-fp16":
         model = scale_front(model)
     if precision in QUANTIZED and calibration is not None:
-        scales = {**calibration.tensors, FRONT_SCALED_OUTPUT: SCALED_FRONT}
+        scales = {**calibration.scales, FRONT_SCALED_OUTPUT: 1 / FRONT_STEPS}  # a whole number in -128..127 over 128
         model = insert_qdq(model, plan(model), scales, reduced_range=calibration.reduced_range)
     return to_float16(model, wide) if precision in HALVED else (model, {})
 

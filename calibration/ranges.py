@@ -9,6 +9,7 @@ import onnx
 from numpy.typing import NDArray
 
 from calibration.observers import Range
+from calibration.streaming import stream
 from export.float16 import LARGEST, SMALLEST_NORMAL, float_tensors
 from export.front import IMAGE
 from export.graph import initializers
@@ -38,12 +39,12 @@ def wide_nodes(model: onnx.ModelProto, images: Iterable[NDArray[np.uint8]], stag
     made = [name for node in model.graph.node for name in node.output if name in floats and name not in constants]
     ranges = [Range(name) for name in made]
     session = open_reference(model, made)
-    for batch in images:
-        for entry, values in zip(ranges, session.run(None, {IMAGE: batch}), strict=True):
+    for answers, count in stream(lambda batch: (session.run(None, {IMAGE: batch}), len(batch)), images):
+        for entry, values in zip(ranges, answers, strict=True):
             kept = values[values != -np.inf]  # what masks before a softmax is infinite in float16 too
             if kept.size:
                 entry.update(kept)
-        advance_or_stop(stage, len(batch))
+        advance_or_stop(stage, count)
     largest = {entry.name: entry.largest for entry in ranges}
     reasons = {}
     for node in model.graph.node:

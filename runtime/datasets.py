@@ -46,6 +46,14 @@ class Dataset(Protocol):
         """uint8, (H, W) grey or (H, W, 3) RGB."""
         ...
 
+    def image_name(self, index: int) -> str:
+        """What to call an image, for people."""
+        ...
+
+    def image_digest(self, index: int) -> bytes:
+        """sha256 of an image as it is stored, without its label."""
+        ...
+
     def digest(self) -> str:
         """sha256 over every image and label, in order."""
         ...
@@ -70,6 +78,12 @@ class ArrayDataset:
 
     def image(self, index: int) -> Image:
         return np.asarray(self.images[index])
+
+    def image_name(self, index: int) -> str:
+        return f"image {index} of {self.name}"
+
+    def image_digest(self, index: int) -> bytes:
+        return hashlib.sha256(np.ascontiguousarray(self.images[index]).data).digest()
 
     def digest(self) -> str:
         state = hashlib.sha256(repr(self.images.shape).encode())
@@ -96,6 +110,12 @@ class FileDataset:
 
     def image(self, index: int) -> Image:
         return read_image(self.paths[index])
+
+    def image_name(self, index: int) -> str:
+        return str(self.paths[index])
+
+    def image_digest(self, index: int) -> bytes:
+        return hashlib.sha256(read_file(self.paths[index])).digest()
 
     def digest(self) -> str:
         state = hashlib.sha256(repr(self.classes).encode())
@@ -125,6 +145,12 @@ class Subset:
     def image(self, index: int) -> Image:
         return self.source.image(self.indices[index])
 
+    def image_name(self, index: int) -> str:
+        return self.source.image_name(self.indices[index])
+
+    def image_digest(self, index: int) -> bytes:
+        return self.source.image_digest(self.indices[index])
+
     def digest(self) -> str:
         return hashlib.sha256(f"{self.source.digest()} {self.indices}".encode()).hexdigest()
 
@@ -136,13 +162,27 @@ def evenly_spaced(dataset: Dataset, count: int | None) -> Dataset:
     return Subset(dataset, tuple(int(i) for i in np.linspace(0, len(dataset) - 1, count).round()))
 
 
+def first(dataset: Dataset, count: int) -> Dataset:
+    """The first `count` images; all of them where there are no more."""
+    return dataset if count >= len(dataset) else Subset(dataset, tuple(range(count)))
+
+
+def image_digests(dataset: Dataset) -> list[bytes]:
+    """The digest of every image, in order."""
+    return [dataset.image_digest(index) for index in range(len(dataset))]
+
+
 def split_held_out(dataset: Dataset) -> tuple[Dataset, Dataset]:
-    """Every fourth image held out from the others: three quarters and a quarter; a set under four images is both."""
+    """Three quarters and a quarter, in the order of the images' digests; a set under four images is both.
+
+    That order is a shuffled one, and does not depend on the set's own.
+    """
+    digests = image_digests(dataset)
+    order = sorted(range(len(dataset)), key=digests.__getitem__)
     if len(dataset) < 4:
-        return dataset, dataset
-    indices = range(len(dataset))
-    held_out = tuple(indices[3::4])
-    return Subset(dataset, tuple(index for index in indices if index % 4 != 3)), Subset(dataset, held_out)
+        return Subset(dataset, tuple(order)), Subset(dataset, tuple(order))
+    rest = tuple(index for place, index in enumerate(order) if place % 4 != 3)
+    return Subset(dataset, rest), Subset(dataset, tuple(order[3::4]))
 
 
 def batches(dataset: Dataset, spec: ModelSpec, size: int) -> Iterator[NDArray[np.uint8]]:

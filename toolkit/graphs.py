@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from calibration.cache import cached_calibration
-from calibration.calibration import BATCH, Calibration, CalibrationRequest, RequestedMethod, logits_of
+from calibration.calibration import MOST_COMPARED, CalibrationRequest, logits_of
 from calibration.errors import measure_sqnr
 from calibration.placement import Plan, plan, weights_of_7_bits
 from calibration.quantize import HALVED, QUANTIZED, at_precision, require_quantizable
 from calibration.ranges import wide_nodes
+from calibration.record import Calibration, RequestedMethod
+from calibration.streaming import batch_size
 from export.graph import producers
 from export.module import ExportResult, export_graph, export_module
 from runtime.candidate import Graph
-from runtime.datasets import Dataset, batches, evenly_spaced, split_held_out
+from runtime.datasets import Dataset, batches, evenly_spaced, first, split_held_out
 from runtime.errors import ExportError, ModelError
 from runtime.manifest import GraphError, LayerEntry
 from runtime.probe import PROBE_IMAGES
@@ -49,6 +51,7 @@ class Source:
         batch: sizes to serve.
         reduced_range: INT8 weights use 7 of their 8 bits, so that no CPU overflows.
         cache_dir: where calibrations are kept; None keeps none.
+        until_settled: take fewer images for thresholds, when more change nothing.
     """
 
     model: Model
@@ -58,6 +61,7 @@ class Source:
     batch: BatchRange
     reduced_range: bool
     cache_dir: Path | None
+    until_settled: bool = False
 
     @property
     def spec(self) -> ModelSpec:
@@ -163,7 +167,8 @@ def make_graphs(
     wide: dict[str, str] = {}
     if HALVED.intersection(precisions):
         with progress.stage("look for what float16 cannot hold", len(source.images)) as stage:
-            wide = wide_nodes(model, batches(source.images, source.spec, BATCH), stage)
+            size = batch_size(model, (name for node in model.graph.node for name in node.output))
+            wide = wide_nodes(model, batches(source.images, source.spec, size), stage)
     reference: Precision = "int8" if planned.quantized_already else "fp32"
     made = {reference: Graph(fp32_path, layer_entries(planned, reference, {}), GraphError(None, 0))}
     for precision in precisions:
@@ -185,7 +190,9 @@ def calibrate_graph(source: Source, fp32_path: Path, progress: Progress) -> Cali
     """
     planned = plan(onnx.load(fp32_path))
     require_quantizable(planned, source.spec.name)
-    request = CalibrationRequest(fp32_path, planned, source.images, source.spec, source.method, source.reduced_range)
+    request = CalibrationRequest(
+        fp32_path, planned, source.images, source.spec, source.method, source.reduced_range, source.until_settled
+    )
     return cached_calibration(request, source.cache_dir, progress)
 
 
@@ -209,8 +216,9 @@ def with_errors(
     outputs = {node.name: node.output[0] for node in producers(fp32.graph).values()}
     logits = logits_of(fp32)
     tensors = [*dict.fromkeys([*(outputs[layer.name] for layer in graph.layers), logits])]
-    _, held_out = split_held_out(source.images)
+    held_out = first(split_held_out(source.images)[1], MOST_COMPARED)
     with progress.stage(f"measure errors of {graph.path.stem}", len(held_out)) as stage:
-        sqnr = measure_sqnr(fp32, converted, tensors, batches(held_out, source.spec, BATCH), stage)
+        images = batches(held_out, source.spec, batch_size(fp32, tensors))
+        sqnr = measure_sqnr(fp32, converted, tensors, images, stage)
     layers = tuple(structs.replace(layer, sqnr_db=sqnr[outputs[layer.name]]) for layer in graph.layers)
     return Graph(graph.path, layers, GraphError(sqnr[logits], len(held_out)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from calibration.calibration import Calibration, Method
+from calibration.record import Calibration, Method
 from export.parity import ParityRow
 from runtime.manifest import Decibels, GraphError
 from runtime.spec import Precision

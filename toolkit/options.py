@@ -22,7 +22,8 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 # Only names: importing the backends for them would load numpy for every --help.
 BACKEND_NAMES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
-CALIB_IMAGES = 1024
+CALIB_IMAGES, MOST_CALIB_IMAGES = 1024, 8192
+METHODS = ("minmax", "percentile", "entropy", "mse")
 MOST_THREADS = 256  # as in runtime.session
 
 
@@ -234,16 +235,26 @@ def told_options(function: Callable[..., Any]) -> Callable[..., Any]:
 batch_option = click.option(
     "--batch", type=BatchRangeType(), help="Batch sizes to serve: smallest, best (timed), largest.  [default: 1:1:32]"
 )
+
+
+class ImageCount(click.IntRange):
+    """A number of images, or `auto`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "auto" else super().convert(value, param, ctx)
+
+
 calibration_options = combine(
     click.option(
         "--calib-images",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help=f"Take N images to calibrate with, evenly spaced; a quarter is held out.  [default: {CALIB_IMAGES}]",
+        type=ImageCount(min=1),
+        metavar="N|auto",
+        help="Take N images to calibrate with, evenly spaced; a quarter is held out. auto takes as many as thresholds "
+        f"need to settle, {MOST_CALIB_IMAGES} at most.  [default: {CALIB_IMAGES}]",
     ),
     click.option(
         "--method",
-        type=click.Choice(("auto", "minmax", "entropy")),
+        type=click.Choice(("auto", *METHODS)),
         help="How INT8 thresholds are found; auto compares all on the quarter held out.  [default: auto]",
     ),
     click.option(

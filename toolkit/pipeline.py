@@ -11,8 +11,8 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.calibration import Calibration, write_calibration
 from calibration.quantize import QUANTIZED
+from calibration.record import Calibration, write_calibration
 from export.front import IMAGE
 from export.reference import open_reference
 from runtime import canonical

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 import numpy as np
@@ -18,12 +18,12 @@ from runtime.progress import Progress
 from runtime.spec import BatchRange
 from toolkit import board
 from toolkit.foreign.spec import Told, refuse_told, refuse_untold
-from toolkit.options import CALIB_IMAGES
+from toolkit.options import CALIB_IMAGES, MOST_CALIB_IMAGES
 from toolkit.zoo import ZOO, get_zoo_model
 from toolkit.zoo.download import fetch
 
 if TYPE_CHECKING:
-    from calibration.calibration import RequestedMethod
+    from calibration.record import RequestedMethod
     from runtime.spec import Precision
     from toolkit.graphs import Model, Source
 
@@ -33,7 +33,7 @@ NOISE_IMAGES = 64
 def make_source(
     model: Model,
     calib_folder: Path | None,
-    calib_images: int | None,
+    calib_images: int | Literal["auto"] | None,
     precision: Precision | None,
     method: RequestedMethod | None,
     batch: BatchRange | None,
@@ -47,7 +47,7 @@ def make_source(
     Args:
         model: of the zoo, with its weights; without any, they are random.
         calib_folder: images to calibrate with; None takes the model's own, or noise for random weights.
-        calib_images: how many of them; None takes `CALIB_IMAGES`.
+        calib_images: how many of them; None takes `CALIB_IMAGES`; `auto` as many as thresholds need to settle.
         precision: that is wanted; None is a race.
         method: None is `auto`.
         batch: None is 1:1:32.
@@ -65,11 +65,12 @@ def make_source(
     return Source(
         model,
         pool,
-        calib_images or CALIB_IMAGES,
+        MOST_CALIB_IMAGES if calib_images == "auto" else calib_images or CALIB_IMAGES,
         method or "auto",
         batch or BatchRange(),
         reduced,
         cache_folder(cache_dir),
+        until_settled=calib_images == "auto",
     )
 
 

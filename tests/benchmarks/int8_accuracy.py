@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from calibration.calibration import Method
+from calibration.record import Method
 from runtime.backend import EngineFile, EngineOptions, get_backend
 from runtime.candidate import Graph
 from runtime.datasets import Dataset, batches, open_dataset

@@ -11,8 +11,9 @@ import pytest
 
 import runtime
 from calibration.cache import cached_calibration
-from calibration.calibration import Calibration, CalibrationRequest
+from calibration.calibration import CalibrationRequest
 from calibration.placement import plan
+from calibration.record import Calibration
 from runtime.datasets import evenly_spaced, open_dataset
 from tests.fakes import RecordingProgress
 from toolkit.zoo import ZOO
@@ -65,10 +66,15 @@ def test_stale_is_computed_again_and_said_why(
 def test_another_graph_is_said(lenet_fp32: Path, tmp_path: Path) -> None:
     run(lenet_fp32, tmp_path / "cache")
     model = onnx.load(lenet_fp32)
-    model.producer_version = "other"
-    onnx.save(model, tmp_path / "other.onnx")
-    _, said, computed = run(tmp_path / "other.onnx", tmp_path / "cache")
-    assert computed and "the graph" in said
+    (weight,) = (entry for entry in model.graph.initializer if entry.name.endswith("fc3.weight"))
+    weight.raw_data = bytes([weight.raw_data[0] ^ 1]) + weight.raw_data[1:]
+    onnx.save(model, tmp_path / "weights.onnx")
+    _, said, computed = run(tmp_path / "weights.onnx", tmp_path / "cache")
+    assert computed and "differs in the weights" in said
+    model.graph.node[-1].attribute[0].i = 1  # the axis of the softmax, which has two
+    onnx.save(model, tmp_path / "graph.onnx")
+    _, said, computed = run(tmp_path / "graph.onnx", tmp_path / "cache")
+    assert computed and "differs in the graph" in said
 
 
 @pytest.mark.parametrize("damage", ["digit", "half", "empty", "folder"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,17 @@ import numpy as np
 import onnx
 import pytest
 
-from calibration.calibration import TensorScale, observe, read_calibration, scale_of, write_calibration
+from calibration.calibration import CalibrationRequest, Settled, calibrate, observe, scale_of
+from calibration.observers import Histogram
 from calibration.placement import plan
+from calibration.record import Calibration, TensorScale, read_calibration, write_calibration
 from export.front import FRONT_OFFSET_OUTPUT
+from runtime import canonical
+from runtime.backend import available_cores
+from runtime.datasets import ArrayDataset, Dataset, Subset, first
 from runtime.errors import Cancelled, DataError
-from tests.fakes import RecordingStage
+from tests.fakes import RecordingProgress, RecordingStage
+from toolkit.zoo import ZOO
 
 
 def test_round_trip(lenet_bundle: Path, tmp_path: Path) -> None:
@@ -50,9 +56,18 @@ def test_scales_of_the_file_are_those_of_the_graph(lenet_bundle: Path) -> None:
         assert float(constants[f"{name}/scale"]) == scale.scale
 
 
-SCALE: dict[str, Any] = {"minimum": 0.0, "maximum": 1.0, "threshold": 1.0, "scale": 0.5, "source": "minmax"}
+BINS: dict[str, Any] = {"width": 0.5, "zeros": 3, "counts": [1, 0, 2]}
+SCALE: dict[str, Any] = {
+    "minimum": 0.0,
+    "maximum": 1.0,
+    "thresholds": {"minmax": 1.0, "mse": 0.9},
+    "threshold": 1.0,
+    "scale": 0.5,
+    "source": "minmax",
+    "histogram": BINS,
+}
 VALID: dict[str, Any] = {
-    "schema_version": 2,
+    "schema_version": 3,
     "requested": "auto",
     "method": "minmax",
     "compared": {"minmax": 40.0, "entropy": 30.0},
@@ -60,7 +75,9 @@ VALID: dict[str, Any] = {
     "held_out": 1,
     "reduced_range": False,
     "images_digest": "a" * 64,
-    "model_digest": "b" * 64,
+    "graph_digest": "b" * 64,
+    "weights_digest": "c" * 64,
+    "preprocessing_digest": "d" * 64,
     "tensors": {"t": SCALE},
 }
 
@@ -85,10 +102,11 @@ def test_the_right_fields_are_read(tmp_path: Path) -> None:
     [
         *(without(VALID, key) for key in VALID),
         *({**VALID, "tensors": {"t": without(SCALE, key)}} for key in SCALE),
+        *({**VALID, "tensors": {"t": {**SCALE, "histogram": without(BINS, key)}}} for key in BINS),
         *(
             {**VALID, key: value}
             for key, value in [
-                ("schema_version", 1),
+                ("schema_version", 2),
                 ("requested", "magic"),
                 ("compared", {"magic": 1.0}),
                 ("compared", {"minmax": "40"}),
@@ -98,8 +116,8 @@ def test_the_right_fields_are_read(tmp_path: Path) -> None:
                 ("images", 0),
                 ("images", "many"),
                 ("images_digest", "abc"),
-                ("model_digest", None),
-                ("model_digest", "Z" * 64),
+                ("graph_digest", None),
+                ("weights_digest", "Z" * 64),
                 ("tensors", []),
                 ("extra", 1),
             ]
@@ -115,6 +133,11 @@ def test_the_right_fields_are_read(tmp_path: Path) -> None:
                 ("scale", 0.0),
                 ("scale", -0.5),
                 ("source", "guess"),
+                ("thresholds", {"magic": 1.0}),
+                ("thresholds", {"minmax": 0.0}),
+                ("histogram", {**BINS, "width": 0.0}),
+                ("histogram", {**BINS, "counts": [-1]}),
+                ("histogram", {**BINS, "counts": [1] * 257}),
                 ("extra", 1),
             ]
         ),
@@ -145,35 +168,83 @@ def test_what_is_no_json_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def observed(path: Path, images: Iterable[np.ndarray], progress: RecordingStage) -> dict[str, TensorScale]:
     model = onnx.load(path)
-    histograms = observe(model, plan(model).tensors, images, progress)
+    histograms = observe(model, plan(model).tensors, images, progress).histograms
     return {name: scale_of(histogram, "minmax") for name, histogram in histograms.items()}
 
 
 def test_images_stream_through_and_the_last_batch_may_be_smaller(lenet_fp32: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 1), np.uint8)
-    stage, done_when_asked = RecordingStage(7, None), []
-
-    def stream() -> Iterator[np.ndarray]:
-        for start in range(0, 7, 3):
-            done_when_asked.append(stage.done)
-            yield images[start : start + 3]
-
-    streamed = observed(lenet_fp32, stream(), stage)
+    stage = RecordingStage(7, None)
+    streamed = observed(lenet_fp32, [images[start : start + 3] for start in range(0, 7, 3)], stage)
     at_once = observed(lenet_fp32, [images], RecordingStage(7, None))
-    assert done_when_asked == [0, 3, 6]  # a batch is done with before the next one is made
     assert stage.done == 7
     assert streamed.keys() == at_once.keys()
     for name in streamed:
         assert streamed[name].threshold == pytest.approx(at_once[name].threshold, rel=1e-6)
 
 
-def test_a_request_to_stop_ends_the_stream(lenet_fp32: Path) -> None:
-    batches = iter(np.zeros((5, 2, 32, 32, 1), np.uint8))
+def test_a_request_to_stop_ends_the_stream_and_few_batches_are_there_at_a_time(lenet_fp32: Path) -> None:
+    ahead = available_cores() + 1  # so many are worked on, or wait
+    batches = iter(np.zeros((10 + ahead, 2, 32, 32, 1), np.uint8))
     with pytest.raises(Cancelled):
-        observed(lenet_fp32, batches, RecordingStage(10, stop_after=4))
-    assert len(list(batches)) == 3
+        observed(lenet_fp32, batches, RecordingStage(100, stop_after=4))
+    assert len(list(batches)) == 10 + ahead - 2 - (ahead - 1)
 
 
 def test_pixels_keep_scale_1_whatever_the_images_hold(lenet_fp32: Path) -> None:
     scale = observed(lenet_fp32, [np.full((1, 32, 32, 1), 130, np.uint8)], RecordingStage(1, None))[FRONT_OFFSET_OUTPUT]
     assert (scale.minimum, scale.maximum, scale.threshold, scale.scale, scale.source) == (2, 2, 128, 1, "exact")
+
+
+def calibrated(path: Path, dataset: Dataset, **options: Any) -> Calibration:
+    request = CalibrationRequest(path, plan(onnx.load(path)), dataset, ZOO["lenet"].spec, "auto", False, **options)
+    return calibrate(request, RecordingProgress())
+
+
+def digits(count: int) -> ArrayDataset:
+    return ArrayDataset("noise", np.random.default_rng(0).integers(0, 256, (count, 28, 28), np.uint8), None)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 47])
+def test_images_in_another_order_give_the_same_file(lenet_fp32: Path, count: int) -> None:
+    images = digits(count)
+    shuffled = Subset(images, tuple(np.random.default_rng(1).permutation(count).tolist()))
+    one, other = (calibrated(lenet_fp32, dataset) for dataset in (images, shuffled))
+    assert canonical.to_bytes(one) == canonical.to_bytes(other)
+    if count > 1:
+        assert one.images_digest != calibrated(lenet_fp32, first(images, count - 1)).images_digest
+
+
+def test_the_histogram_in_the_file_counts_every_value(lenet_fp32: Path) -> None:
+    for name, tensor in calibrated(lenet_fp32, digits(8)).tensors.items():
+        assert tensor.histogram is not None and 0 < len(tensor.histogram.counts) <= 256
+        assert (tensor.histogram.zeros + sum(tensor.histogram.counts)) % 6 == 0  # six images of eight
+        largest = max(abs(tensor.minimum), abs(tensor.maximum))
+        assert 0 <= len(tensor.histogram.counts) * tensor.histogram.width - largest <= tensor.histogram.width
+        assert tensor.source == "exact" or tensor.thresholds.keys() == {"minmax", "percentile", "entropy", "mse"}, name
+
+
+def test_more_images_are_not_looked_at_when_thresholds_have_settled(lenet_fp32: Path) -> None:
+    every, few = (calibrated(lenet_fp32, digits(600), until_settled=settled) for settled in (False, True))
+    assert every.images == 450 and few.images == 128
+    assert few.images_digest == every.images_digest
+    for name, tensor in few.tensors.items():
+        assert tensor.scale == pytest.approx(every.tensors[name].scale, rel=0.03)
+
+
+def test_thresholds_that_move_have_not_settled() -> None:
+    settled, histogram = Settled(["minmax"]), Histogram("t")
+    for images, value, enough in ((63, 1, False), (64, 2, False), (127, 2, False), (128, 2.1, False), (256, 2.1, True)):
+        histogram.update(np.array([value], np.float32))
+        assert bool(settled({"t": histogram}, images)) == enough, images
+
+
+def test_an_image_that_gives_nan_is_named_as_its_file(tmp_path: Path) -> None:
+    graph = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 20]>\n'
+        "g (uint8[batch,1,1,1] image) => (float[batch,1] y) <float[1,1] w = {1}, int64[2] s = {-1, 1}> {\n"
+        "pixels = Cast<to=1>(image)\nrow = Reshape(pixels, s)\nlog = Log(row)\ny = Gemm(log, w)\n}"
+    )
+    with pytest.raises(DataError, match="log holds NaN or infinity for white/7"):
+        images = [np.full((4, 1, 1, 1), 9, np.uint8), np.array([[[[1]]], [[[1]]], [[[1]]], [[[0]]]], np.uint8)]
+        observe(graph, ["log"], images, RecordingStage(8, None), "white/{}".format)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from calibration.calibration import read_calibration
+from calibration.record import read_calibration
 from runtime import canonical
 from runtime.errors import DataError
 from tests.hostile.forgeries import forgeries

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from onnx import numpy_helper
 
-from calibration.calibration import TensorScale
 from calibration.placement import plan
 from calibration.qdq import REDUCED, insert_qdq, quantize_weight
 
@@ -86,11 +85,11 @@ def model() -> onnx.ModelProto:
 
 
 @pytest.fixture
-def scales() -> dict[str, TensorScale]:
-    return {name: TensorScale(-1, 1, 1.0, float(np.float32(1 / 127)), "minmax") for name in ("t", "kept")}
+def scales() -> dict[str, float]:
+    return {name: float(np.float32(1 / 127)) for name in ("t", "kept")}
 
 
-def test_insertion(model: onnx.ModelProto, scales: dict[str, TensorScale]) -> None:
+def test_insertion(model: onnx.ModelProto, scales: dict[str, float]) -> None:
     before = model.SerializeToString(deterministic=True)
     quantized = insert_qdq(model, plan(model), scales)
     nodes = {node.name: node for node in quantized.graph.node}
@@ -108,7 +107,7 @@ def test_insertion(model: onnx.ModelProto, scales: dict[str, TensorScale]) -> No
     assert [nodes[f"{name}/dequantize"].attribute[0].i for name in ("w", "v")] == [0, 1]
 
 
-def test_layers_keep_their_names_and_order(model: onnx.ModelProto, scales: dict[str, TensorScale]) -> None:
+def test_layers_keep_their_names_and_order(model: onnx.ModelProto, scales: dict[str, float]) -> None:
     quantized = insert_qdq(model, plan(model), scales)
     onnx.checker.check_model(quantized, full_check=True)
     kept = [node.name for node in quantized.graph.node if not node.op_type.endswith("Linear")]
@@ -117,7 +116,7 @@ def test_layers_keep_their_names_and_order(model: onnx.ModelProto, scales: dict[
     assert (quantized.graph.input, quantized.graph.output) == (model.graph.input, model.graph.output)
 
 
-def test_biases_stay_float_to_the_bit(model: onnx.ModelProto, scales: dict[str, TensorScale]) -> None:
+def test_biases_stay_float_to_the_bit(model: onnx.ModelProto, scales: dict[str, float]) -> None:
     (before,), (after,) = (
         [entry for entry in graph.graph.initializer if entry.name == "b"]
         for graph in (model, insert_qdq(model, plan(model), scales))
@@ -142,7 +141,7 @@ def test_biases_stay_float_to_the_bit(model: onnx.ModelProto, scales: dict[str, 
 def test_each_output_channel_has_its_own_scale(body: str, axis: int, channels: list[float]) -> None:
     graph = onnx.parser.parse_model('<ir_version: 10, opset_import: ["" : 20]>\n' + body)
     graph.graph.node[0].name = "y"
-    scale = TensorScale(-1, 1, 1.0, 0.01, "minmax")
+    scale = 0.01
     quantized = insert_qdq(graph, plan(graph), {"x": scale})
     constants = {entry.name: numpy_helper.to_array(entry) for entry in quantized.graph.initializer}
     (dequantize,) = (node for node in quantized.graph.node if node.input[0] == "w/int8")
@@ -151,9 +150,7 @@ def test_each_output_channel_has_its_own_scale(body: str, axis: int, channels: l
     assert np.sort(constants["w/int8"].ravel())[-3:].tolist() == [127, 127, 127]
 
 
-def test_quantized_graph_answers_nearly_as_the_float_one(
-    model: onnx.ModelProto, scales: dict[str, TensorScale]
-) -> None:
+def test_quantized_graph_answers_nearly_as_the_float_one(model: onnx.ModelProto, scales: dict[str, float]) -> None:
     quantized = insert_qdq(model, plan(model), scales)
     x = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
     one, other = (
@@ -163,7 +160,7 @@ def test_quantized_graph_answers_nearly_as_the_float_one(
     assert 0 < difference < 0.01 * np.abs(one).max()
 
 
-def test_equal_input_gives_equal_bytes(model: onnx.ModelProto, scales: dict[str, TensorScale]) -> None:
+def test_equal_input_gives_equal_bytes(model: onnx.ModelProto, scales: dict[str, float]) -> None:
     first, second = (insert_qdq(model, plan(model), scales).SerializeToString(deterministic=True) for _ in range(2))
     assert first == second
 
@@ -176,7 +173,7 @@ def test_a_shared_weight_is_stored_once() -> None:
     )
     for node in shared.graph.node:
         node.name = node.output[0]
-    scale = TensorScale(-1, 1, 1.0, 0.01, "minmax")
+    scale = 0.01
     quantized = insert_qdq(shared, plan(shared), {"x": scale, "t": scale})
     assert [entry.name for entry in quantized.graph.initializer].count("w/int8") == 1
     assert [node.input[0] for node in quantized.graph.node].count("w/int8") == 1

@@ -7,11 +7,12 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from calibration.calibration import TensorScale, observe, scale_of
+from calibration.calibration import observe, scale_of
 from calibration.observers import Histogram
 from calibration.placement import plan
 from calibration.qdq import insert_qdq
 from calibration.quantize import require_quantizable
+from calibration.record import TensorScale
 from runtime.errors import DataError, ModelError, WeightsError
 from runtime.progress import SilentStage
 from tests.export.graphs import answer, distance, normal, parse
@@ -23,8 +24,8 @@ OUTPUT = "float[batch,4] y"
 def quantized(model: onnx.ModelProto) -> onnx.ModelProto:
     """With scales from random numbers."""
     planned = plan(model)
-    histograms = observe(model, planned.tensors, [normal(64, 4)], SilentStage())
-    return insert_qdq(model, planned, {name: scale_of(entry, "minmax") for name, entry in histograms.items()})
+    histograms = observe(model, planned.tensors, [normal(64, 4)], SilentStage()).histograms
+    return insert_qdq(model, planned, {name: scale_of(entry, "minmax").scale for name, entry in histograms.items()})
 
 
 def test_a_weight_that_layers_read_along_both_axes_has_scales_for_each() -> None:
@@ -75,7 +76,7 @@ def test_a_broken_weight_is_refused_by_name(bad: float) -> None:
     weight[1, 2] = bad
     model = parse("[fc] y = Gemm (image, w)", OUTPUT, takes=FLOATS, w=weight)
     with pytest.raises(WeightsError, match="weight w ") as caught:
-        insert_qdq(model, plan(model), {"image": TensorScale(-1, 1, 1.0, 1.0, "minmax")})
+        insert_qdq(model, plan(model), {"image": 1.0})
     assert caught.value.hint
 
 
@@ -95,7 +96,7 @@ def test_a_scale_is_never_0_or_infinite(value: float) -> None:
 
 def test_a_range_upside_down_is_refused() -> None:
     with pytest.raises(ValueError, match="minimum"):
-        TensorScale(1.0, -1.0, 1.0, 1.0, "minmax")
+        TensorScale(1.0, -1.0, {}, 1.0, 1.0, "minmax", None)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from calibration.calibration import read_calibration
+from calibration.record import read_calibration
 from runtime.bundle import Bundle
 from tests.command import assert_clean_failure, toolkit
 from toolkit.commands.calibrate import show

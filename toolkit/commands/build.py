@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -32,7 +32,7 @@ from toolkit.options import (
 )
 
 if TYPE_CHECKING:
-    from calibration.calibration import RequestedMethod
+    from calibration.record import RequestedMethod
     from runtime.backend import EngineOptions
     from runtime.backends.tensorrt.options import TensorRtOptions
     from runtime.spec import BatchRange, Precision
@@ -119,7 +119,7 @@ class Arguments:
     data: Path | None
     calib_data: Path | None
     eval_data: Path | None
-    calib_images: int | None
+    calib_images: int | Literal["auto"] | None
     method: RequestedMethod | None
     reduce_range: bool | None
     batch: BatchRange | None

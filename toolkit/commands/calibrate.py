@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -21,7 +21,7 @@ from toolkit.options import (
 )
 
 if TYPE_CHECKING:
-    from calibration.calibration import Calibration, RequestedMethod
+    from calibration.record import Calibration, RequestedMethod
     from toolkit.foreign.spec import Told
 
 
@@ -44,7 +44,7 @@ def command(
     random_weights: bool,
     told: Told,
     data: Path | None,
-    calib_images: int | None,
+    calib_images: int | Literal["auto"] | None,
     method: RequestedMethod | None,
     reduce_range: bool | None,
     cache_dir: Path | None,
@@ -66,7 +66,7 @@ def command(
         source = make_source(
             entry, data, calib_images, "int8", method, None, reduce_range, installed_backends(), cache_dir, progress
         )
-        from calibration.calibration import write_calibration
+        from calibration.record import write_calibration
         from toolkit.graphs import calibrate_graph, export_fp32
 
         exported = export_fp32(source, source.samples, Path(folder) / "fp32.onnx", progress)

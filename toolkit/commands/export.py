@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -25,7 +25,7 @@ from toolkit.options import (
 )
 
 if TYPE_CHECKING:
-    from calibration.calibration import RequestedMethod
+    from calibration.record import RequestedMethod
     from runtime.spec import BatchRange
     from toolkit.foreign.spec import Told
 
@@ -56,7 +56,7 @@ def command(
     random_weights: bool,
     told: Told,
     calib_data: Path | None,
-    calib_images: int | None,
+    calib_images: int | Literal["auto"] | None,
     method: RequestedMethod | None,
     reduce_range: bool | None,
     batch: BatchRange | None,

@@ -1,0 +1,135 @@
+"""calibration.json: the thresholds, what they were taken from, and what that was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+from runtime import canonical
+from runtime.errors import DataError
+from runtime.folder import write_atomically
+from runtime.manifest import Count, Sha256
+
+SCHEMA_VERSION: Literal[3] = 3
+MOST_BINS = 256
+
+Method: TypeAlias = Literal["minmax", "percentile", "entropy", "mse"]
+RequestedMethod: TypeAlias = Literal["auto", "minmax", "percentile", "entropy", "mse"]
+Positive: TypeAlias = Annotated[float, Meta(gt=0)]
+
+
+class Bins(Struct, frozen=True, forbid_unknown_fields=True):
+    """A histogram of magnitudes, from 0 on.
+
+    Attributes:
+        width: of a bin, a power of two.
+        zeros: values that were 0, in no bin.
+        counts: values in each bin, up to the last one that is not empty.
+    """
+
+    width: Positive
+    zeros: Count
+    counts: Annotated[tuple[Count, ...], Meta(max_length=MOST_BINS)]
+
+
+class TensorScale(Struct, frozen=True, forbid_unknown_fields=True):
+    """One activation.
+
+    Attributes:
+        minimum, maximum: seen on the images.
+        thresholds: of every method; empty where the scale is exact.
+        threshold: the largest magnitude that INT8 represents.
+        scale: of one step: threshold / 127, or 1 where the tensor holds whole numbers.
+        source: how the threshold was found; `exact` needs no images.
+        histogram: of the magnitudes; None where there was nothing to see.
+    """
+
+    minimum: float
+    maximum: float
+    thresholds: dict[Method, Positive]
+    threshold: Positive
+    scale: Positive
+    source: Literal["minmax", "percentile", "entropy", "mse", "exact"]
+    histogram: Bins | None
+
+    def __post_init__(self) -> None:
+        if self.minimum > self.maximum:
+            raise ValueError(f"the minimum {self.minimum} is larger than the maximum {self.maximum}")
+
+
+class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
+    """calibration.json.
+
+    Attributes:
+        schema_version: of this form.
+        requested: the method that was asked for.
+        method: the one that found the thresholds.
+        compared: for `auto`, the SQNR of the logits on held-out images by method, in decibels; empty otherwise.
+        images: how many the thresholds were taken from.
+        held_out: how many others methods were compared on.
+        reduced_range: INT8 weights use 7 of their 8 bits.
+        images_digest: sha256 of all images that were given, in any order.
+        graph_digest: sha256 of the FP32 graph without its constants.
+        weights_digest: sha256 of its constants.
+        preprocessing_digest: sha256 of how an image becomes the model's input.
+        tensors: by name.
+    """
+
+    schema_version: Literal[3]
+    requested: RequestedMethod
+    method: Method
+    compared: dict[Method, float]
+    images: Annotated[int, Meta(ge=1)]
+    held_out: Count
+    reduced_range: bool
+    images_digest: Sha256
+    graph_digest: Sha256
+    weights_digest: Sha256
+    preprocessing_digest: Sha256
+    tensors: dict[str, TensorScale]
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """Of one step, by tensor."""
+        return {name: tensor.scale for name, tensor in self.tensors.items()}
+
+    @property
+    def made_from(self) -> dict[str, str]:
+        """What a calibration hangs on, by name for people."""
+        return {
+            "the graph": self.graph_digest,
+            "the weights": self.weights_digest,
+            "the preprocessing": self.preprocessing_digest,
+            "the images": self.images_digest,
+            "the method": self.requested,
+            "the range of weights": "reduced" if self.reduced_range else "full",
+        }
+
+
+def write_calibration(path: Path, calibration: Calibration) -> None:
+    """Write calibration.json in canonical form."""
+    write_atomically(path, canonical.to_bytes(calibration))
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read calibration.json.
+
+    Raises:
+        DataError: it cannot be read, or is not what `write_calibration` writes.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}", "give a calibration.json") from error
+    return parse_calibration(data, path)
+
+
+def parse_calibration(data: bytes, name: Path) -> Calibration:
+    """The content of a calibration.json.
+
+    Raises:
+        DataError: it is not what `write_calibration` writes; the message begins with `name`.
+    """
+    return canonical.from_bytes(data, Calibration, name, DataError, "calibrate again")

@@ -1,0 +1,109 @@
+"""Thresholds: how much of a tensor's range 127 steps are spread over, four methods from the same histogram."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.observers import Histogram
+
+LEVELS = 128  # magnitudes that INT8 tells apart
+PERCENTILE = 99.99
+
+
+def minmax(histogram: Histogram) -> float:
+    """The largest magnitude: nothing is clipped. Of a tensor that is always 0, 1: any scale represents it."""
+    return histogram.largest or 1.0
+
+
+def percentile(histogram: Histogram) -> float:
+    """What 99.99 % of all magnitudes do not exceed, zeros included; a magnitude is as large as its bin's end."""
+    seen = histogram.zeros + np.cumsum(histogram.counts)
+    stop = int(np.searchsorted(seen, seen[-1] * (PERCENTILE / 100))) + 1
+    return min(stop * histogram.width, minmax(histogram)) if seen[0] < seen[-1] else minmax(histogram)
+
+
+def entropy(histogram: Histogram) -> float:
+    """The threshold at which 128 levels tell most: the smallest Kullback-Leibler divergence from the histogram.
+
+    Source: S. Migacz, "8-bit Inference with TensorRT", GPU Technology Conference 2017. What lies beyond a threshold is
+    counted in the last bin below it that is not empty; a level spreads its sum evenly over those of its bins that are
+    not empty.
+    """
+    used = bins_used(histogram)
+    if used <= LEVELS:
+        return minmax(histogram)
+    counts = histogram.counts.astype(np.float64)
+    outliers = counts.sum() - np.cumsum(counts)  # beyond each bin
+    divergences = [divergence(counts[:stop], float(outliers[stop - 1])) for stop in range(LEVELS, used + 1)]
+    stop = LEVELS + int(np.argmin(divergences))
+    return minmax(histogram) if stop == used else stop * histogram.width
+
+
+def divergence(counts: NDArray[np.float64], outliers: float) -> float:
+    """Between a clipped histogram (n,) and what 128 levels make of it; infinite where there is nothing but outliers."""
+    edges = np.arange(LEVELS) * len(counts) // LEVELS
+    filled = counts > 0
+    if not filled.any():
+        return math.inf
+    sums = np.add.reduceat(counts, edges)
+    means = sums / np.maximum(np.add.reduceat(filled.astype(np.float64), edges), 1)
+    quantized = np.repeat(means, np.diff(edges, append=len(counts)))
+    p, q = counts[filled], quantized[filled]
+    p[-1] += outliers
+    clipped = counts.sum() + outliers
+    return float((p * np.log(p / q)).sum() / clipped + math.log(q.sum() / clipped))
+
+
+def mse(histogram: Histogram) -> float:
+    """The threshold with the smallest mean squared error, of rounding below it and of clipping beyond it."""
+    used = bins_used(histogram)
+    if used <= LEVELS:
+        return minmax(histogram)
+    stops = np.arange(LEVELS, used + 1)
+    stop = int(stops[np.argmin(squared_errors(histogram.counts[:used].astype(np.float64), stops))])
+    return minmax(histogram) if stop == used else stop * histogram.width
+
+
+def squared_errors(counts: NDArray[np.float64], stops: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What 127 steps up to each threshold lose of a histogram, whose values are spread evenly within their bins.
+
+    Values nearest to a level x cost sum (v - x)^2 = sum v^2 - 2 x sum v + x^2 n; the three sums between two values are
+    differences of sums from 0 on, which are polynomials within a bin.
+
+    Args:
+        counts: float64 (n,), bins of width 1.
+        stops: thresholds, int64 (m,), each 1 or more.
+
+    Returns:
+        The sums of squared errors, float64 (m,), in units of bins.
+    """
+    edges = np.arange(len(counts) + 1.0)
+    powers = (1, 2, 3)
+    until = [np.append(0, np.cumsum(counts * np.diff(edges**power) / power)) for power in powers]
+    levels = np.arange(LEVELS) * (stops[:, None] / (LEVELS - 1))
+    borders = (levels[:, :-1] + levels[:, 1:]) / 2
+    borders = np.clip(np.pad(borders, ((0, 0), (1, 1)), constant_values=(0, len(counts))), 0, len(counts))
+    bins = np.minimum(borders.astype(np.int64), len(counts) - 1)
+    sums = [
+        np.diff(total[bins] + counts[bins] * (borders**power - edges[bins] ** power) / power)
+        for power, total in zip(powers, until, strict=True)
+    ]
+    return np.asarray((sums[2] - 2 * levels * sums[1] + levels**2 * sums[0]).sum(axis=1))
+
+
+def bins_used(histogram: Histogram) -> int:
+    """How many bins there are up to the last one that is not empty."""
+    filled = np.flatnonzero(histogram.counts)
+    return int(filled[-1]) + 1 if len(filled) else 0
+
+
+METHODS: dict[str, Callable[[Histogram], float]] = {
+    "minmax": minmax,
+    "percentile": percentile,
+    "entropy": entropy,
+    "mse": mse,
+}
