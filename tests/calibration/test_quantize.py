@@ -22,7 +22,6 @@ from runtime import open_session
 from runtime.backend import EngineOptions
 from runtime.backends.openvino import OpenVinoBackend
 from runtime.bundle import Bundle
-from runtime.canonical import digest_file
 from runtime.datasets import batches, evenly_spaced, open_dataset
 from runtime.evaluate import predict
 from runtime.progress import SilentProgress
@@ -74,7 +73,6 @@ def test_three_quarters_calibrate_and_a_quarter_chooses(lenet_fp32: Path) -> Non
     assert (progress.stages["calibrate"].done, progress.stages["compare methods"].done) == (30, 10)
     assert set(calibration.compared) == set(METHODS)
     assert calibration.compared[calibration.method] == max(calibration.compared.values())
-    assert (calibration.model_digest, calibration.images_digest) == (digest_file(lenet_fp32), digits.digest())
 
 
 @pytest.mark.parametrize("method", ["minmax", "entropy"])
