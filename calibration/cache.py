@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+from msgspec import structs
 
 from calibration.calibration import CalibrationRequest, calibrate, digests_of
-from calibration.record import SCHEMA_VERSION, Calibration, parse_calibration
+from calibration.record import SCHEMA_VERSION, Calibration, of_method, parse_calibration, read_calibration
 from export.reference import reference_version
 from runtime import canonical
 from runtime.cache import read_entry, write_entry
@@ -43,6 +44,32 @@ def cached_calibration(request: CalibrationRequest, cache_dir: Path | None, prog
     calibration = calibrate(request, progress)
     write_entry(path, canonical.to_bytes(calibration))
     return calibration
+
+
+def given_calibration(path: Path, request: CalibrationRequest, *, images_named: bool) -> Calibration:
+    """A calibration.json that fits a request; of the method that is asked for, `auto` being the file's own.
+
+    Args:
+        path: the file.
+        request: what is to be calibrated. Weights have the range that it says.
+        images_named: the images were named too, so that they have to be the file's.
+
+    Raises:
+        DataError: the file cannot be read, or was made from something else: it says what.
+    """
+    found, wanted = read_calibration(path), made_from(request)
+    compared = ["the graph", "the weights", "the preprocessing", *(["the images"] if images_named else [])]
+    differ = [what for what in compared if found.made_from[what] != wanted[what]]
+    if not differ and not found.tensors.keys() >= set(request.plan.tensors):
+        differ = ["the layers"]
+    if differ:
+        raise DataError(
+            f"{path} does not fit {request.spec.name}: it was made from other things: {', '.join(differ)}",
+            f"calibrate again, without --calibration, or with `toolkit calibrate {request.spec.name}`",
+        )
+    if request.method != "auto":
+        found = structs.replace(found, method=request.method, tensors=of_method(found.tensors, request.method))
+    return structs.replace(found, reduced_range=request.reduced_range)
 
 
 def made_from(request: CalibrationRequest) -> dict[str, str]:

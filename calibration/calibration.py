@@ -15,8 +15,19 @@ from numpy.typing import NDArray
 from calibration.errors import TensorError
 from calibration.observers import BINS, Histogram, merged
 from calibration.placement import Plan
-from calibration.qdq import LARGEST, insert_qdq
-from calibration.record import MOST_BINS, SCHEMA_VERSION, Bins, Calibration, Method, RequestedMethod, TensorScale
+from calibration.qdq import insert_qdq
+from calibration.record import (
+    LARGEST,
+    MOST_BINS,
+    SCHEMA_VERSION,
+    Bins,
+    Calibration,
+    Method,
+    RequestedMethod,
+    TensorScale,
+    of_method,
+    step,
+)
 from calibration.streaming import batch_size, stream
 from calibration.thresholds import METHODS
 from export.front import FRONT_OFFSET_OUTPUT, IMAGE
@@ -80,10 +91,8 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> Calibration:
     with progress.stage("calibrate", len(seen)) as stage:
         images = batches(seen, spec, size)
         observed = observe(model, plan.tensors, images, stage, seen.image_name, settled)
-    scales = {
-        name: {tensor: scale_of(histogram, name) for tensor, histogram in observed.histograms.items()}
-        for name in methods
-    }
+    seen_scales = {name: scale_of(histogram, methods[0]) for name, histogram in observed.histograms.items()}
+    scales = {name: of_method(seen_scales, name) for name in methods}
     compared: dict[Method, float] = {}
     if len(methods) > 1:
         judges = first(held_out, MOST_COMPARED)
@@ -229,9 +238,7 @@ def scale_of(histogram: Histogram, method: Method) -> TensorScale:
     if histogram.name == FRONT_OFFSET_OUTPUT:
         return TensorScale(low, high, {}, float(LARGEST + 1), 1.0, "exact", bins)
     thresholds = {name: METHODS[name](histogram) for name in get_args(Method)}
-    # Rounded to float32 as the graph holds it, so that file and graph agree to the last bit; a denormal is no 0.
-    scale = float(max(np.float32(thresholds[method] / LARGEST), np.finfo(np.float32).tiny))
-    return TensorScale(low, high, thresholds, thresholds[method], scale, method, bins)
+    return TensorScale(low, high, thresholds, thresholds[method], step(thresholds[method]), method, bins)
 
 
 def bins_of(histogram: Histogram) -> Bins | None:

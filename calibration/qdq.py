@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from calibration.placement import Plan
+from calibration.record import LARGEST
 from export.graph import initializers
 from runtime.errors import WeightsError
 
-LARGEST = 127
 REDUCED = 64
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
-from msgspec import Meta, Struct
+import numpy as np
+from msgspec import Meta, Struct, structs
 
 from runtime import canonical
 from runtime.errors import DataError
@@ -14,6 +16,7 @@ from runtime.manifest import Count, Sha256
 
 SCHEMA_VERSION: Literal[3] = 3
 MOST_BINS = 256
+LARGEST = 127  # steps
 
 Method: TypeAlias = Literal["minmax", "percentile", "entropy", "mse"]
 RequestedMethod: TypeAlias = Literal["auto", "minmax", "percentile", "entropy", "mse"]
@@ -57,6 +60,8 @@ class TensorScale(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.minimum > self.maximum:
             raise ValueError(f"the minimum {self.minimum} is larger than the maximum {self.maximum}")
+        if self.source != "exact" and self.thresholds.keys() != set(get_args(Method)):
+            raise ValueError("there is not a threshold of every method")
 
 
 class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,6 +111,26 @@ class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
             "the method": self.requested,
             "the range of weights": "reduced" if self.reduced_range else "full",
         }
+
+
+def step(threshold: float) -> float:
+    """The scale that spreads 127 steps up to a threshold.
+
+    Rounded to float32 as the graph holds it, so that file and graph agree to the last bit; a denormal is no 0.
+    """
+    return float(max(np.float32(threshold / LARGEST), np.finfo(np.float32).tiny))
+
+
+def of_method(tensors: Mapping[str, TensorScale], method: Method) -> dict[str, TensorScale]:
+    """The same tensors with the thresholds of one method."""
+    return {
+        name: tensor
+        if tensor.source == "exact"
+        else structs.replace(
+            tensor, threshold=tensor.thresholds[method], scale=step(tensor.thresholds[method]), source=method
+        )
+        for name, tensor in tensors.items()
+    }
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:

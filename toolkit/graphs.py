@@ -13,7 +13,7 @@ from msgspec import structs
 from numpy.typing import NDArray
 from torch import nn
 
-from calibration.cache import cached_calibration
+from calibration.cache import cached_calibration, given_calibration
 from calibration.calibration import MOST_COMPARED, CalibrationRequest, logits_of
 from calibration.errors import measure_sqnr
 from calibration.placement import Plan, plan, weights_of_7_bits
@@ -52,6 +52,8 @@ class Source:
         reduced_range: INT8 weights use 7 of their 8 bits, so that no CPU overflows.
         cache_dir: where calibrations are kept; None keeps none.
         until_settled: take fewer images for thresholds, when more change nothing.
+        calibration: a calibration.json to take thresholds from; None calibrates.
+        images_named: the images were named, so that this file has to be made from them.
     """
 
     model: Model
@@ -62,6 +64,8 @@ class Source:
     reduced_range: bool
     cache_dir: Path | None
     until_settled: bool = False
+    calibration: Path | None = None
+    images_named: bool = False
 
     @property
     def spec(self) -> ModelSpec:
@@ -182,10 +186,10 @@ def make_graphs(
 
 
 def calibrate_graph(source: Source, fp32_path: Path, progress: Progress) -> Calibration:
-    """The thresholds of the FP32 graph, from the cache where they are there.
+    """The thresholds of the FP32 graph, from the file that was given, or from the cache where they are there.
 
     Raises:
-        DataError: an image cannot be read, or a tensor holds NaN or infinity.
+        DataError: an image cannot be read, or a tensor holds NaN or infinity; the file does not fit.
         ModelError: there is no layer that can be quantized.
     """
     planned = plan(onnx.load(fp32_path))
@@ -193,6 +197,8 @@ def calibrate_graph(source: Source, fp32_path: Path, progress: Progress) -> Cali
     request = CalibrationRequest(
         fp32_path, planned, source.images, source.spec, source.method, source.reduced_range, source.until_settled
     )
+    if source.calibration:
+        return given_calibration(source.calibration, request, images_named=source.images_named)
     return cached_calibration(request, source.cache_dir, progress)
 
 

@@ -99,10 +99,11 @@ def pick_precision(fp32: bool, fp16: bool, int8: bool) -> Precision | None:
     return "fp16" if fp16 else "fp32" if fp32 else None
 
 
-def refuse_idle(precision: Precision | None, method: object, reduce_range: object) -> None:
+def refuse_idle(precision: Precision | None, method: object, reduce_range: object, calibration: object) -> None:
     """Refuse the options of INT8 where none is made."""
-    if precision in ("fp32", "fp16") and (method is not None or reduce_range is not None):
-        option = "--method" if method is not None else "--reduce-range and --full-range"
+    given = {"--method": method, "--reduce-range and --full-range": reduce_range, "--calibration": calibration}
+    option = next((option for option, value in given.items() if value is not None), None)
+    if precision in ("fp32", "fp16") and option:
         raise click.UsageError(f"{option} say how INT8 is made: give --int8 too")
 
 
@@ -262,6 +263,12 @@ calibration_options = combine(
         default=None,
         help="Keep INT8 weights to 7 bits, for CPUs without VNNI.  [default: where an engine of this machine needs it]",
     ),
+)
+calibration_file_option = click.option(
+    "--calibration",
+    type=FILE,
+    help="Take INT8 thresholds from a calibration.json that `toolkit calibrate` wrote for this model; --method picks "
+    "another method's.",
 )
 
 

@@ -41,6 +41,7 @@ def make_source(
     targets: Sequence[str],
     cache_dir: Path | None,
     progress: Progress,
+    calibration: Path | None = None,
 ) -> Source:
     """What graphs are made from.
 
@@ -55,8 +56,13 @@ def make_source(
         targets: the backends that will run the graph.
         cache_dir: where calibrations are kept; None is the user's cache folder.
         progress: told that PyTorch is loaded.
+        calibration: a calibration.json to take thresholds from, which must be made from the images that are named.
     """
     pool = open_calib_data(model, calib_folder, precision)
+    if calibration:
+        from calibration.record import read_calibration
+
+        read_calibration(calibration)  # before the work, that it is one
     with progress.stage("load PyTorch"):
         from toolkit.graphs import Source
 
@@ -71,6 +77,8 @@ def make_source(
         reduced,
         cache_folder(cache_dir),
         until_settled=calib_images == "auto",
+        calibration=calibration,
+        images_named=calib_folder is not None or calib_images is not None,
     )
 
 

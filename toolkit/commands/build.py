@@ -19,6 +19,7 @@ from toolkit.options import (
     MODEL,
     batch_option,
     cache_option,
+    calibration_file_option,
     calibration_options,
     device_option,
     output_options,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 @click.option("--calib-data", type=FOLDER, help="Images to calibrate with.  [default: the model's own]")
 @click.option("--eval-data", type=FOLDER, help="Images to measure accuracy on.  [default: the model's own]")
 @calibration_options
+@calibration_file_option
 @batch_option
 @device_option
 @threads_option
@@ -87,7 +89,7 @@ def command(as_json: bool, fp32: bool, fp16: bool, int8: bool, gates: tuple[Gate
     arguments = Arguments(precision=pick_precision(fp32, fp16, int8), **values)
     if arguments.data and (arguments.calib_data or arguments.eval_data):
         raise click.UsageError("--data names both sets: give it alone, or --calib-data and --eval-data")
-    refuse_idle(arguments.precision, arguments.method, arguments.reduce_range)
+    refuse_idle(arguments.precision, arguments.method, arguments.reduce_range, arguments.calibration)
     if is_bundle(Path(arguments.model)):
         click.echo(f"building from the bundle {arguments.model}", err=True)
         result = build_from_bundle(arguments)
@@ -122,6 +124,7 @@ class Arguments:
     calib_images: int | Literal["auto"] | None
     method: RequestedMethod | None
     reduce_range: bool | None
+    calibration: Path | None
     batch: BatchRange | None
     device: str | None
     threads: int | None
@@ -188,6 +191,7 @@ def build_from_model(arguments: Arguments) -> BuildResult:
         targets,
         arguments.cache_dir,
         progress,
+        arguments.calibration,
     )
     require_apart(source.pool, eval_data)
     from toolkit.pipeline import BuildRequest, build
@@ -214,7 +218,7 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
     from toolkit.rebuild import RebuildRequest, rebuild
 
     foreign = ("settings", "weights", "random_weights", "data", "calib_data", "calib_images", "method", "reduce_range")
-    for option in foreign:
+    for option in (*foreign, "calibration"):
         if getattr(arguments, option) not in (None, False, {}):
             flag = "--set" if option == "settings" else "--" + option.replace("_", "-")
             raise click.UsageError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -25,6 +27,16 @@ if TYPE_CHECKING:
     from toolkit.foreign.spec import Told
 
 
+class Version(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
+    """MAJOR.MINOR.PATCH."""
+
+    name = "X.Y.Z"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{1,2})", str(value), re.ASCII)
+        return tuple(map(int, found.groups())) if found else self.fail(f"'{value}' is not X.Y.Z, such as 10.3.0")
+
+
 @click.command()
 @click.argument("model", type=MODEL)
 @click.option("-o", "--output", type=FILE, help="The file.  [default: MODEL-calibration.json]")
@@ -33,6 +45,19 @@ if TYPE_CHECKING:
 @told_options
 @click.option("--data", "--calib-data", "data", type=FOLDER, help="The images.  [default: the model's own]")
 @calibration_options
+@click.option(
+    "--trt-cache",
+    type=FILE,
+    help="Write a calibration cache of TensorRT's as well, with the same scales, for trtexec --calib and DLA; it goes "
+    "with the graph of `toolkit export MODEL --fp32`.",
+)
+@click.option(
+    "--trt-version",
+    type=Version(),
+    default="10.3.0",
+    show_default=True,
+    help="The TensorRT that will read that cache: it skips those of others.",
+)
 @cache_option
 @output_options
 def command(
@@ -47,6 +72,8 @@ def command(
     calib_images: int | Literal["auto"] | None,
     method: RequestedMethod | None,
     reduce_range: bool | None,
+    trt_cache: Path | None,
+    trt_version: tuple[int, int, int],
     cache_dir: Path | None,
     as_json: bool,
 ) -> None:
@@ -62,23 +89,32 @@ def command(
     progress = make_progress()
     entry = resolve_model(model, settings, weights, random_weights, told, cache_dir, progress)
     path = output or Path(f"{entry.name}-calibration.json")
-    with place_for(path, force=force), tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as stack:
+        for place, option in ((path, "-o"), (trt_cache, "--trt-cache")):
+            if place:
+                stack.enter_context(place_for(place, force=force, option=option))
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         source = make_source(
             entry, data, calib_images, "int8", method, None, reduce_range, installed_backends(), cache_dir, progress
         )
         from calibration.record import write_calibration
+        from calibration.trt_cache import trt_cache as trt_cache_of
+        from runtime.folder import write_atomically
         from toolkit.graphs import calibrate_graph, export_fp32
 
         exported = export_fp32(source, source.samples, Path(folder) / "fp32.onnx", progress)
         calibration = calibrate_graph(source, exported.path, progress)
+        cache = trt_cache_of(calibration, trt_version) if trt_cache else b""
         write_calibration(path, calibration)
+        if trt_cache:
+            write_atomically(trt_cache, cache)
     if as_json:
         from toolkit.model_results import Calibrated
 
         print_json(Calibrated(entry.name, str(path), calibration))
         return
     show(entry.name, calibration)
-    say(f"wrote {path}")
+    say(f"wrote {path}" + (f" and {trt_cache}" if trt_cache else ""))
 
 
 def show(model: str, calibration: Calibration) -> None:

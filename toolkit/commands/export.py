@@ -15,6 +15,7 @@ from toolkit.options import (
     MODEL,
     batch_option,
     cache_option,
+    calibration_file_option,
     calibration_options,
     output_options,
     pick_precision,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     "--calib-data", "--data", type=FOLDER, help="Images to check and calibrate with.  [default: the model's own]"
 )
 @calibration_options
+@calibration_file_option
 @batch_option
 @cache_option
 @output_options
@@ -59,6 +61,7 @@ def command(
     calib_images: int | Literal["auto"] | None,
     method: RequestedMethod | None,
     reduce_range: bool | None,
+    calibration: Path | None,
     batch: BatchRange | None,
     cache_dir: Path | None,
     as_json: bool,
@@ -75,7 +78,7 @@ def command(
     progress = make_progress()
     entry = resolve_model(model, settings, weights, random_weights, told, cache_dir, progress)
     precision = pick_precision(fp32, fp16, int8) or "fp32"
-    refuse_idle(precision, method, reduce_range)
+    refuse_idle(precision, method, reduce_range, calibration)
     path = output or Path(f"{entry.name}-{precision}.onnx")
     with place_for(path, force=force), tempfile.TemporaryDirectory() as folder:
         source = make_source(
@@ -89,6 +92,7 @@ def command(
             installed_backends(),
             cache_dir,
             progress,
+            calibration,
         )
         from runtime.folder import write_atomically
         from toolkit.graphs import export_fp32, make_graphs

@@ -11,18 +11,32 @@ from msgspec import structs
 from toolkit.console import milliseconds, points, print_json, print_table, say, size
 from toolkit.options import bundle_argument, output_options
 
+CALIBRATION = "calibration.json"
+
 if TYPE_CHECKING:
     from runtime.bundle import Bundle
 
 
 @click.command()
 @bundle_argument
+@click.option(
+    "--histogram",
+    "tensor",
+    metavar="TENSOR",
+    help="Draw what calibration saw of an activation, and where each method would clip it; `all` draws every one. "
+    "BUNDLE may be a calibration.json, too.",
+)
 @output_options
-def command(bundle: Path, as_json: bool) -> None:
+def command(bundle: Path, tensor: str | None, as_json: bool) -> None:
     """Show what BUNDLE says of itself: model, precision layer by layer, accuracy, latency, files.
 
     Every file is verified first. With --json the manifest is printed, with the labels in its spec.
     """
+    if tensor is not None or bundle.is_file():
+        if as_json:
+            raise click.UsageError("--json does not go with a histogram: calibration.json is JSON itself")
+        show_calibration(bundle, tensor)
+        return
     from runtime.bundle import Bundle
 
     opened = Bundle.open(bundle)
@@ -30,6 +44,30 @@ def command(bundle: Path, as_json: bool) -> None:
         print_json(structs.replace(opened.manifest, spec=opened.spec))
     else:
         show(opened)
+
+
+def show_calibration(path: Path, tensor: str | None) -> None:
+    """The histograms that were asked for, or all there is in a calibration.json.
+
+    Raises:
+        DataError: there is none, or it has no such tensor.
+    """
+    from calibration.record import read_calibration
+    from runtime.bundle import Bundle
+    from runtime.errors import DataError
+    from toolkit.histogram import draw
+
+    if not path.is_file():
+        files = Bundle.open(path).manifest.files
+        path = path / CALIBRATION
+        if CALIBRATION not in files:
+            raise DataError(f"{path.parent} was not calibrated", "build it with --int8")
+    calibration = read_calibration(path)
+    if tensor not in (None, "all", *calibration.tensors):
+        raise DataError(f"{path} has no tensor {tensor}", f"give one of {', '.join(calibration.tensors)}, or all")
+    for name, found in calibration.tensors.items():
+        if tensor in (None, "all", name):
+            draw(name, found)
 
 
 def show(bundle: Bundle) -> None:
