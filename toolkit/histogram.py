@@ -31,9 +31,8 @@ def draw(name: str, tensor: TensorScale) -> None:
         label = f"{most:.3g}" if row == ROWS - 1 else ""
         say(f"{label:>9} │" + "".join(BLOCKS[height] for height in filled))
     say(f"{'0':>9} └" + "─" * width)
-    marks: dict[str, int] = {
-        method: min(int(value / end * width), width - 1) for method, value in tensor.thresholds.items()
-    }
+    places = {method: tensor.thresholds[method] for method in MARKS if method in tensor.thresholds}
+    marks = {method: min(int(value / end * width), width - 1) for method, value in places.items()}
     for line in lines_of(marks, width):
         say(" " * 11 + line)
     zeros = tensor.histogram.zeros
