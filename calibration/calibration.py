@@ -111,6 +111,7 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> Calibration:
         held_out=min(len(held_out), MOST_COMPARED),
         reduced_range=request.reduced_range,
         tensors=scales[chosen],
+        budget=None,
         **digests_of(request, model),
     )
 

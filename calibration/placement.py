@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -25,6 +26,8 @@ PASSES_SCALE = frozenset(
         "Identity",
     }
 )
+
+GIVEN_BACK = "given back to float for the accuracy budget"
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,13 @@ def plan(model: onnx.ModelProto) -> Plan:
             QuantizedLayer(node.name, tensor, reader.name, node.input[1], channel_axis(node, constants), macs)
         )
     return Plan(tuple(layers), tuple(skipped), already)
+
+
+def without_layers(plan: Plan, names: Collection[str]) -> Plan:
+    """The same plan, some of its layers left in float."""
+    kept = tuple(layer for layer in plan.layers if layer.name not in names)
+    given_back = tuple(SkippedLayer(layer.name, layer.macs, GIVEN_BACK) for layer in plan.layers if layer.name in names)
+    return replace(plan, layers=kept, skipped=(*plan.skipped, *given_back))
 
 
 def came_quantized(tensor: str, made_by: dict[str, onnx.NodeProto]) -> bool:

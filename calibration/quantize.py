@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import onnx
 
-from calibration.placement import Plan, plan
+from calibration.placement import Plan, plan, without_layers
 from calibration.qdq import insert_qdq
 from calibration.record import Calibration
 from export.float16 import FRONT_STEPS, scale_front, to_float16
@@ -39,7 +39,8 @@ def at_precision(
         model = scale_front(model)
     if precision in QUANTIZED and calibration is not None:
         scales = {**calibration.scales, FRONT_SCALED_OUTPUT: 1 / FRONT_STEPS}  # a whole number in -128..127 over 128
-        model = insert_qdq(model, plan(model), scales, reduced_range=calibration.reduced_range)
+        planned = without_layers(plan(model), calibration.in_float)
+        model = insert_qdq(model, planned, scales, reduced_range=calibration.reduced_range)
     return to_float16(model, wide) if precision in HALVED else (model, {})
 
 

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, structs
 from runtime import canonical
 from runtime.errors import DataError
 from runtime.folder import write_atomically
-from runtime.manifest import Count, Sha256
+from runtime.manifest import Count, Decibels, Sha256
 
 SCHEMA_VERSION: Literal[3] = 3
 MOST_BINS = 256
@@ -64,6 +64,40 @@ class TensorScale(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("there is not a threshold of every method")
 
 
+class GivenBack(Struct, frozen=True, forbid_unknown_fields=True):
+    """A layer that stays in float.
+
+    Attributes:
+        layer: its name.
+        sqnr_db: of the logits where it alone is quantized.
+    """
+
+    layer: str
+    sqnr_db: Decibels
+
+
+class Budget(Struct, frozen=True, forbid_unknown_fields=True):
+    """What INT8 was allowed to lose, and what had to stay in float for that.
+
+    Attributes:
+        max_drop: points of top-1, or percent of the images that may change their class.
+        judged_by: which of the two: there were labels, or there were none.
+        images: that judged it: they gave no thresholds, and are not those that accuracy is reported on.
+        lost_at_first: with every layer in INT8.
+        lost: with these layers in float.
+        met: that is no more than it may be.
+        given_back: the layers, the most sensitive one first.
+    """
+
+    max_drop: Annotated[float, Meta(ge=0)]
+    judged_by: Literal["top1", "agreement"]
+    images: Annotated[int, Meta(ge=1)]
+    lost_at_first: float
+    lost: float
+    met: bool
+    given_back: tuple[GivenBack, ...]
+
+
 class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
     """calibration.json.
 
@@ -80,6 +114,7 @@ class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
         weights_digest: sha256 of its constants.
         preprocessing_digest: sha256 of how an image becomes the model's input.
         tensors: by name.
+        budget: None where none was asked for.
     """
 
     schema_version: Literal[3]
@@ -94,6 +129,12 @@ class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
     weights_digest: Sha256
     preprocessing_digest: Sha256
     tensors: dict[str, TensorScale]
+    budget: Budget | None
+
+    @property
+    def in_float(self) -> tuple[str, ...]:
+        """Layers that stay in float for the budget."""
+        return tuple(entry.layer for entry in self.budget.given_back) if self.budget else ()
 
     @property
     def scales(self) -> dict[str, float]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,10 +13,11 @@ from msgspec import structs
 from numpy.typing import NDArray
 from torch import nn
 
+from calibration.budget import BudgetRequest, meet_budget
 from calibration.cache import cached_calibration, given_calibration
 from calibration.calibration import MOST_COMPARED, CalibrationRequest, logits_of
 from calibration.errors import measure_sqnr
-from calibration.placement import Plan, plan, weights_of_7_bits
+from calibration.placement import Plan, plan, weights_of_7_bits, without_layers
 from calibration.quantize import HALVED, QUANTIZED, at_precision, require_quantizable
 from calibration.ranges import wide_nodes
 from calibration.record import Calibration, RequestedMethod
@@ -24,7 +25,7 @@ from calibration.streaming import batch_size
 from export.graph import producers
 from export.module import ExportResult, export_graph, export_module
 from runtime.candidate import Graph
-from runtime.datasets import Dataset, batches, evenly_spaced, first, split_held_out
+from runtime.datasets import Dataset, Subset, batches, evenly_spaced, first, split_held_out
 from runtime.errors import ExportError, ModelError
 from runtime.manifest import GraphError, LayerEntry
 from runtime.probe import PROBE_IMAGES
@@ -36,6 +37,7 @@ from toolkit.zoo import ZooModel
 from toolkit.zoo.weights import make_with_weights
 
 FEW_IMAGES = 32
+FEWEST_JUDGES, MOST_JUDGES = 256, 4096
 Model: TypeAlias = ZooModel | ForeignModule | ForeignOnnx
 
 
@@ -54,6 +56,7 @@ class Source:
         until_settled: take fewer images for thresholds, when more change nothing.
         calibration: a calibration.json to take thresholds from; None calibrates.
         images_named: the images were named, so that this file has to be made from them.
+        max_drop: what INT8 may lose: layers are given back to float until it does not lose more; None gives none back.
     """
 
     model: Model
@@ -66,6 +69,7 @@ class Source:
     until_settled: bool = False
     calibration: Path | None = None
     images_named: bool = False
+    max_drop: float | None = None
 
     @property
     def spec(self) -> ModelSpec:
@@ -75,6 +79,14 @@ class Source:
     def images(self) -> Dataset:
         """What is calibrated with, evenly spaced."""
         return evenly_spaced(self.pool, self.calib_images)
+
+    @property
+    def judges(self) -> Dataset:
+        """Images that give no thresholds, to judge a budget: others of the pool, else those that are held out."""
+        if not isinstance(self.images, Subset) or len(self.pool) - len(self.images) < FEWEST_JUDGES:
+            return split_held_out(self.images)[1]
+        others = sorted({*range(len(self.pool))} - {*self.images.indices})
+        return evenly_spaced(Subset(self.pool, tuple(others)), MOST_JUDGES)
 
     @property
     def samples(self) -> NDArray[np.uint8]:
@@ -91,11 +103,13 @@ class Graphs:
         by_precision: the reference first: FP32, or the INT8 graph of a model that came with Q/DQ.
         calibration: that the INT8 graphs were made with; None where none was needed.
         came_reduced: the model came with INT8 weights of 7 bits.
+        all_int8: by precision, what a graph would be without the layers that a budget gave back to float.
     """
 
     by_precision: dict[Precision, Graph]
     calibration: Calibration | None
     came_reduced: bool = False
+    all_int8: Mapping[Precision, Graph] = field(default_factory=dict)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -168,6 +182,10 @@ def make_graphs(
         precisions = [precision for precision in precisions if precision not in QUANTIZED]
     if QUANTIZED.intersection(precisions) and not planned.quantized_already:
         calibration = calibrate_graph(source, fp32_path, progress)
+        if source.max_drop is not None:
+            request = BudgetRequest(model, planned, source.spec, source.max_drop, source.judges)
+            calibration = meet_budget(request, calibration, progress)
+    in_float = calibration.in_float if calibration else ()
     wide: dict[str, str] = {}
     if HALVED.intersection(precisions):
         with progress.stage("look for what float16 cannot hold", len(source.images)) as stage:
@@ -175,14 +193,21 @@ def make_graphs(
             wide = wide_nodes(model, batches(source.images, source.spec, size), stage)
     reference: Precision = "int8" if planned.quantized_already else "fp32"
     made = {reference: Graph(fp32_path, layer_entries(planned, reference, {}), GraphError(None, 0))}
+    all_int8 = {}
     for precision in precisions:
-        if precision != reference:
-            converted, kept = at_precision(model, precision, calibration, wide)
-            path = fp32_path.with_name(f"{precision}.onnx")
-            path.write_bytes(converted.SerializeToString(deterministic=True))
-            layers = layer_entries(planned, precision, kept)
-            made[precision] = with_errors(Graph(path, layers, GraphError(None, 0)), model, converted, source, progress)
-    return Graphs(made, calibration, planned.quantized_already and weights_of_7_bits(model))
+        if precision == reference:
+            continue
+        converted, kept = at_precision(model, precision, calibration, wide)
+        path = fp32_path.with_name(f"{precision}.onnx")
+        path.write_bytes(converted.SerializeToString(deterministic=True))
+        layers = layer_entries(planned, precision, kept, in_float)
+        made[precision] = with_errors(Graph(path, layers, GraphError(None, 0)), model, converted, source, progress)
+        if calibration and in_float and precision in QUANTIZED:
+            whole, _ = at_precision(model, precision, structs.replace(calibration, budget=None), wide)
+            path = fp32_path.with_name(f"{precision}-all.onnx")
+            path.write_bytes(whole.SerializeToString(deterministic=True))
+            all_int8[precision] = Graph(path, layer_entries(planned, precision, kept), GraphError(None, 0))
+    return Graphs(made, calibration, planned.quantized_already and weights_of_7_bits(model), all_int8)
 
 
 def calibrate_graph(source: Source, fp32_path: Path, progress: Progress) -> Calibration:
@@ -202,9 +227,19 @@ def calibrate_graph(source: Source, fp32_path: Path, progress: Progress) -> Cali
     return cached_calibration(request, source.cache_dir, progress)
 
 
-def layer_entries(planned: Plan, precision: Precision, kept: dict[str, str]) -> tuple[LayerEntry, ...]:
-    """What a graph asks of each layer that could be quantized."""
+def layer_entries(
+    planned: Plan, precision: Precision, kept: dict[str, str], in_float: Sequence[str] = ()
+) -> tuple[LayerEntry, ...]:
+    """What a graph asks of each layer that could be quantized.
+
+    Args:
+        planned: what is quantized in INT8.
+        precision: of the graph.
+        kept: what a float16 graph keeps in float32, with the reason.
+        in_float: what a budget gave back to float.
+    """
     rest = "fp16" if precision in HALVED else "fp32"
+    planned = without_layers(planned, in_float if precision in QUANTIZED else ())
     entries = []
     for layer in planned.layers:
         asked = "int8" if precision in QUANTIZED else "fp32" if layer.name in kept else rest

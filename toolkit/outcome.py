@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from calibration.record import Budget
 from runtime.manifest import Accuracy, Coverage, GraphError, Latency, LayerEntry, Manifest
 from runtime.progress import TimedProgress
 from runtime.race import SAME_GRAPH, Race, RaceRow
@@ -19,6 +20,21 @@ LOW_SQNR_DB = 15.0
 HIGH_DROP = 1.0  # points
 MOST_LAYERS = 20  # of the table; `inspect` and the JSON have all
 SMALL_DIFFERENCE = 1.02  # two targets nearer than this are said to be equally fast
+
+
+class BudgetOutcome(Struct, frozen=True):
+    """What became of --max-drop.
+
+    Attributes:
+        budget: what was allowed, what is lost, and the layers that stay in float for it.
+        p50_ms: the latency of the bundle's engine.
+        all_int8_p50_ms: that of one with every layer in INT8, measured beside it. Both are null where no layer was
+            given back, or the engine cannot run here.
+    """
+
+    budget: Budget
+    p50_ms: float | None
+    all_int8_p50_ms: float | None
 
 
 class BuildResult(Struct, frozen=True):
@@ -46,6 +62,7 @@ class BuildResult(Struct, frozen=True):
         seconds: that the build took.
         stage_seconds: that each stage of it took, by name.
         gates: what came of them, in the order in which they were given.
+        budget: what came of --max-drop; null where it was not given.
     """
 
     model: str
@@ -69,6 +86,7 @@ class BuildResult(Struct, frozen=True):
     seconds: float
     stage_seconds: dict[str, float]
     gates: tuple[GateResult, ...] = ()
+    budget: BudgetOutcome | None = None
 
 
 def make_result(
@@ -78,6 +96,7 @@ def make_result(
     bundle: Path,
     warnings: tuple[str, ...],
     progress: TimedProgress,
+    budget: BudgetOutcome | None = None,
 ) -> BuildResult:
     """Gather what a build measured."""
     against = race.reason_against
@@ -102,6 +121,7 @@ def make_result(
         warnings=(*warnings, *more_warnings(manifest, against)),
         seconds=round(progress.elapsed_s, 2),
         stage_seconds=progress.seconds,
+        budget=budget,
     )
 
 
@@ -218,7 +238,29 @@ def explain(result: BuildResult) -> list[str]:
         lines.append(f"INT8 layers do {100 * result.coverage.macs_share:.1f} % of the multiply-accumulates")
     if result.reduced_range:
         lines.append("INT8 weights use 7 of their 8 bits, so that no CPU without VNNI overflows")
+    if result.budget:
+        lines += budget_lines(result.budget)
     return lines + [f"warning: {text}" for text in result.warnings]
+
+
+def budget_lines(outcome: BudgetOutcome) -> list[str]:
+    """What was allowed, what was done for it, and what that costs."""
+    budget = outcome.budget
+    unit = "points" if budget.judged_by == "top1" else "% of the classes"
+    judged = f"on {budget.images:,} held-out images"
+    if not budget.given_back:
+        return [f"budget: INT8 loses {budget.lost:.2f} {unit} {judged}, of {budget.max_drop:g} that it may"]
+    names = ", ".join(entry.layer for entry in budget.given_back)
+    lines = [
+        f"budget: INT8 loses {budget.lost_at_first:.2f} {unit} {judged}, over {budget.max_drop:g}; with {names} in "
+        f"float it loses {budget.lost:.2f}" + ("" if budget.met else ", the least that was found: the budget is missed")
+    ]
+    if outcome.p50_ms and outcome.all_int8_p50_ms:
+        lines.append(
+            f"that costs a latency of {milliseconds(outcome.p50_ms)} ms in place of "
+            f"{milliseconds(outcome.all_int8_p50_ms)} ms"
+        )
+    return lines
 
 
 def rivals_at(chosen: RaceRow, rivals: list[RaceRow]) -> list[RaceRow]:

@@ -12,23 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.quantize import QUANTIZED
-from calibration.record import Calibration, write_calibration
+from calibration.record import Budget, Calibration, write_calibration
 from export.front import IMAGE
 from export.reference import open_reference
 from runtime import canonical
 from runtime.backend import EngineOptions
 from runtime.bundle import MODEL, PLAN, write_bundle
-from runtime.candidate import coverage, enter_all
+from runtime.candidate import Candidate, Graph, coverage, enter, enter_all
 from runtime.datasets import Dataset, split_held_out
 from runtime.folder import draft
+from runtime.latency import measure
 from runtime.manifest import SCHEMA_VERSION, Manifest, ProbeResult
 from runtime.probe import PROBE_IMAGES, Probe, limit_for
-from runtime.progress import TimedProgress
+from runtime.progress import Progress, TimedProgress
 from runtime.race import Race, resolve_targets, run_race
-from runtime.spec import Precision
+from runtime.spec import ModelSpec, Precision
 from toolkit import toolkit_version
 from toolkit.graphs import Graphs, Source, export_fp32, make_graphs
-from toolkit.outcome import BuildResult, make_result
+from toolkit.outcome import BudgetOutcome, BuildResult, make_result
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,11 @@ def build(request: BuildRequest, progress: TimedProgress) -> BuildResult:
             probes = make_probes(graphs, samples[:PROBE_IMAGES])
             race = run_race(candidates, asked, probes, timing_images, held_out, request.eval_data, progress)
             winner = race.winner
+            budget = graphs.calibration.budget if graphs.calibration else None
+            outcome = None
+            if budget and winner.precision in QUANTIZED:
+                whole = graphs.all_int8.get(winner.precision)
+                outcome = weigh_budget(budget, winner, whole, work / "all", spec, options, timing_images, progress)
 
         # Write
         shutil.copyfile(graphs.by_precision[winner.precision].path, bundle.path / MODEL)
@@ -96,7 +102,41 @@ def build(request: BuildRequest, progress: TimedProgress) -> BuildResult:
         manifest = make_manifest(request, race, calibration, reduced_range, probes[winner.precision][1])
         write_bundle(bundle, manifest)
     method = calibration.method if calibration else None
-    return make_result(manifest, method, race, request.output, (*exported.warnings, *graphs.warnings), progress)
+    warnings = (*exported.warnings, *graphs.warnings)
+    return make_result(manifest, method, race, request.output, warnings, progress, outcome)
+
+
+def weigh_budget(
+    budget: Budget,
+    winner: Candidate,
+    whole: Graph | None,
+    folder: Path,
+    spec: ModelSpec,
+    options: EngineOptions,
+    images: NDArray[np.uint8],
+    progress: Progress,
+) -> BudgetOutcome:
+    """What the layers that a budget gave back to float cost in latency.
+
+    Args:
+        budget: what came of it.
+        winner: the engine with those layers.
+        whole: the graph with every layer in INT8; None where none was given back.
+        folder: that the backend may write into, to be made.
+        spec: what the model takes and gives.
+        options: for the backend.
+        images: to time with, uint8 (n, height, width, channels).
+        progress: told of every step.
+    """
+    if whole is None or winner.cannot_run:
+        return BudgetOutcome(budget, None, None)
+    folder.mkdir()
+    rival = enter(winner.target, winner.precision, whole, folder, spec, options, progress)
+    try:
+        times = measure({"budget": winner.session, "all": rival.session}, images, progress)
+    finally:
+        rival.session.close()
+    return BudgetOutcome(budget, times["budget"].p50, times["all"].p50)
 
 
 def make_probes(graphs: Graphs, images: NDArray[np.uint8]) -> dict[Precision, tuple[Probe, float]]:

@@ -42,6 +42,7 @@ def make_source(
     cache_dir: Path | None,
     progress: Progress,
     calibration: Path | None = None,
+    max_drop: float | None = None,
 ) -> Source:
     """What graphs are made from.
 
@@ -57,6 +58,7 @@ def make_source(
         cache_dir: where calibrations are kept; None is the user's cache folder.
         progress: told that PyTorch is loaded.
         calibration: a calibration.json to take thresholds from, which must be made from the images that are named.
+        max_drop: what INT8 may lose; None sets no limit.
     """
     pool = open_calib_data(model, calib_folder, precision)
     if calibration:
@@ -79,6 +81,7 @@ def make_source(
         until_settled=calib_images == "auto",
         calibration=calibration,
         images_named=calib_folder is not None or calib_images is not None,
+        max_drop=max_drop,
     )
 
 

@@ -60,7 +60,7 @@ BINS: dict[str, Any] = {"width": 0.5, "zeros": 3, "counts": [1, 0, 2]}
 SCALE: dict[str, Any] = {
     "minimum": 0.0,
     "maximum": 1.0,
-    "thresholds": {"minmax": 1.0, "mse": 0.9},
+    "thresholds": {"minmax": 1.0, "percentile": 0.9, "entropy": 0.8, "mse": 0.9},
     "threshold": 1.0,
     "scale": 0.5,
     "source": "minmax",
@@ -79,6 +79,7 @@ VALID: dict[str, Any] = {
     "weights_digest": "c" * 64,
     "preprocessing_digest": "d" * 64,
     "tensors": {"t": SCALE},
+    "budget": None,
 }
 
 
@@ -133,8 +134,9 @@ def test_the_right_fields_are_read(tmp_path: Path) -> None:
                 ("scale", 0.0),
                 ("scale", -0.5),
                 ("source", "guess"),
-                ("thresholds", {"magic": 1.0}),
-                ("thresholds", {"minmax": 0.0}),
+                ("thresholds", {**SCALE["thresholds"], "magic": 1.0}),
+                ("thresholds", {"minmax": 1.0}),
+                ("thresholds", {**SCALE["thresholds"], "mse": 0.0}),
                 ("histogram", {**BINS, "width": 0.0}),
                 ("histogram", {**BINS, "counts": [-1]}),
                 ("histogram", {**BINS, "counts": [1] * 257}),

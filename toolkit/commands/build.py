@@ -12,11 +12,12 @@ from toolkit import board
 from toolkit.console import make_progress, print_json
 from toolkit.figures import BUILD_FIGURES, build_figures
 from toolkit.gate_option import gate_option, tell_gates
-from toolkit.gates import Gate, judge
+from toolkit.gates import MISSED, Gate, judge
 from toolkit.options import (
     BACKEND_NAMES,
     FOLDER,
     MODEL,
+    FiniteRange,
     batch_option,
     cache_option,
     calibration_file_option,
@@ -60,6 +61,14 @@ if TYPE_CHECKING:
 @click.option("--eval-data", type=FOLDER, help="Images to measure accuracy on.  [default: the model's own]")
 @calibration_options
 @calibration_file_option
+@click.option(
+    "--max-drop",
+    type=FiniteRange(0, 100),
+    metavar="POINTS",
+    help="With --int8: give layers back to float until top-1 drops by no more than this on images held out of the "
+    "calibration set, or until no more than this percentage changes its class where there are no labels. Exit with 3 "
+    "where that cannot be.",
+)
 @batch_option
 @device_option
 @threads_option
@@ -90,6 +99,8 @@ def command(as_json: bool, fp32: bool, fp16: bool, int8: bool, gates: tuple[Gate
     if arguments.data and (arguments.calib_data or arguments.eval_data):
         raise click.UsageError("--data names both sets: give it alone, or --calib-data and --eval-data")
     refuse_idle(arguments.precision, arguments.method, arguments.reduce_range, arguments.calibration)
+    if arguments.max_drop is not None and not int8:
+        raise click.UsageError("--max-drop says what INT8 may lose: give --int8 too")
     if is_bundle(Path(arguments.model)):
         click.echo(f"building from the bundle {arguments.model}", err=True)
         result = build_from_bundle(arguments)
@@ -102,7 +113,8 @@ def command(as_json: bool, fp32: bool, fp16: bool, int8: bool, gates: tuple[Gate
         from toolkit.outcome import show
 
         show(result)
-    return tell_gates(judged)
+    missed = result.budget is not None and not result.budget.budget.met
+    return tell_gates(judged) or (MISSED if missed else 0)
 
 
 @dataclass(frozen=True)
@@ -125,6 +137,7 @@ class Arguments:
     method: RequestedMethod | None
     reduce_range: bool | None
     calibration: Path | None
+    max_drop: float | None
     batch: BatchRange | None
     device: str | None
     threads: int | None
@@ -192,6 +205,7 @@ def build_from_model(arguments: Arguments) -> BuildResult:
         arguments.cache_dir,
         progress,
         arguments.calibration,
+        arguments.max_drop,
     )
     require_apart(source.pool, eval_data)
     from toolkit.pipeline import BuildRequest, build
@@ -218,7 +232,7 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
     from toolkit.rebuild import RebuildRequest, rebuild
 
     foreign = ("settings", "weights", "random_weights", "data", "calib_data", "calib_images", "method", "reduce_range")
-    for option in (*foreign, "calibration"):
+    for option in (*foreign, "calibration", "max_drop"):
         if getattr(arguments, option) not in (None, False, {}):
             flag = "--set" if option == "settings" else "--" + option.replace("_", "-")
             raise click.UsageError(

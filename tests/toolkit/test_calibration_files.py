@@ -1,0 +1,96 @@
+"""calibration.json on the command line: made, given, refused, drawn; and an accuracy budget."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from calibration.record import read_calibration
+from calibration.thresholds import METHODS
+from runtime.bundle import Bundle
+from tests.command import assert_clean_failure, toolkit
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with calibration.json of lenet by entropy, from 200 images, and TensorRT's cache."""
+    folder = tmp_path_factory.mktemp("made")
+    done = toolkit(
+        "calibrate", "lenet", "--calib-images", 200, "--method", "entropy", "-o", "calibration.json",
+        "--trt-cache", "lenet.cache", "--trt-version", "8.6.1", cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "wrote calibration.json and lenet.cache" in done.stdout
+    assert (folder / "lenet.cache").read_text().startswith("TRT-8601-EntropyCalibration2\nimage_minus_128: 3f800000\n")
+    return folder
+
+
+def test_a_file_that_is_given_is_used_and_a_budget_is_met(made: Path, tmp_path: Path) -> None:
+    build = ("build", "lenet", "--int8", "--target", "onnxruntime", "--calibration", made / "calibration.json")
+    done = toolkit(*build, "--max-drop", 1, "-o", "bundle", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    budget = result["budget"]["budget"]
+    assert budget["met"] and budget["lost"] <= 1 < budget["lost_at_first"]
+    assert [entry["layer"] for entry in budget["given_back"]] == ["conv2"]
+    assert result["budget"]["p50_ms"] > 0 and result["budget"]["all_int8_p50_ms"] > 0
+    given, used = (read_calibration(path / "calibration.json") for path in (made, tmp_path / "bundle"))
+    assert (used.tensors, used.method) == (given.tensors, "entropy")
+    layers = {layer.name: layer for layer in Bundle.open(tmp_path / "bundle").manifest.layers}
+    assert layers["conv2"].asked == "fp32" and "budget" in layers["conv2"].reason
+    assert {layer.asked for layer in layers.values() if layer.name != "conv2"} == {"int8"}
+
+
+def test_the_export_takes_another_method_of_the_file(made: Path, tmp_path: Path) -> None:
+    export = ("export", "lenet", "--int8", "--calibration", made / "calibration.json", "--json")
+    methods = {}
+    for method in (None, "minmax"):
+        done = toolkit(*export, *(["--method", method] if method else []), "-o", f"{method}.onnx", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout)
+        methods[result["method"]] = result["error"]["logits_sqnr_db"]
+    assert methods["minmax"] > 25 > 15 > methods["entropy"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--set", "activation=relu", "--random-weights"), ["the graph", "the weights"]),
+        (("--calib-images", 100), ["the images"]),
+    ],
+)
+def test_a_stale_file_is_refused_with_what_differs(
+    made: Path, tmp_path: Path, options: tuple[object, ...], words: list[str]
+) -> None:
+    done = toolkit("build", "lenet", "--int8", *options, "--calibration", made / "calibration.json", cwd=tmp_path)
+    assert_clean_failure(done, "does not fit lenet", *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_none_is_refused_before_the_work(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_bytes((made / "calibration.json").read_bytes()[:-2])
+    done = toolkit("build", "lenet", "--int8", "--calibration", tmp_path / "c.json", cwd=tmp_path)
+    assert_clean_failure(done, "c.json")
+    assert "export:" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options", [("--fp32", "--calibration", "c.json"), ("--fp16", "--max-drop", 1), ("--max-drop", 1)]
+)
+def test_what_only_int8_has_is_refused_without_it(tmp_path: Path, options: tuple[object, ...]) -> None:
+    done = toolkit("build", "lenet", *options, cwd=tmp_path)
+    assert done.returncode == 2 and "give --int8 too" in done.stderr
+
+
+def test_inspect_draws_a_histogram_with_four_thresholds(made: Path, lenet_bundle: Path, tmp_path: Path) -> None:
+    done = toolkit("inspect", made / "calibration.json", "--histogram", "tanh_1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert all(f"  {mark}  {name}" in done.stdout for mark, name in zip("mpes", METHODS, strict=True))
+    assert "<- taken" in done.stdout and "█" in done.stdout and max(map(len, done.stdout.splitlines())) <= 110
+    every = toolkit("inspect", lenet_bundle, "--histogram", "all", cwd=tmp_path)
+    assert every.returncode == 0 and every.stdout.count("magnitudes from 0 to") == 5
+    assert "a scale of 1 is exact" in every.stdout
+    unknown = toolkit("inspect", lenet_bundle, "--histogram", "tanh_9", cwd=tmp_path)
+    assert_clean_failure(unknown, "tanh_9", "tanh_1")
