@@ -7,17 +7,18 @@ computes Q and DQ as they are defined, whatever the target will be.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import onnx
 from msgspec import structs
 from numpy.typing import NDArray
 
-from calibration.calibration import logits_of
+from calibration.calibration import CalibrationRequest, logits_of, with_corrected_biases
 from calibration.errors import measure_sqnr
-from calibration.placement import Plan, without_layers
-from calibration.qdq import insert_qdq
+from calibration.placement import without_layers
+from calibration.quantize import to_int8
 from calibration.record import Budget, Calibration, GivenBack
 from calibration.streaming import batch_size, stream
 from export.front import IMAGE
@@ -25,7 +26,6 @@ from export.reference import open_reference
 from runtime.datasets import Dataset, batches, first
 from runtime.evaluate import percent, require_classes
 from runtime.progress import Progress, advance_or_stop
-from runtime.spec import ModelSpec
 
 RANKED_ON = 64  # images
 
@@ -35,46 +35,54 @@ class BudgetRequest:
     """What INT8 may lose, and who judges it.
 
     Attributes:
-        model: the FP32 graph.
-        plan: what is quantized without a budget.
-        spec: of the model.
+        calibration: the graph, and what was calibrated.
         max_drop: top-1 points against FP32 that may be lost; without labels, the percentage of images that may change
             their class.
         judges: images that gave no thresholds, and that no accuracy will be reported on.
     """
 
-    model: onnx.ModelProto
-    plan: Plan
-    spec: ModelSpec
+    calibration: CalibrationRequest
     max_drop: float
     judges: Dataset
 
+    @cached_property
+    def model(self) -> onnx.ModelProto:
+        """The FP32 graph."""
+        return onnx.load(self.calibration.fp32_path)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Those that are quantized without a budget."""
+        return tuple(layer.name for layer in self.calibration.plan.layers)
+
 
 def meet_budget(request: BudgetRequest, calibration: Calibration, progress: Progress) -> Calibration:
-    """The same calibration, with the layers that stay in float.
+    """The same calibration, with the layers that stay in float, and biases that fit the others.
 
     Where no graph with an INT8 layer meets the budget, the best that was tried is taken, and the budget says so.
 
     Raises:
         DataError: a label is no class of the model.
     """
-    require_classes(request.judges, request.spec)
-    names = [layer.name for layer in request.plan.layers]
+    require_classes(request.judges, request.calibration.spec)
     expected = classes_of(request, request.model, "judge FP32", progress)
+    ranked = list(request.layers)
+    fitted: dict[int, Calibration] = {}
 
-    def lost(given_back: Sequence[str]) -> float:
-        quantized = quantize(request, calibration, given_back)
-        what = f"judge INT8 without {len(given_back)} of {len(names)} layers" if given_back else "judge INT8"
+    def lost(count: int) -> float:
+        fitted[count] = fit(request, calibration, ranked[:count], progress)
+        plan = without_layers(request.calibration.plan, ranked[:count])
+        what = f"judge INT8 without {count} of {len(ranked)} layers" if count else "judge INT8"
+        quantized = to_int8(request.model, plan, fitted[count])
         return loss(classes_of(request, quantized, what, progress), expected, request.judges.labels)
 
-    losses = {0: lost(())}
+    losses = {0: lost(0)}
     count = 0
     sensitivities: dict[str, float] = {}
     if losses[0] > request.max_drop:
         sensitivities = rank(request, calibration, progress)
-        ranked = sorted(names, key=sensitivities.__getitem__)
-        count = fewest(lambda number: lost(ranked[:number]), request.max_drop, len(names) - 1, losses)
-        names = ranked
+        ranked.sort(key=sensitivities.__getitem__)
+        count = fewest(lost, request.max_drop, len(ranked) - 1, losses)
     budget = Budget(
         max_drop=request.max_drop,
         judged_by="agreement" if request.judges.labels is None else "top1",
@@ -82,15 +90,17 @@ def meet_budget(request: BudgetRequest, calibration: Calibration, progress: Prog
         lost_at_first=losses[0],
         lost=losses[count],
         met=losses[count] <= request.max_drop,
-        given_back=tuple(GivenBack(name, sensitivities[name]) for name in names[:count]),
+        given_back=tuple(GivenBack(name, sensitivities[name]) for name in ranked[:count]),
     )
-    return structs.replace(calibration, budget=budget)
+    return structs.replace(fitted[count], budget=budget)
 
 
-def quantize(request: BudgetRequest, calibration: Calibration, given_back: Sequence[str]) -> onnx.ModelProto:
-    """The INT8 graph without some layers."""
-    plan = without_layers(request.plan, given_back)
-    return insert_qdq(request.model, plan, calibration.scales, reduced_range=calibration.reduced_range)
+def fit(request: BudgetRequest, calibration: Calibration, given_back: Sequence[str], progress: Progress) -> Calibration:
+    """The calibration with biases that fit a graph without some layers: they make up for what the others do."""
+    if not given_back or not calibration.biases:
+        return calibration
+    fewer = replace(request.calibration, plan=without_layers(request.calibration.plan, given_back))
+    return with_corrected_biases(fewer, calibration, progress)
 
 
 def fewest(lost: Callable[[int], float], limit: float, most: int, losses: dict[int, float]) -> int:
@@ -125,14 +135,15 @@ def fewest(lost: Callable[[int], float], limit: float, most: int, losses: dict[i
 
 def rank(request: BudgetRequest, calibration: Calibration, progress: Progress) -> dict[str, float]:
     """The SQNR of the logits with each layer quantized alone, in decibels: the lower, the more a layer is to blame."""
-    names = [layer.name for layer in request.plan.layers]
+    plan, spec, logits = request.calibration.plan, request.calibration.spec, logits_of(request.model)
+    plain = structs.replace(calibration, biases={})  # those fit the whole graph
     images = first(request.judges, RANKED_ON)
-    logits = logits_of(request.model)
     sensitivities = {}
-    with progress.stage("rank layers", len(names) * len(images)) as stage:
-        for name in names:
-            alone = quantize(request, calibration, [other for other in names if other != name])
-            streamed = batches(images, request.spec, batch_size(request.model, [logits]))
+    with progress.stage("rank layers", len(request.layers) * len(images)) as stage:
+        for name in request.layers:
+            others = [other for other in request.layers if other != name]
+            alone = to_int8(request.model, without_layers(plan, others), plain)
+            streamed = batches(images, spec, batch_size(request.model, [logits]))
             sensitivities[name] = measure_sqnr(request.model, alone, [logits], streamed, stage)[logits]
     return sensitivities
 
@@ -140,7 +151,7 @@ def rank(request: BudgetRequest, calibration: Calibration, progress: Progress) -
 def classes_of(request: BudgetRequest, model: onnx.ModelProto, what: str, progress: Progress) -> NDArray[np.int64]:
     """The class that a graph puts each judging image into, int64 (N,)."""
     session = open_reference(model, [logits_of(model)])
-    images = batches(request.judges, request.spec, batch_size(request.model, ()))
+    images = batches(request.judges, request.calibration.spec, batch_size(request.model, ()))
     found = []
     with progress.stage(what, len(request.judges)) as stage:
         for classes in stream(lambda batch: session.run(None, {IMAGE: batch})[0].argmax(axis=1), images):

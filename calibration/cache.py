@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 from msgspec import structs
 
-from calibration.calibration import CalibrationRequest, calibrate, digests_of
+from calibration.calibration import CalibrationRequest, calibrate, digests_of, with_corrected_biases
 from calibration.record import SCHEMA_VERSION, Calibration, of_method, parse_calibration, read_calibration
 from export.reference import reference_version
 from runtime import canonical
@@ -33,7 +33,8 @@ def cached_calibration(request: CalibrationRequest, cache_dir: Path | None, prog
         return calibrate(request, progress)
     folder = cache_dir / "calibrations"
     wanted = made_from(request)
-    others = [str(request.until_settled), f"{SCHEMA_VERSION} {ALGORITHM} {reference_version()}", *request.plan.tensors]
+    settings = f"{request.until_settled} {request.correct_biases} {request.clip_weights}"
+    others = [settings, f"{SCHEMA_VERSION} {ALGORITHM} {reference_version()}", *request.plan.tensors]
     path = folder / f"{request.spec.name}-{canonical.digest([wanted, others])}"
     with progress.stage("look for a calibration", None) as stage:
         found = read_calibration_entry(path)
@@ -46,12 +47,15 @@ def cached_calibration(request: CalibrationRequest, cache_dir: Path | None, prog
     return calibration
 
 
-def given_calibration(path: Path, request: CalibrationRequest, *, images_named: bool) -> Calibration:
+def given_calibration(
+    path: Path, request: CalibrationRequest, progress: Progress, *, images_named: bool
+) -> Calibration:
     """A calibration.json that fits a request; of the method that is asked for, `auto` being the file's own.
 
     Args:
         path: the file.
         request: what is to be calibrated. Weights have the range that it says.
+        progress: told of every step.
         images_named: the images were named too, so that they have to be the file's.
 
     Raises:
@@ -67,9 +71,11 @@ def given_calibration(path: Path, request: CalibrationRequest, *, images_named: 
             f"{path} does not fit {request.spec.name}: it was made from other things: {', '.join(differ)}",
             f"calibrate again, without --calibration, or with `toolkit calibrate {request.spec.name}`",
         )
-    if request.method != "auto":
-        found = structs.replace(found, method=request.method, tensors=of_method(found.tensors, request.method))
-    return structs.replace(found, reduced_range=request.reduced_range)
+    method = found.method if request.method == "auto" else request.method
+    tensors = found.tensors if method == found.method else of_method(found.tensors, method)
+    taken = structs.replace(found, method=method, tensors=tensors, reduced_range=request.reduced_range)
+    # Biases fit one rounding of weights and activations.
+    return with_corrected_biases(request, taken, progress) if found.biases and taken != found else taken
 
 
 def made_from(request: CalibrationRequest) -> dict[str, str]:

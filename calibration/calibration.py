@@ -10,12 +10,15 @@ from typing import get_args
 
 import numpy as np
 import onnx
+from msgspec import structs
 from numpy.typing import NDArray
 
-from calibration.errors import TensorError
+from calibration.biases import correct_biases
+from calibration.errors import TensorError, measure_sqnr
 from calibration.observers import BINS, Histogram, merged
-from calibration.placement import Plan
+from calibration.placement import Plan, inferred_shapes
 from calibration.qdq import insert_qdq
+from calibration.quantize import to_int8
 from calibration.record import (
     LARGEST,
     MOST_BINS,
@@ -40,6 +43,8 @@ from runtime.errors import DataError
 from runtime.progress import Progress, Stage, advance_or_stop
 from runtime.spec import ModelSpec
 
+MOST_CORRECTING, MEMORY_BYTES = 64, 512 << 20  # of activations
+MOST_JUDGES = 128  # of corrected biases
 MOST_COMPARED = 512  # images: a quarter of a large set would take longer than the thresholds
 FIRST_LOOK = 64
 SETTLED = 0.02
@@ -57,6 +62,8 @@ class CalibrationRequest:
         method: one of `METHODS`, or `auto`.
         reduced_range: of the weights, when methods are compared: see `insert_qdq`.
         until_settled: stop when more images change no threshold any more.
+        correct_biases: see `biases`.
+        clip_weights: see `quantize_weight`.
     """
 
     fp32_path: Path
@@ -66,6 +73,8 @@ class CalibrationRequest:
     method: RequestedMethod
     reduced_range: bool
     until_settled: bool = False
+    correct_biases: bool = True
+    clip_weights: bool = False
 
     @property
     def methods(self) -> tuple[Method, ...]:
@@ -98,11 +107,12 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> Calibration:
         judges = first(held_out, MOST_COMPARED)
         with progress.stage("compare methods", len(judges)) as stage:
             steps = {name: {key: entry.scale for key, entry in found.items()} for name, found in scales.items()}
-            quantized = insert_qdq(model, plan, steps[methods[0]], reduced_range=request.reduced_range)
+            reduced, clip = request.reduced_range, request.clip_weights
+            quantized = insert_qdq(model, plan, steps[methods[0]], reduced_range=reduced, clip=clip)
             compared = compare_methods(model, quantized, steps, batches(judges, spec, size), stage)
             stage.note("SQNR of the logits: " + ", ".join(f"{name} {value:.1f} dB" for name, value in compared.items()))
     chosen = max(compared, key=lambda name: compared[name]) if compared else methods[0]
-    return Calibration(
+    calibration = Calibration(
         schema_version=SCHEMA_VERSION,
         requested=request.method,
         method=chosen,
@@ -111,9 +121,54 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> Calibration:
         held_out=min(len(held_out), MOST_COMPARED),
         reduced_range=request.reduced_range,
         tensors=scales[chosen],
+        biases={},
+        clipped_weights=request.clip_weights,
         budget=None,
         **digests_of(request, model),
     )
+    return with_corrected_biases(request, calibration, progress) if request.correct_biases else calibration
+
+
+def with_corrected_biases(request: CalibrationRequest, calibration: Calibration, progress: Progress) -> Calibration:
+    """The same calibration with the biases that fit it, where they bring the logits nearer to FP32 on held-out images.
+
+    Args:
+        request: the graph and the images.
+        calibration: its scales, and how weights are rounded.
+        progress: told of every step.
+    """
+    model, plan, spec = onnx.load(request.fp32_path), request.plan, request.spec
+    plain = structs.replace(calibration, biases={})
+    quantized = to_int8(model, plan, plain)
+    layers = [layer.name for layer in plan.layers]
+    seen, held_out = split_held_out(request.dataset)
+    size = batch_size(model, [node.output[0] for node in model.graph.node])
+    images = list(batches(first(seen, images_in_memory(model)), spec, size))
+    with progress.stage("correct biases", len(layers) * sum(map(len, images))) as stage:
+        biases = correct_biases(model, quantized, layers, images, stage)
+    found = structs.replace(calibration, biases={name: tuple(bias.tolist()) for name, bias in biases.items()})
+    judges, logits = first(held_out, MOST_JUDGES), logits_of(model)
+    with progress.stage("judge biases", 2 * len(judges)) as stage:
+        before, after = (
+            measure_sqnr(model, graph, [logits], batches(judges, spec, size), stage)[logits]
+            for graph in (quantized, to_int8(model, plan, found))
+        )
+        stage.note(f"corrected biases take the SQNR of the logits from {before:.1f} to {after:.1f} dB")
+        if after <= before:
+            stage.note("so biases stay as they are")
+    return found if after > before else plain
+
+
+def images_in_memory(model: onnx.ModelProto) -> int:
+    """How many images biases are corrected with: their activations, of which few are needed at a time, are kept."""
+    largest = max((int(np.prod(shape[1:])) for shape in activations(model)), default=1)
+    return min(max(MEMORY_BYTES // (4 * 3 * largest), 4), MOST_CORRECTING)
+
+
+def activations(model: onnx.ModelProto) -> list[tuple[int, ...]]:
+    """The shapes of what nodes make."""
+    shapes = inferred_shapes(model)
+    return [shapes[name] for node in model.graph.node for name in node.output if shapes.get(name)]
 
 
 def digests_of(request: CalibrationRequest, model: onnx.ModelProto) -> dict[str, str]:

@@ -15,10 +15,11 @@ from export.graph import initializers
 from runtime.errors import WeightsError
 
 REDUCED = 64
+CLIPPED_AT = tuple(np.arange(0.99, 0.59, -0.01).tolist())  # shares of a channel's largest magnitude
 
 
 def insert_qdq(
-    model: onnx.ModelProto, plan: Plan, scales: Mapping[str, float], *, reduced_range: bool = False
+    model: onnx.ModelProto, plan: Plan, scales: Mapping[str, float], *, reduced_range: bool = False, clip: bool = False
 ) -> onnx.ModelProto:
     """A copy of the graph with Q/DQ on the plan's activations and int8 weights.
 
@@ -30,6 +31,7 @@ def insert_qdq(
         plan: what to quantize.
         scales: of one step, for each of `plan.tensors`.
         reduced_range: weights in -64..64 instead of -127..127: see `runtime.cpu.saturates`.
+        clip: see `quantize_weight`.
 
     Raises:
         WeightsError: a weight holds NaN or infinity.
@@ -58,7 +60,7 @@ def insert_qdq(
         array = numpy_helper.to_array(initializers(graph)[weight])
         if not np.isfinite(array).all():
             raise WeightsError(f"the weight {weight} holds NaN or infinity", "train the model again, or give others")
-        values, channel_scales = quantize_weight(array, axis, REDUCED if reduced_range else LARGEST)
+        values, channel_scales = quantize_weight(array, axis, REDUCED if reduced_range else LARGEST, clip=clip)
         arrays: tuple[np.ndarray, ...] = (values, channel_scales, np.zeros(len(channel_scales), np.int8))
         graph.initializer.extend(numpy_helper.from_array(part, name) for part, name in zip(arrays, names, strict=True))
         output = f"{prefix}/float"
@@ -92,7 +94,7 @@ def activation_pair(tensor: str) -> tuple[onnx.NodeProto, onnx.NodeProto]:
 
 
 def quantize_weight(
-    weight: NDArray[np.float32], axis: int, limit: int = LARGEST
+    weight: NDArray[np.float32], axis: int, limit: int = LARGEST, *, clip: bool = False
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Symmetric, per channel, rounded half to even.
 
@@ -100,18 +102,32 @@ def quantize_weight(
         weight: of any shape.
         axis: of the channels.
         limit: the largest whole number to use.
+        clip: let each channel's scale be the one with the smallest squared error, rather than that of its largest
+            magnitude.
 
     Returns:
         int8 of the same shape in -limit..limit, and one float32 scale per channel. A channel of zeros has scale 1.
     """
     others = tuple(index for index in range(weight.ndim) if index != axis)
     largest = np.abs(weight.astype(np.float64)).max(axis=others)
-    scales = np.where(largest > 0, largest / limit, 1.0).astype(np.float32)
-    scales = np.maximum(scales, np.finfo(np.float32).tiny)  # a channel of denormals must not divide by 0
     shape = [1] * weight.ndim
     shape[axis] = -1
-    steps = np.rint(weight.astype(np.float64) / scales.astype(np.float64).reshape(shape))
-    return np.clip(steps, -limit, limit).astype(np.int8), scales
+
+    def rounded(share: float) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float64]]:
+        """Steps, scales and squared errors of channels that are clipped at a share of their largest magnitude."""
+        scales = np.where(largest > 0, share * largest / limit, 1.0).astype(np.float32)
+        scales = np.maximum(scales, np.finfo(np.float32).tiny)  # a channel of denormals must not divide by 0
+        wide = scales.astype(np.float64).reshape(shape)
+        steps = np.clip(np.rint(weight / wide), -limit, limit)
+        return steps, scales, np.square(steps * wide - weight).sum(axis=others)
+
+    steps, scales, errors = rounded(1.0)
+    for share in CLIPPED_AT if clip else ():
+        candidate, their_scales, their_errors = rounded(share)
+        better = their_errors < errors
+        scales, errors = np.where(better, their_scales, scales), np.where(better, their_errors, errors)
+        steps = np.where(better.reshape(shape), candidate, steps)
+    return steps.astype(np.int8), scales
 
 
 def scalar(name: str, value: np.generic) -> onnx.TensorProto:

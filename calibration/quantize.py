@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import onnx
 
+from calibration.biases import with_biases
 from calibration.placement import Plan, plan, without_layers
 from calibration.qdq import insert_qdq
 from calibration.record import Calibration
@@ -38,10 +40,24 @@ def at_precision(
     if precision == "int8-fp16":
         model = scale_front(model)
     if precision in QUANTIZED and calibration is not None:
-        scales = {**calibration.scales, FRONT_SCALED_OUTPUT: 1 / FRONT_STEPS}  # a whole number in -128..127 over 128
-        planned = without_layers(plan(model), calibration.in_float)
-        model = insert_qdq(model, planned, scales, reduced_range=calibration.reduced_range)
+        model = to_int8(model, without_layers(plan(model), calibration.in_float), calibration)
     return to_float16(model, wide) if precision in HALVED else (model, {})
+
+
+def to_int8(model: onnx.ModelProto, planned: Plan, calibration: Calibration) -> onnx.ModelProto:
+    """A copy of a graph with Q/DQ, and with corrected biases where the calibration has such.
+
+    Args:
+        model: the FP32 graph.
+        planned: what is quantized.
+        calibration: of this graph.
+    """
+    scales = {**calibration.scales, FRONT_SCALED_OUTPUT: 1 / FRONT_STEPS}  # a whole number in -128..127 over 128
+    clip, reduced = calibration.clipped_weights, calibration.reduced_range
+    quantized = insert_qdq(model, planned, scales, reduced_range=reduced, clip=clip)
+    layers = {layer.name for layer in planned.layers}
+    biases = {name: np.array(bias, np.float32) for name, bias in calibration.biases.items() if name in layers}
+    return with_biases(quantized, biases)
 
 
 def require_quantizable(planned: Plan, name: str) -> None:

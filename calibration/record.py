@@ -114,6 +114,8 @@ class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
         weights_digest: sha256 of its constants.
         preprocessing_digest: sha256 of how an image becomes the model's input.
         tensors: by name.
+        biases: corrected ones, by layer; empty where none are.
+        clipped_weights: INT8 weights are clipped where that makes their squared error smallest.
         budget: None where none was asked for.
     """
 
@@ -129,6 +131,8 @@ class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
     weights_digest: Sha256
     preprocessing_digest: Sha256
     tensors: dict[str, TensorScale]
+    biases: dict[str, tuple[float, ...]]
+    clipped_weights: bool
     budget: Budget | None
 
     @property

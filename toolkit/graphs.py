@@ -57,6 +57,8 @@ class Source:
         calibration: a calibration.json to take thresholds from; None calibrates.
         images_named: the images were named, so that this file has to be made from them.
         max_drop: what INT8 may lose: layers are given back to float until it does not lose more; None gives none back.
+        correct_biases: take what quantizing does to the mean of a layer's outputs off its bias.
+        clip_weights: let the scale of a channel of INT8 weights be that of the smallest squared error.
     """
 
     model: Model
@@ -70,6 +72,8 @@ class Source:
     calibration: Path | None = None
     images_named: bool = False
     max_drop: float | None = None
+    correct_biases: bool = True
+    clip_weights: bool = False
 
     @property
     def spec(self) -> ModelSpec:
@@ -170,7 +174,7 @@ def make_graphs(
     """
     model = onnx.load(fp32_path)
     planned = plan(model)
-    calibration = None
+    calibration = whole = None
     if planned.quantized_already:
         precisions = [precision for precision in precisions if precision in QUANTIZED]
         if not precisions:
@@ -183,8 +187,8 @@ def make_graphs(
     if QUANTIZED.intersection(precisions) and not planned.quantized_already:
         calibration = calibrate_graph(source, fp32_path, progress)
         if source.max_drop is not None:
-            request = BudgetRequest(model, planned, source.spec, source.max_drop, source.judges)
-            calibration = meet_budget(request, calibration, progress)
+            request = BudgetRequest(calibration_request(source, fp32_path), source.max_drop, source.judges)
+            whole, calibration = calibration, meet_budget(request, calibration, progress)
     in_float = calibration.in_float if calibration else ()
     wide: dict[str, str] = {}
     if HALVED.intersection(precisions):
@@ -202,10 +206,10 @@ def make_graphs(
         path.write_bytes(converted.SerializeToString(deterministic=True))
         layers = layer_entries(planned, precision, kept, in_float)
         made[precision] = with_errors(Graph(path, layers, GraphError(None, 0)), model, converted, source, progress)
-        if calibration and in_float and precision in QUANTIZED:
-            whole, _ = at_precision(model, precision, structs.replace(calibration, budget=None), wide)
+        if in_float and precision in QUANTIZED:
+            converted, _ = at_precision(model, precision, whole, wide)
             path = fp32_path.with_name(f"{precision}-all.onnx")
-            path.write_bytes(whole.SerializeToString(deterministic=True))
+            path.write_bytes(converted.SerializeToString(deterministic=True))
             all_int8[precision] = Graph(path, layer_entries(planned, precision, kept), GraphError(None, 0))
     return Graphs(made, calibration, planned.quantized_already and weights_of_7_bits(model), all_int8)
 
@@ -217,14 +221,26 @@ def calibrate_graph(source: Source, fp32_path: Path, progress: Progress) -> Cali
         DataError: an image cannot be read, or a tensor holds NaN or infinity; the file does not fit.
         ModelError: there is no layer that can be quantized.
     """
-    planned = plan(onnx.load(fp32_path))
-    require_quantizable(planned, source.spec.name)
-    request = CalibrationRequest(
-        fp32_path, planned, source.images, source.spec, source.method, source.reduced_range, source.until_settled
-    )
+    request = calibration_request(source, fp32_path)
+    require_quantizable(request.plan, source.spec.name)
     if source.calibration:
-        return given_calibration(source.calibration, request, images_named=source.images_named)
+        return given_calibration(source.calibration, request, progress, images_named=source.images_named)
     return cached_calibration(request, source.cache_dir, progress)
+
+
+def calibration_request(source: Source, fp32_path: Path) -> CalibrationRequest:
+    """What is to be calibrated, and how."""
+    return CalibrationRequest(
+        fp32_path,
+        plan(onnx.load(fp32_path)),
+        source.images,
+        source.spec,
+        source.method,
+        source.reduced_range,
+        source.until_settled,
+        source.correct_biases,
+        source.clip_weights,
+    )
 
 
 def layer_entries(

@@ -263,6 +263,15 @@ calibration_options = combine(
         default=None,
         help="Keep INT8 weights to 7 bits, for CPUs without VNNI.  [default: where an engine of this machine needs it]",
     ),
+    click.option(
+        "--correct-biases/--keep-biases",
+        default=True,
+        help="Take what INT8 does to the mean of a layer's outputs off its bias, where that helps on the quarter held "
+        "out.  [default: correct]",
+    ),
+    click.option(
+        "--clip-weights", is_flag=True, help="Clip INT8 weights where that makes their squared error smallest."
+    ),
 )
 calibration_file_option = click.option(
     "--calibration",

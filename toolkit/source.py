@@ -43,6 +43,8 @@ def make_source(
     progress: Progress,
     calibration: Path | None = None,
     max_drop: float | None = None,
+    correct_biases: bool = True,
+    clip_weights: bool = False,
 ) -> Source:
     """What graphs are made from.
 
@@ -59,6 +61,8 @@ def make_source(
         progress: told that PyTorch is loaded.
         calibration: a calibration.json to take thresholds from, which must be made from the images that are named.
         max_drop: what INT8 may lose; None sets no limit.
+        correct_biases: as in `Source`.
+        clip_weights: as in `Source`.
     """
     pool = open_calib_data(model, calib_folder, precision)
     if calibration:
@@ -82,6 +86,8 @@ def make_source(
         calibration=calibration,
         images_named=calib_folder is not None or calib_images is not None,
         max_drop=max_drop,
+        correct_biases=correct_biases,
+        clip_weights=clip_weights,
     )
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 import runtime
-from calibration.budget import BudgetRequest, fewest, loss, meet_budget
+from calibration.budget import BudgetRequest, classes_of, fewest, loss, meet_budget
 from calibration.calibration import CalibrationRequest, calibrate
 from calibration.placement import GIVEN_BACK, plan, without_layers
-from calibration.quantize import at_precision
+from calibration.quantize import at_precision, to_int8
 from calibration.record import Calibration, of_method
 from runtime.datasets import ArrayDataset, evenly_spaced, open_dataset
 from runtime.errors import Cancelled, DataError
@@ -29,16 +29,18 @@ SPEC = ZOO["lenet"].spec
 @pytest.fixture(scope="module")
 def calibration(lenet_fp32: Path) -> Calibration:
     """Of lenet by entropy, which is bad for conv2 and good for the others."""
-    request = CalibrationRequest(lenet_fp32, plan(onnx.load(lenet_fp32)), DIGITS, SPEC, "entropy", False)
-    return calibrate(request, RecordingProgress())
+    return calibrate(request(lenet_fp32, correct_biases=False), RecordingProgress())
+
+
+def request(path: Path, **options: bool) -> CalibrationRequest:
+    return CalibrationRequest(path, plan(onnx.load(path)), DIGITS, SPEC, "entropy", False, **options)
 
 
 def met(path: Path, calibration: Calibration, max_drop: float, *, labelled: bool = True) -> Calibration:
     images = evenly_spaced(DIGITS, 256)
     if not labelled:
         images = ArrayDataset("unlabelled", np.stack([images.image(index) for index in range(256)]), None)
-    model = onnx.load(path)
-    return meet_budget(BudgetRequest(model, plan(model), SPEC, max_drop, images), calibration, RecordingProgress())
+    return meet_budget(BudgetRequest(request(path), max_drop, images), calibration, RecordingProgress())
 
 
 @pytest.mark.parametrize("labelled", [True, False])
@@ -84,17 +86,31 @@ def test_what_no_int8_layer_meets_is_said_with_the_best_that_was_found(
 
 def test_labels_that_are_no_classes_are_refused(lenet_fp32: Path, calibration: Calibration) -> None:
     images = ArrayDataset("wrong", np.zeros((3, 28, 28), np.uint8), np.array([0, 1, 10]))
-    model = onnx.load(lenet_fp32)
     with pytest.raises(DataError, match="10 classes"):
-        meet_budget(BudgetRequest(model, plan(model), SPEC, 1.0, images), calibration, RecordingProgress())
+        meet_budget(BudgetRequest(request(lenet_fp32), 1.0, images), calibration, RecordingProgress())
 
 
 def test_a_request_to_stop_ends_it(lenet_fp32: Path, calibration: Calibration) -> None:
-    model = onnx.load(lenet_fp32)
     with pytest.raises(Cancelled):
-        meet_budget(
-            BudgetRequest(model, plan(model), SPEC, 1.0, DIGITS), calibration, RecordingProgress(stop_after=300)
-        )
+        meet_budget(BudgetRequest(request(lenet_fp32), 1.0, DIGITS), calibration, RecordingProgress(stop_after=300))
+
+
+def test_biases_fit_the_layers_that_are_left(lenet_fp32: Path) -> None:
+    corrected = calibrate(request(lenet_fp32), RecordingProgress())
+    found = met(lenet_fp32, corrected, 0.5)
+    assert found.in_float and found.biases and found.biases != corrected.biases
+    assert not found.biases.keys() & set(found.in_float)
+    assert found.budget is not None and found.budget.lost < corrected_loss(lenet_fp32, corrected, found.in_float)
+
+
+def corrected_loss(path: Path, corrected: Calibration, in_float: tuple[str, ...]) -> float:
+    """What is lost where the same layers are in float, and biases are those of the whole graph."""
+    images = evenly_spaced(DIGITS, 256)
+    model, planned = onnx.load(path), without_layers(plan(onnx.load(path)), in_float)
+    asked = BudgetRequest(request(path), 0.5, images)
+    graphs = (to_int8(model, planned, corrected), model)
+    found, expected = (classes_of(asked, graph, "", RecordingProgress()) for graph in graphs)
+    return loss(found, expected, images.labels)
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=40), st.floats(0, 10))

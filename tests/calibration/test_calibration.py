@@ -79,6 +79,8 @@ VALID: dict[str, Any] = {
     "weights_digest": "c" * 64,
     "preprocessing_digest": "d" * 64,
     "tensors": {"t": SCALE},
+    "biases": {"conv1": [0.5, -0.25]},
+    "clipped_weights": False,
     "budget": None,
 }
 

@@ -136,6 +136,8 @@ class Arguments:
     calib_images: int | Literal["auto"] | None
     method: RequestedMethod | None
     reduce_range: bool | None
+    correct_biases: bool
+    clip_weights: bool
     calibration: Path | None
     max_drop: float | None
     batch: BatchRange | None
@@ -206,6 +208,8 @@ def build_from_model(arguments: Arguments) -> BuildResult:
         progress,
         arguments.calibration,
         arguments.max_drop,
+        arguments.correct_biases,
+        arguments.clip_weights,
     )
     require_apart(source.pool, eval_data)
     from toolkit.pipeline import BuildRequest, build
@@ -232,7 +236,7 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
     from toolkit.rebuild import RebuildRequest, rebuild
 
     foreign = ("settings", "weights", "random_weights", "data", "calib_data", "calib_images", "method", "reduce_range")
-    for option in (*foreign, "calibration", "max_drop"):
+    for option in (*foreign, "calibration", "max_drop", "clip_weights"):
         if getattr(arguments, option) not in (None, False, {}):
             flag = "--set" if option == "settings" else "--" + option.replace("_", "-")
             raise click.UsageError(

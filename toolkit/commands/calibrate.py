@@ -72,6 +72,8 @@ def command(
     calib_images: int | Literal["auto"] | None,
     method: RequestedMethod | None,
     reduce_range: bool | None,
+    correct_biases: bool,
+    clip_weights: bool,
     trt_cache: Path | None,
     trt_version: tuple[int, int, int],
     cache_dir: Path | None,
@@ -95,7 +97,18 @@ def command(
                 stack.enter_context(place_for(place, force=force, option=option))
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         source = make_source(
-            entry, data, calib_images, "int8", method, None, reduce_range, installed_backends(), cache_dir, progress
+            entry,
+            data,
+            calib_images,
+            "int8",
+            method,
+            None,
+            reduce_range,
+            installed_backends(),
+            cache_dir,
+            progress,
+            correct_biases=correct_biases,
+            clip_weights=clip_weights,
         )
         from calibration.record import write_calibration
         from calibration.trt_cache import trt_cache as trt_cache_of

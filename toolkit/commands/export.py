@@ -61,6 +61,8 @@ def command(
     calib_images: int | Literal["auto"] | None,
     method: RequestedMethod | None,
     reduce_range: bool | None,
+    correct_biases: bool,
+    clip_weights: bool,
     calibration: Path | None,
     batch: BatchRange | None,
     cache_dir: Path | None,
@@ -93,6 +95,8 @@ def command(
             cache_dir,
             progress,
             calibration,
+            correct_biases=correct_biases,
+            clip_weights=clip_weights,
         )
         from runtime.folder import write_atomically
         from toolkit.graphs import export_fp32, make_graphs

@@ -1,0 +1,142 @@
+"""Bias correction: means of outputs are those of FP32 again, layer by layer, in graphs that branch, too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import runtime
+from calibration.biases import channel_means, correct_biases, correctable, parts, with_biases
+from calibration.calibration import CalibrationRequest, calibrate, images_in_memory
+from calibration.placement import plan
+from calibration.qdq import insert_qdq
+from calibration.quantize import to_int8
+from export.front import IMAGE
+from export.graph import initializers
+from export.reference import open_reference
+from runtime.datasets import batches, evenly_spaced, open_dataset
+from runtime.errors import Cancelled
+from tests.fakes import RecordingProgress, RecordingStage
+from toolkit.zoo import ZOO
+
+DIGITS = open_dataset(Path(runtime.__file__).parent / "data" / "mnist", "train")
+SPEC = ZOO["lenet"].spec
+IMAGES = list(batches(evenly_spaced(DIGITS, 40), SPEC, 16))  # the last batch is smaller
+#: Two branches that meet, one layer without a bias, one whose bias is computed, and a MatMul.
+BRANCHES = """<ir_version: 10, opset_import: ["" : 20]>
+g (uint8[batch,8,8,1] image) => (float[batch,3] y) <int64[2] flat = {0, -1}> {
+    float = Cast<to=1>(image)
+    pixels = Transpose<perm=[0,3,1,2]>(float)
+    one = Conv<pads=[1,1,1,1]>(pixels, w1, b1)
+    rectified = Relu(one)
+    two = Conv<pads=[1,1,1,1]>(rectified, w2)
+    sum = Add(two, rectified)
+    doubled = Add(b1, b1)
+    three = Conv(sum, w3, doubled)
+    row = Reshape(three, flat)
+    product = MatMul(row, w4)
+    y = Gemm(product, w5, b5)
+}"""
+SHAPES = {
+    "w1": (4, 1, 3, 3),
+    "b1": (4,),
+    "w2": (4, 4, 3, 3),
+    "w3": (4, 4, 5, 5),
+    "w4": (64, 6),
+    "w5": (6, 3),
+    "b5": (3,),
+}
+
+
+@pytest.fixture(scope="module")
+def branches() -> onnx.ModelProto:
+    rng = np.random.default_rng(0)
+    model = onnx.parser.parse_model(BRANCHES)
+    for node in model.graph.node:
+        node.name = node.output[0]
+    model.graph.initializer.extend(
+        numpy_helper.from_array(rng.normal(0.1, 0.3, shape).astype(np.float32), name) for name, shape in SHAPES.items()
+    )
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+@pytest.fixture(scope="module")
+def noise() -> list[np.ndarray]:
+    rng = np.random.default_rng(1)
+    return [rng.integers(0, 256, (count, 8, 8, 1), np.uint8) for count in (5, 5, 2)]
+
+
+def coarse(model: onnx.ModelProto, noise: list[np.ndarray]) -> onnx.ModelProto:
+    """Quantized with steps so large that means shift."""
+    planned = plan(model)
+    session = open_reference(model, planned.tensors)
+    found = session.run(None, {IMAGE: np.concatenate(noise)})
+    scales = {name: float(np.abs(value).max()) / 5 for name, value in zip(planned.tensors, found, strict=True)}
+    return insert_qdq(model, planned, scales)
+
+
+def test_the_means_of_every_corrected_layer_are_those_of_fp32(
+    branches: onnx.ModelProto, noise: list[np.ndarray]
+) -> None:
+    layers = ["one", "two", "three", "product", "y"]
+    quantized = coarse(branches, noise)
+    biases = correct_biases(branches, quantized, layers, noise, RecordingStage(36, None))
+    assert biases.keys() == {"one", "two", "y"}
+    corrected = with_biases(quantized, biases)
+    onnx.checker.check_model(corrected, full_check=True)
+    wanted, before, after = (channel_means(graph, list(biases), noise) for graph in (branches, quantized, corrected))
+    for name in biases:
+        shift = np.abs(before[name] - wanted[name]).max()
+        assert np.abs(after[name] - wanted[name]).max() < 0.01 * shift, name
+    assert "b5" not in initializers(corrected.graph) and "b1" in initializers(corrected.graph)  # another node reads it
+
+
+def test_parts_answer_as_the_whole(branches: onnx.ModelProto, noise: list[np.ndarray]) -> None:
+    ends = ["one", "two", "three", "y"]
+    values = {IMAGE: noise[0]}
+    expected = dict(zip(ends, open_reference(branches, ends).run(None, values), strict=True))
+    for part, end in zip(parts(branches, ends), ends, strict=True):
+        values = part.runner()(values)
+        np.testing.assert_allclose(values[end], expected[end], rtol=1e-5, atol=1e-4)
+    assert values.keys() == {"y"}
+
+
+def test_biases_that_cannot_be_corrected(branches: onnx.ModelProto) -> None:
+    constants = initializers(branches.graph)
+    found = {
+        node.name: correctable(node, constants) for node in branches.graph.node if node.op_type in ("Conv", "Gemm")
+    }
+    assert found == {"one": True, "two": True, "three": False, "y": True}
+
+
+def test_a_request_to_stop_ends_it(branches: onnx.ModelProto, noise: list[np.ndarray]) -> None:
+    with pytest.raises(Cancelled):
+        correct_biases(branches, coarse(branches, noise), ["one", "y"], noise, RecordingStage(24, stop_after=1))
+
+
+def test_lenet_comes_nearer_to_fp32_and_the_file_gives_the_same_graph(lenet_fp32: Path) -> None:
+    model = onnx.load(lenet_fp32)
+    said = RecordingProgress()
+    request = CalibrationRequest(lenet_fp32, plan(model), DIGITS, SPEC, "minmax", True)
+    calibration = calibrate(request, said)
+    assert calibration.biases.keys() == {"conv1", "conv2", "fc1", "fc2", "fc3"}
+    (note,) = said.stages["judge biases"].notes
+    before, after = (float(word) for word in note.split() if word.replace(".", "").isdecimal())
+    assert after > before + 3
+    biases = initializers(to_int8(model, plan(model), calibration).graph)
+    for name, bias in calibration.biases.items():
+        assert numpy_helper.to_array(biases[f"{name}/bias"]).tolist() == list(bias)
+
+
+def test_few_images_are_kept_of_large_activations(branches: onnx.ModelProto) -> None:
+    assert images_in_memory(branches) == 64
+    large = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 20]>\n'
+        "g (float[batch,64,512,512] image) => (float[batch,64,512,512] y) { y = Relu(image) }"
+    )
+    assert images_in_memory(large) == 4
