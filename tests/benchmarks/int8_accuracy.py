@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
@@ -31,29 +32,30 @@ MODELS = ("lenet", "lenet-28")
 
 @dataclass(frozen=True)
 class Case:
-    """One graph: its precision, how thresholds were found, the bits of its INT8 weights."""
+    """One graph: its precision, how thresholds were found, the bits of its INT8 weights, whose biases it has."""
 
     precision: Precision
     method: str
     bits: str
+    biases: str
 
 
 def graphs_of(source: Source, folder: Path) -> dict[Case, Graph]:
-    """Every precision, every method, weights of 8 and of 7 bits."""
+    """Every precision, every method, weights of 8 and of 7 bits, biases as they were and corrected."""
     fp32 = export_fp32(source, source.samples, folder / "fp32.onnx", SilentProgress()).path
     made: dict[Case, Graph] = {}
     for method in get_args(Method):
-        for bits in ("8", "7"):
-            variant = replace(source, method=method, reduced_range=bits == "7")
-            place = folder / f"{method}{bits}"
+        for bits, biases in product(("8", "7"), ("kept", "corrected")):
+            corrected = biases == "corrected"
+            variant = replace(source, method=method, reduced_range=bits == "7", correct_biases=corrected)
+            place = folder / f"{method}-{bits}-{biases}"
             place.mkdir()
             copy = place / "fp32.onnx"
             copy.write_bytes(fp32.read_bytes())
-            for precision, graph in make_graphs(
-                variant, copy, get_args(Precision), SilentProgress()
-            ).by_precision.items():
-                quantized = "int8" in precision
-                made.setdefault(Case(precision, method if quantized else "", bits if quantized else ""), graph)
+            graphs = make_graphs(variant, copy, get_args(Precision), SilentProgress()).by_precision
+            for precision, graph in graphs.items():
+                case = Case(precision, method, bits, biases) if "int8" in precision else Case(precision, "", "", "")
+                made.setdefault(case, graph)
     return made
 
 
@@ -75,13 +77,14 @@ def measure_all(model: str, spec: ModelSpec, graphs: dict[Case, Graph], digits: 
     latencies = measure(timed, next(batches(digits, spec, 1)), progress)
     rows = []
     for case, graph in graphs.items():
-        measured = accuracy(classes[str(case)], classes[str(Case("fp32", "", ""))], digits.labels, "onnxruntime")
+        measured = accuracy(classes[str(case)], classes[str(Case("fp32", "", "", ""))], digits.labels, "onnxruntime")
         rows.append(
             {
                 "model": model,
                 "precision": case.precision,
                 "method": case.method,
                 "weight_bits": case.bits,
+                "biases": case.biases,
                 "size_bytes": graph.path.stat().st_size,
                 "logits_sqnr_db": graph.error.logits_sqnr_db,
                 "top1": measured.top1,
@@ -112,6 +115,7 @@ def main() -> None:
         "graph",
         "method",
         ">weight bits",
+        "biases",
         ">bytes",
         ">SQNR dB",
         ">top-1 %",

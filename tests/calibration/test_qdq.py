@@ -36,6 +36,31 @@ def test_a_weight_is_off_by_half_a_step_at_most(weight: np.ndarray, data: st.Dat
     assert (error <= step / 2 * (1 + 1e-4) + 1e-30).all()
 
 
+@settings(deadline=None)
+@given(weights, st.data(), st.sampled_from([127, REDUCED]))
+def test_clipping_makes_no_channel_worse_and_quantizing_again_changes_nothing(
+    weight: np.ndarray, data: st.DataObject, limit: int
+) -> None:
+    axis = data.draw(st.integers(0, weight.ndim - 1))
+    others = tuple(index for index in range(weight.ndim) if index != axis)
+    shape = [1] * weight.ndim
+    shape[axis] = -1
+    errors = []
+    for clip in (False, True):
+        values, scales = quantize_weight(weight, axis, limit, clip=clip)
+        assert values.dtype == np.int8 and np.abs(values.astype(int)).max() <= limit and (scales > 0).all()
+        step = scales.astype(np.float64).reshape(shape)
+        errors.append(np.square(values * step - weight).sum(axis=others))
+        assert (np.rint((values * step).astype(np.float32) / step.astype(np.float32)) == values).all()
+    assert (errors[1] <= errors[0]).all()
+
+
+def test_clipping_gives_up_a_lonely_large_weight() -> None:
+    weight = np.append(np.random.default_rng(0).normal(0, 1, 40_000), 6.0).astype(np.float32).reshape(1, -1)
+    (plain,), (clipped,) = (quantize_weight(weight, 0, clip=clip)[1] for clip in (False, True))
+    assert plain == np.float32(6 / 127) and 0.6 * plain <= clipped < 0.9 * plain
+
+
 def test_the_reduced_range_uses_7_bits_and_no_pair_of_products_overflows_16_bits() -> None:
     weight = np.random.default_rng(0).normal(size=(8, 500)).astype(np.float32)
     values, scales = quantize_weight(weight, 0, REDUCED)
