@@ -17,7 +17,7 @@ BENCHMARKS := build_time startup open_time session_overhead open_close threads i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-gpu test-runtime check-wheels schemas lint format bench clean
+.PHONY: help demo test test-gpu test-runtime check-wheels schemas lint format bench bench-calibration clean
 
 help:
 	@echo "make demo     build an INT8 LeNet-5 and read ten pictures of digits with it"
@@ -31,6 +31,8 @@ help:
 	@echo "make lint     ruff, mypy, import-linter and codespell"
 	@echo "make format   let ruff put the code into shape"
 	@echo "make bench    run tests/benchmarks; the figures go to build/benchmarks"
+	@echo "make bench-calibration   our calibration beside that of ONNX Runtime, NNCF and Model Optimizer, which it installs"
+	@echo "              into build/venvs: 3 GB; FASHION=FOLDER takes networks for Fashion-MNIST as well"
 	@echo "make clean    remove build and the caches; .venv stays"
 	@echo
 	@echo "PYTHON=... chooses the interpreter of a new .venv: 3.11 or newer (now $(PYTHON))"
@@ -72,6 +74,23 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@mkdir -p build/benchmarks
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python tests/benchmarks/$$name.py; done
+
+bench-calibration: $(VENV)/.dev build/venvs/peers/.made build/venvs/modelopt/.made
+	$(BIN)/python tests/benchmarks/calibration_peers.py $(if $(FASHION),--fashion $(FASHION))
+
+# What our calibration is compared with; Model Optimizer wants older libraries, and pulls in CUDA unless told otherwise.
+build/venvs/peers/.made:
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt nncf==3.4.0 onnx onnxruntime openvino torch
+	@touch $@
+
+build/venvs/modelopt/.made:
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install -qq --disable-pip-version-check torch==2.13.0 'onnx~=1.21.0' 'onnxruntime~=1.24.2' \
+	    'onnxconverter-common~=1.16.0' onnxscript 'onnxslim>=0.1.76' 'polygraphy>=0.53.4' 'onnx-graphsurgeon>=0.6.1' cppimport \
+	    lief ml_dtypes ninja 'nvidia-ml-py>=12' tqdm PyYAML 'omegaconf>=2.3.0' 'pulp<4.0' pydantic regex rich safetensors scipy
+	$(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps nvidia-modelopt==0.47.0
+	@touch $@
 
 clean:
 	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

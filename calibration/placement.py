@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper, shape_inference
+from onnx import TensorProto, numpy_helper
 
 from export.graph import attribute, consumers, initializers, producers
+from export.skeleton import infer
 
 # Quantizing commutes exactly with these: they select or move values, and compute none.
 PASSES_SCALE = frozenset(
@@ -192,8 +193,7 @@ def multiply_accumulates(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]
 
 def inferred_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     """Shapes by tensor, an unknown size (the batch) as 1."""
-    graph = shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes = {initializer.name: tuple(initializer.dims) for initializer in graph.initializer}
-    for value in (*graph.value_info, *graph.input, *graph.output):
-        shapes[value.name] = tuple(entry.dim_value or 1 for entry in value.type.tensor_type.shape.dim)
+    shapes = {initializer.name: tuple(initializer.dims) for initializer in model.graph.initializer}
+    for name, found in infer(model, data_prop=True).items():
+        shapes[name] = tuple(entry.dim_value or 1 for entry in found.shape.dim)
     return shapes

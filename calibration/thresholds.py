@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -36,26 +35,49 @@ def entropy(histogram: Histogram) -> float:
     used = bins_used(histogram)
     if used <= LEVELS:
         return minmax(histogram)
-    counts = histogram.counts.astype(np.float64)
-    outliers = counts.sum() - np.cumsum(counts)  # beyond each bin
-    divergences = [divergence(counts[:stop], float(outliers[stop - 1])) for stop in range(LEVELS, used + 1)]
-    stop = LEVELS + int(np.argmin(divergences))
+    stops = np.arange(LEVELS, used + 1)
+    stop = int(stops[np.argmin(divergences(histogram.counts[:used].astype(np.float64), stops))])
     return minmax(histogram) if stop == used else stop * histogram.width
 
 
-def divergence(counts: NDArray[np.float64], outliers: float) -> float:
-    """Between a clipped histogram (n,) and what 128 levels make of it; infinite where there is nothing but outliers."""
-    edges = np.arange(LEVELS) * len(counts) // LEVELS
+def divergences(counts: NDArray[np.float64], stops: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Between a histogram that is clipped at each threshold and what 128 levels make of it.
+
+    With p the clipped counts and q what a level spreads, sum p log(p / q) needs for each level its sum and how many of
+    its bins are not empty, and the last such bin once more: all are differences of sums from the first bin on.
+
+    Args:
+        counts: float64 (n,).
+        stops: how many bins are kept, int64 (m,), each `LEVELS` or more.
+
+    Returns:
+        float64 (m,); infinite where there is nothing but outliers.
+    """
     filled = counts > 0
-    if not filled.any():
-        return math.inf
-    sums = np.add.reduceat(counts, edges)
-    means = sums / np.maximum(np.add.reduceat(filled.astype(np.float64), edges), 1)
-    quantized = np.repeat(means, np.diff(edges, append=len(counts)))
-    p, q = counts[filled], quantized[filled]
-    p[-1] += outliers
-    clipped = counts.sum() + outliers
-    return float((p * np.log(p / q)).sum() / clipped + math.log(q.sum() / clipped))
+    places = np.arange(len(counts))
+    until, bins_until = (np.append(0, np.cumsum(values)) for values in (counts, filled.astype(np.float64)))
+    entropy_until = np.append(0, np.cumsum(times_log(counts)))
+    edges = np.arange(LEVELS + 1) * stops[:, None] // LEVELS
+    sums, bins = (np.diff(total[edges]) for total in (until, bins_until))
+    spread = times_log(sums) - sums * np.log(np.maximum(bins, 1))  # sum of counts times log of the mean, by level
+    last = np.maximum.accumulate(np.where(filled, places, -1))[stops - 1]  # the bin that outliers are counted in
+    level = (np.searchsorted(edge, bin_, side="right") - 1 for edge, bin_ in zip(edges, last, strict=True))
+    rows, levels = np.arange(len(stops)), np.minimum(np.fromiter(level, np.int64, len(stops)), LEVELS - 1)
+    kept, clipped = until[stops], until[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        outliers = clipped - kept
+        crowded = times_log(counts[last] + outliers) - times_log(counts[last])
+        means = sums[rows, levels] / bins[rows, levels]
+        total = (
+            entropy_until[stops] + crowded - spread.sum(axis=1) - np.where(outliers > 0, outliers * np.log(means), 0)
+        )
+        found = total / clipped + np.log(kept / clipped)
+    return np.where(last < 0, np.inf, found)
+
+
+def times_log(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """X log x, 0 where x is 0."""
+    return values * np.log(np.where(values > 0, values, 1))
 
 
 def mse(histogram: Histogram) -> float:

@@ -13,6 +13,7 @@ from export.describe import described, shown
 from export.graph import producers
 from export.names import WEIGHTED
 from export.reference import open_reference
+from export.skeleton import infer
 from runtime.errors import ModelError
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
@@ -64,8 +65,7 @@ def require_finite_answers(
 def first_not_finite(model: onnx.ModelProto, images: NDArray[np.float32]) -> onnx.NodeProto | None:
     """The first node that makes NaN or infinity; None where that cannot be found out."""
     try:
-        inferred = onnx.shape_inference.infer_shapes(model).graph
-        kinds = {value.name: value.type.tensor_type.elem_type for value in (*inferred.value_info, *inferred.output)}
+        kinds = {name: found.elem_type for name, found in infer(model).items()}
         makers = producers(model.graph)
         names = [name for name in makers if kinds.get(name) == TensorProto.FLOAT]
         for start in range(0, len(names), AT_ONCE):

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnx import TensorProto, helper, numpy_helper
 
 from export.front import FRONT_OFFSET_OUTPUT, FRONT_PREFIX, FRONT_SCALED_OUTPUT
 from export.graph import consumers, initializers, producers, replace_initializer
+from export.skeleton import infer, skeleton
 from runtime.errors import ExportError
 
 LARGEST = float(np.finfo(np.float16).max)
@@ -123,7 +124,7 @@ def to_float16(model: onnx.ModelProto, keep: Mapping[str, str]) -> tuple[onnx.Mo
     graph.node.extend(nodes)
     drop_unused_constants(graph)
     try:
-        onnx.checker.check_model(converted, full_check=True)
+        onnx.checker.check_model(skeleton(converted), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"the float16 graph is not valid: {error}", "build it with --fp32 or --int8 alone") from error
     layers = {node.name for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")}
@@ -204,10 +205,8 @@ def float_tensors(model: onnx.ModelProto) -> dict[str, int]:
 
 def typed_tensors(model: onnx.ModelProto) -> dict[str, int]:
     """The tensors of a graph whose types ONNX can tell, constants included."""
-    graph = shape_inference.infer_shapes(model).graph
-    values = (*graph.value_info, *graph.input, *graph.output)
-    types = {value.name: value.type.tensor_type.elem_type for value in values}
-    types.update({entry.name: entry.data_type for entry in graph.initializer})
+    types = {name: found.elem_type for name, found in infer(model).items()}
+    types.update({entry.name: entry.data_type for entry in model.graph.initializer})
     return types
 
 

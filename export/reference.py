@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from export.skeleton import infer
 from runtime.backends.onnxruntime import onnxruntime
 
 if TYPE_CHECKING:
@@ -27,9 +28,7 @@ def open_reference(
     if isinstance(model, Path):
         model = onnx.load(model)
     if outputs is not None:
-        inferred = onnx.shape_inference.infer_shapes(model).graph
-        values = (*inferred.value_info, *inferred.input, *inferred.output)
-        types = {value.name: value.type.tensor_type.elem_type for value in values}
+        types = {name: found.elem_type for name, found in infer(model).items()}
         exposed = onnx.ModelProto()
         exposed.CopyFrom(model)
         del exposed.graph.output[:]

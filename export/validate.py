@@ -14,7 +14,8 @@ from onnx import AttributeProto, defs
 
 from export.describe import described, require_names, shown
 from export.order import sort_nodes
-from export.tensors import FEW, require_tensor
+from export.skeleton import skeleton
+from export.tensors import require_tensor
 from runtime.errors import ModelError
 
 MOST_NODES = 20_000  # of a classifier; each takes 0.4 ms to be read, raised, opened and run
@@ -190,24 +191,13 @@ def require_shapes(model: onnx.ModelProto) -> None:
 
     What depends on values that only a run shows, is not seen here.
     """
-    skeleton = onnx.ModelProto()
-    skeleton.ir_version = max(model.ir_version, 4)
-    skeleton.opset_import.extend(model.opset_import)
-    graph = skeleton.graph
-    graph.name = "skeleton"
-    graph.node.extend(model.graph.node)
-    graph.input.extend(entry for entry in model.graph.input)
-    inputs = {entry.name for entry in graph.input}
-    for tensor in model.graph.initializer:
-        if tensor.data_location != onnx.TensorProto.EXTERNAL and math.prod(tensor.dims) <= FEW:
-            graph.initializer.append(tensor)
-        elif tensor.name not in inputs:
-            graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    graph.output.extend(onnx.ValueInfoProto(name=entry.name) for entry in model.graph.output)
+    small = skeleton(model)
+    for output in small.graph.output:
+        output.ClearField("type")  # what a file says of them is not to be believed
     try:
-        require_sizes(model, onnx.shape_inference.infer_shapes(skeleton).graph)
+        require_sizes(model, onnx.shape_inference.infer_shapes(small).graph)
         # And now computed ones, too.
-        require_sizes(model, onnx.shape_inference.infer_shapes(skeleton, data_prop=True).graph)
+        require_sizes(model, onnx.shape_inference.infer_shapes(small, data_prop=True).graph)
     except (ModelError, MemoryError):
         raise
     except Exception:  # what does not fit together, ONNX Runtime says, too, and it is the judge
