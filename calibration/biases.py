@@ -47,6 +47,8 @@ def correct_biases(
     """
     constants, names = initializers(model.graph), set(layers)
     nodes = [node for node in model.graph.node if node.name in names and correctable(node, constants)]
+    if not nodes:
+        return {}
     wanted = channel_means(model, [node.output[0] for node in nodes], images)
     corrected = {}
     live: list[Values] = [{IMAGE: batch} for batch in images]

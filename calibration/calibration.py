@@ -146,6 +146,8 @@ def with_corrected_biases(request: CalibrationRequest, calibration: Calibration,
     images = list(batches(first(seen, images_in_memory(model)), spec, size))
     with progress.stage("correct biases", len(layers) * sum(map(len, images))) as stage:
         biases = correct_biases(model, quantized, layers, images, stage)
+    if not biases:
+        return plain
     found = structs.replace(calibration, biases={name: tuple(bias.tolist()) for name, bias in biases.items()})
     judges, logits = first(held_out, MOST_JUDGES), logits_of(model)
     with progress.stage("judge biases", 2 * len(judges)) as stage:

@@ -114,6 +114,10 @@ def test_biases_that_cannot_be_corrected(branches: onnx.ModelProto) -> None:
     assert found == {"one": True, "two": True, "three": False, "y": True}
 
 
+def test_without_a_bias_to_correct_nothing_is_done(branches: onnx.ModelProto, noise: list[np.ndarray]) -> None:
+    assert correct_biases(branches, coarse(branches, noise), ["three", "product"], noise, RecordingStage(0, None)) == {}
+
+
 def test_a_request_to_stop_ends_it(branches: onnx.ModelProto, noise: list[np.ndarray]) -> None:
     with pytest.raises(Cancelled):
         correct_biases(branches, coarse(branches, noise), ["one", "y"], noise, RecordingStage(24, stop_after=1))

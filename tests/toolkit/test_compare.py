@@ -220,7 +220,7 @@ def test_a_graph_that_answers_nan_is_compared_all_the_same(
 ) -> None:
     model = onnx.load(lenet_bundle_copy / "model.onnx")
     for weight in model.graph.initializer:
-        if weight.name == "fc3.bias":
+        if weight.name == "fc3/bias":
             weight.CopyFrom(numpy_helper.from_array(np.full(10, np.nan, np.float32), weight.name))
     reseal_file(lenet_bundle_copy, "model.onnx", model.SerializeToString())
     result = compare(lenet_bundle, lenet_bundle_copy, "--backend", "onnxruntime")
