@@ -19,16 +19,10 @@ from runtime.spec import ModelSpec
 from tests import torchlib, zygote
 from tests.command import ROOT, environment, toolkit
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Each worker gets cores of its own, and with them the libraries as many threads: more would wait for each other.
-    worker, workers = int(os.environ["PYTEST_XDIST_WORKER"][2:]), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, cores[worker % len(cores) :: workers])
-
 
 @pytest.fixture(scope="session", autouse=True)
 def cheap_exports() -> None:
-    """Where a test has imported PyTorch: it takes five seconds."""
+    """Only where a test has imported PyTorch: to import it takes five seconds."""
     if "torch" in sys.modules:
         torchlib.keep()
 

@@ -63,6 +63,7 @@ def run(module: str, arguments: Sequence[str], cwd: Path, environment: Mapping[s
 
 def serve() -> None:
     """Answer every line."""
+    keep_to_own_cores()
     load()
     assert len(os.listdir("/proc/self/task")) == 1
     for line in sys.stdin:
@@ -78,6 +79,13 @@ def serve() -> None:
             texts = [file.read().decode(errors="replace") for file in (out, err)]
         answer = Done(os.waitstatus_to_exitcode(status), *texts, round(seconds, 2), 1024 * usage.ru_maxrss)
         print(json.dumps(vars(answer)), flush=True)
+
+
+def keep_to_own_cores() -> None:
+    """Each worker of pytest-xdist gets its share for its programs: threads on all of them would wait for each other."""
+    worker, workers = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[int(worker.removeprefix("gw")) % len(cores) :: int(workers)])
 
 
 def load() -> None:
