@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LIMIT_S = 300  # rather than for ever
+LIMIT_S = 900  # rather than for ever
 
 
 @dataclass(frozen=True)

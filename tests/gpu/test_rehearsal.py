@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from tests import zygote
 from tests.command import ROOT, environment
 from tests.gpu.gate import REHEARSE, REQUIRE
 
@@ -27,16 +26,10 @@ def test_every_gpu_test_passes_over_stand_ins(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
     variables = environment(PATH="/usr/bin:/bin", **{REHEARSE: "1", REQUIRE: ""})
     # For both products only where they differ: the rest would be said twice.
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "tests/gpu", "-k", "not rtx or test_cache"]
-    done = subprocess.run(
-        [*command, "-p", "no:cacheprovider", f"--junitxml={report}", f"--basetemp={tmp_path / 'work'}"],
-        cwd=ROOT,
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stdout[-10_000:] + done.stderr[-2000:]
+    arguments = ["-m", "gpu", "tests/gpu", "-k", "not rtx or test_cache"]
+    arguments += ["-p", "no:cacheprovider", f"--junitxml={report}", f"--basetemp={tmp_path / 'work'}"]
+    done = zygote.run("pytest", arguments, ROOT, variables)
+    assert done.code == 0, done.out[-10_000:] + done.err[-2000:]
     cases = list(ElementTree.parse(report).iter("testcase"))
     reasons = [skipped.get("message", "") for case in cases for skipped in case.iter("skipped")]
     assert [reason for reason in reasons if not any(known in reason for known in MAY_SKIP)] == []
