@@ -6,6 +6,7 @@ with a context that was pushed and not popped: hence `Active`.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -19,11 +20,19 @@ T = TypeVar("T")
 NON_BLOCKING = 1
 
 
+def pop_current() -> None:
+    """The driver's own call, which pycuda does not offer alone."""
+    code = ctypes.CDLL("libcuda.so.1").cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
+    if code:
+        raise call_failed("cuCtxPopCurrent", str(code))
+
+
 class PyCuda:
     """Meets `Cuda`.
 
     Args:
         driver: the module `pycuda.driver`.
+        pop_current: takes the context that is current off the driver's stack, but not off pycuda's own.
 
     Raises:
         BackendError: there is no GPU.
@@ -32,8 +41,9 @@ class PyCuda:
     name = "pycuda"
     has_graphs = False
 
-    def __init__(self, driver: Any) -> None:
+    def __init__(self, driver: Any, pop_current: Callable[[], None] = pop_current) -> None:
         self.driver = driver
+        self.pop_current = pop_current
         self.objects: dict[int, Any] = {}  # by the integers that stand for them: dropped from here, they are given back
         self.call(driver.init)
 
@@ -76,8 +86,10 @@ class PyCuda:
         return Context(device, self.call(self.call(self.driver.Device, device).retain_primary_context))
 
     def release(self, context: Context) -> None:
-        # pycuda releases in the thread that retained, or where the context is current; elsewhere it forgets to.
+        # pycuda releases in the thread that retained, or where the context is current; elsewhere it forgets to. And it
+        # leaves a primary context on the driver's stack, on which it would stay as one that has ended.
         self.push(context)
+        self.pop_current()
         self.call(context.handle.detach)
 
     def push(self, context: Context) -> None:

@@ -103,7 +103,6 @@ class PyCudaBridge:
                 cuda.pop()
 
             def detach(self) -> None:
-                cuda.pop()
                 cuda.release(self.hold)
 
         class Device:

@@ -21,7 +21,7 @@ from tests.tiny import CLASSES, make_images
 
 def adapter(kind: str, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Cuda:
     if kind == "pycuda":
-        return PyCuda(PyCudaBridge(rig.cuda))
+        return PyCuda(PyCudaBridge(rig.cuda), rig.cuda.pop)
     monkeypatch.setitem(ATTRIBUTES, "INTEGRATED", int(rig.cuda.gpus[0].integrated))
     return CudaBindings(BindingsBridge(rig.cuda))
 

@@ -93,10 +93,12 @@ class FakePyCuda:
             def push(self) -> None:
                 module.may_fail("push")
                 module.stack().append(self)
+                module.local.depth = module.depth() + 1
 
             @staticmethod
             def pop() -> None:
                 module.stack().pop()
+                module.pop_current()
 
             def detach(self) -> None:
                 assert self.valid
@@ -159,6 +161,14 @@ class FakePyCuda:
         self.Device, self.Context, self.Stream, self.Event = Device, Context, Stream, Event
         self.DeviceAllocation, self.PagelockedHostAllocation = DeviceAllocation, PagelockedHostAllocation
 
+    def depth(self) -> int:
+        """Of the driver's stack, in this thread."""
+        return int(getattr(self.local, "depth", 0))
+
+    def pop_current(self) -> None:
+        assert self.depth() > 0
+        self.local.depth = self.depth() - 1
+
     def stack(self) -> list[Any]:
         found: list[Any] = self.local.__dict__.setdefault("stack", [])
         return found
@@ -219,13 +229,13 @@ class ArrayWithBase(np.ndarray):  # type: ignore[type-arg]
 
 def check(driver: FakePyCuda) -> None:
     gc.collect()
-    assert (driver.alive, driver.leaked, driver.retained, driver.stack()) == ([], [], 0, [])
+    assert (driver.alive, driver.leaked, driver.retained, driver.stack(), driver.depth()) == ([], [], 0, [], 0)
     assert driver.device_memory == {}
 
 
 def test_every_call_works_and_everything_is_given_back() -> None:
     driver = FakePyCuda()
-    use_everything(PyCuda(driver))
+    use_everything(PyCuda(driver, driver.pop_current))
     check(driver)
 
 
@@ -238,7 +248,7 @@ def test_a_device_is_described() -> None:
 def test_another_thread_may_give_everything_back() -> None:
     """pycuda forgets to, unless the context is current there."""
     driver = FakePyCuda()
-    cuda = PyCuda(driver)
+    cuda = PyCuda(driver, driver.pop_current)
     context = cuda.retain(0)
     active = Active(cuda, context)
     with active:
@@ -257,7 +267,7 @@ def test_another_thread_may_give_everything_back() -> None:
             cuda.destroy_event(event)
             cuda.destroy_stream(stream)
         cuda.release(context)
-        left.extend(driver.stack())
+        left.extend([*driver.stack(), *range(driver.depth())])
 
     thread = threading.Thread(target=give_back)
     thread.start()
@@ -271,7 +281,7 @@ def test_another_thread_may_give_everything_back() -> None:
 )
 def test_its_errors_become_ours(call: str) -> None:
     driver = FakePyCuda()
-    cuda = PyCuda(driver)
+    cuda = PyCuda(driver, driver.pop_current)
     driver.failing[call] = Error("cuSomething failed: an illegal memory access was encountered")
     with pytest.raises(BackendError, match="cuSomething failed: an illegal memory access") as caught:
         use_everything(cuda)
@@ -281,7 +291,7 @@ def test_its_errors_become_ours(call: str) -> None:
 
 def test_no_memory_is_an_error_of_its_own() -> None:
     driver = FakePyCuda()
-    cuda = PyCuda(driver)
+    cuda = PyCuda(driver, driver.pop_current)
     driver.failing["DeviceAllocation"] = MemoryError_("cuMemAlloc failed: out of memory")
     context = cuda.retain(0)
     with Active(cuda, context), pytest.raises(DeviceMemoryError, match="cuMemAlloc failed: CUDA_ERROR_OUT_OF_MEMORY"):
@@ -292,7 +302,7 @@ def test_no_memory_is_an_error_of_its_own() -> None:
 
 def test_mapped_memory_that_the_device_does_not_see_is_given_back() -> None:
     driver = FakePyCuda()
-    cuda = PyCuda(driver)
+    cuda = PyCuda(driver, driver.pop_current)
     driver.failing["get_device_pointer"] = Error("cuMemHostGetDevicePointer failed: invalid argument")
     context = cuda.retain(0)
     with Active(cuda, context):
