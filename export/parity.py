@@ -48,7 +48,8 @@ def normalize(preprocess: Preprocess, images: NDArray[np.uint8]) -> NDArray[np.f
     """What the PyTorch model takes: uint8 (N, H, W, C) to float32 (N, C, H, W), (pixel / 255 - mean) / std."""
     mean, std = (np.array(values, np.float32) for values in (preprocess.mean, preprocess.std))
     normalized = (images.astype(np.float32) / 255 - mean) / std
-    return np.ascontiguousarray(normalized.transpose(0, 3, 1, 2))
+    # A copy: numpy takes one channel, transposed, for contiguous; PyTorch goes by its strides, and could not view it.
+    return normalized.transpose(0, 3, 1, 2).copy(order="C")
 
 
 def answer(module: nn.Module, spec: ModelSpec, images: NDArray[np.float32]) -> NDArray[np.float32]:

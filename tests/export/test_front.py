@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper
 
 from export.front import FRONT_MEAN_OUTPUT, IMAGE, add_front
@@ -53,6 +54,13 @@ def test_the_input_is_uint8_with_channels_last_and_any_batch() -> None:
     assert taken == helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["batch", HEIGHT, WIDTH, CHANNELS])
     for count in (1, 7):
         assert answer(model, color_images(count))[0].shape == (count, CHANNELS, HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_normalized_images_can_be_flattened_by_view(channels: int) -> None:
+    preprocess = Preprocess("gray" if channels == 1 else "rgb", (), (0.0,) * channels, (1.0,) * channels)
+    normalized = normalize(preprocess, np.zeros((3, 5, 4, channels), np.uint8))
+    assert torch.from_numpy(normalized).view(3, -1).shape == (3, 20 * channels)
 
 
 def test_every_node_that_took_the_image_takes_the_normalized_one() -> None:
