@@ -49,7 +49,7 @@ def normalize(preprocess: Preprocess, images: NDArray[np.uint8]) -> NDArray[np.f
     mean, std = (np.array(values, np.float32) for values in (preprocess.mean, preprocess.std))
     normalized = (images.astype(np.float32) / 255 - mean) / std
     # A copy: numpy takes one channel, transposed, for contiguous; PyTorch goes by its strides, and could not view it.
-    return normalized.transpose(0, 3, 1, 2).copy(order="C")
+    return np.array(normalized.transpose(0, 3, 1, 2), order="C")
 
 
 def answer(module: nn.Module, spec: ModelSpec, images: NDArray[np.float32]) -> NDArray[np.float32]:
