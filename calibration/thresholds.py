@@ -32,12 +32,7 @@ def entropy(histogram: Histogram) -> float:
     counted in the last bin below it that is not empty; a level spreads its sum evenly over those of its bins that are
     not empty.
     """
-    used = bins_used(histogram)
-    if used <= LEVELS:
-        return minmax(histogram)
-    stops = np.arange(LEVELS, used + 1)
-    stop = int(stops[np.argmin(divergences(histogram.counts[:used].astype(np.float64), stops))])
-    return minmax(histogram) if stop == used else stop * histogram.width
+    return best(histogram, divergences)
 
 
 def divergences(counts: NDArray[np.float64], stops: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -82,12 +77,7 @@ def times_log(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def mse(histogram: Histogram) -> float:
     """The threshold with the smallest mean squared error, of rounding below it and of clipping beyond it."""
-    used = bins_used(histogram)
-    if used <= LEVELS:
-        return minmax(histogram)
-    stops = np.arange(LEVELS, used + 1)
-    stop = int(stops[np.argmin(squared_errors(histogram.counts[:used].astype(np.float64), stops))])
-    return minmax(histogram) if stop == used else stop * histogram.width
+    return best(histogram, squared_errors)
 
 
 def squared_errors(counts: NDArray[np.float64], stops: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -117,10 +107,22 @@ def squared_errors(counts: NDArray[np.float64], stops: NDArray[np.int64]) -> NDA
     return np.asarray((sums[2] - 2 * levels * sums[1] + levels**2 * sums[0]).sum(axis=1))
 
 
-def bins_used(histogram: Histogram) -> int:
-    """How many bins there are up to the last one that is not empty."""
+def best(
+    histogram: Histogram, losses: Callable[[NDArray[np.float64], NDArray[np.int64]], NDArray[np.float64]]
+) -> float:
+    """The end of the bin at which clipping loses least, the first 128 bins at least being kept.
+
+    Args:
+        histogram: of the tensor.
+        losses: from the counts, float64 (n,), and how many bins are kept, int64 (m,), to float64 (m,).
+    """
     filled = np.flatnonzero(histogram.counts)
-    return int(filled[-1]) + 1 if len(filled) else 0
+    used = int(filled[-1]) + 1 if len(filled) else 0
+    if used <= LEVELS:
+        return minmax(histogram)
+    stops = np.arange(LEVELS, used + 1)
+    stop = int(stops[np.argmin(losses(histogram.counts[:used].astype(np.float64), stops))])
+    return minmax(histogram) if stop == used else stop * histogram.width
 
 
 METHODS: dict[str, Callable[[Histogram], float]] = {
