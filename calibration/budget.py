@@ -15,7 +15,7 @@ import onnx
 from msgspec import structs
 from numpy.typing import NDArray
 
-from calibration.calibration import CalibrationRequest, logits_of, with_corrected_biases
+from calibration.calibration import CalibrationRequest, logits_of, with_fitted_layers
 from calibration.errors import measure_sqnr
 from calibration.placement import without_layers
 from calibration.quantize import to_int8
@@ -57,7 +57,7 @@ class BudgetRequest:
 
 
 def meet_budget(request: BudgetRequest, calibration: Calibration, progress: Progress) -> Calibration:
-    """The same calibration, with the layers that stay in float, and biases that fit the others.
+    """The same calibration, with the layers that stay in float, and the others fitted to that.
 
     Where no graph with an INT8 layer meets the budget, the best that was tried is taken, and the budget says so.
 
@@ -96,11 +96,11 @@ def meet_budget(request: BudgetRequest, calibration: Calibration, progress: Prog
 
 
 def fit(request: BudgetRequest, calibration: Calibration, given_back: Sequence[str], progress: Progress) -> Calibration:
-    """The calibration with biases that fit a graph without some layers: they make up for what the others do."""
-    if not given_back or not calibration.biases:
+    """The calibration with layers fitted to a graph without some: they make up for what the others do."""
+    if not given_back or not calibration.fitted:
         return calibration
     fewer = replace(request.calibration, plan=without_layers(request.calibration.plan, given_back))
-    return with_corrected_biases(fewer, calibration, progress)
+    return with_fitted_layers(fewer, calibration, progress)
 
 
 def fewest(lost: Callable[[int], float], limit: float, most: int, losses: dict[int, float]) -> int:
@@ -136,7 +136,7 @@ def fewest(lost: Callable[[int], float], limit: float, most: int, losses: dict[i
 def rank(request: BudgetRequest, calibration: Calibration, progress: Progress) -> dict[str, float]:
     """The SQNR of the logits with each layer quantized alone, in decibels: the lower, the more a layer is to blame."""
     plan, spec, logits = request.calibration.plan, request.calibration.spec, logits_of(request.model)
-    plain = structs.replace(calibration, biases={})  # those fit the whole graph
+    plain = structs.replace(calibration, biases={}, roundings={})  # those fit the whole graph
     images = first(request.judges, RANKED_ON)
     sensitivities = {}
     with progress.stage("rank layers", len(request.layers) * len(images)) as stage:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 from msgspec import structs
 
-from calibration.calibration import CalibrationRequest, calibrate, digests_of, with_corrected_biases
+from calibration.calibration import CalibrationRequest, calibrate, digests_of, with_fitted_layers
 from calibration.record import SCHEMA_VERSION, Calibration, of_method, parse_calibration, read_calibration
 from export.reference import reference_version
 from runtime import canonical
@@ -15,7 +16,7 @@ from runtime.cache import read_entry, write_entry
 from runtime.errors import DataError
 from runtime.progress import Progress
 
-ALGORITHM = 2  # of thresholds: one more wherever the same images would give others
+ALGORITHM = 3  # of thresholds: one more wherever the same images would give others
 
 
 def cached_calibration(request: CalibrationRequest, cache_dir: Path | None, progress: Progress) -> Calibration:
@@ -33,7 +34,7 @@ def cached_calibration(request: CalibrationRequest, cache_dir: Path | None, prog
         return calibrate(request, progress)
     folder = cache_dir / "calibrations"
     wanted = made_from(request)
-    settings = f"{request.until_settled} {request.correct_biases} {request.clip_weights}"
+    settings = repr(replace(request.options, images="auto" if request.options.images == "auto" else None))
     others = [settings, f"{SCHEMA_VERSION} {ALGORITHM} {reference_version()}", *request.plan.tensors]
     path = folder / f"{request.spec.name}-{canonical.digest([wanted, others])}"
     with progress.stage("look for a calibration", None) as stage:
@@ -71,11 +72,11 @@ def given_calibration(
             f"{path} does not fit {request.spec.name}: it was made from other things: {', '.join(differ)}",
             f"calibrate again, without --calibration, or with `toolkit calibrate {request.spec.name}`",
         )
-    method = found.method if request.method == "auto" else request.method
+    method = found.method if request.options.requested == "auto" else request.options.requested
     tensors = found.tensors if method == found.method else of_method(found.tensors, method)
     taken = structs.replace(found, method=method, tensors=tensors, reduced_range=request.reduced_range)
-    # Biases fit one rounding of weights and activations.
-    return with_corrected_biases(request, taken, progress) if found.biases and taken != found else taken
+    # Layers are fitted to one set of scales.
+    return with_fitted_layers(request, taken, progress) if found.fitted and taken != found else taken
 
 
 def made_from(request: CalibrationRequest) -> dict[str, str]:
@@ -86,7 +87,7 @@ def made_from(request: CalibrationRequest) -> dict[str, str]:
         "the weights": digests["weights_digest"],
         "the preprocessing": digests["preprocessing_digest"],
         "the images": digests["images_digest"],
-        "the method": request.method,
+        "the method": request.options.requested,
         "the range of weights": "reduced" if request.reduced_range else "full",
     }
 

@@ -6,18 +6,19 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 import numpy as np
 import onnx
 from msgspec import structs
 from numpy.typing import NDArray
 
-from calibration.biases import correct_biases
-from calibration.errors import TensorError, measure_sqnr
+from calibration.errors import image_sqnr
+from calibration.fitting import fit_layers, with_fitted
 from calibration.observers import BINS, Histogram, merged
+from calibration.options import CalibrationOptions, Method
 from calibration.placement import Plan, inferred_shapes
-from calibration.qdq import insert_qdq
+from calibration.qdq import REDUCED, insert_qdq
 from calibration.quantize import to_int8
 from calibration.record import (
     LARGEST,
@@ -25,12 +26,11 @@ from calibration.record import (
     SCHEMA_VERSION,
     Bins,
     Calibration,
-    Method,
-    RequestedMethod,
     TensorScale,
     of_method,
     step,
 )
+from calibration.rounding import pack
 from calibration.streaming import batch_size, stream
 from calibration.thresholds import METHODS
 from export.front import FRONT_OFFSET_OUTPUT, IMAGE
@@ -43,11 +43,13 @@ from runtime.errors import DataError
 from runtime.progress import Progress, Stage, advance_or_stop
 from runtime.spec import ModelSpec
 
-MOST_CORRECTING, MEMORY_BYTES = 64, 512 << 20  # of activations
-MOST_JUDGES = 128  # of corrected biases
+MOST_FITTED_TO, MEMORY_BYTES = 64, 512 << 20  # of activations
+MOST_JUDGES = 128  # of fitted layers
 MOST_COMPARED = 512  # images: a quarter of a large set would take longer than the thresholds
 FIRST_LOOK = 64
+PLAIN = CalibrationOptions()
 SETTLED = 0.02
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,112 +61,134 @@ class CalibrationRequest:
         plan: says which tensors.
         dataset: the images.
         spec: of the model.
-        method: one of `METHODS`, or `auto`.
-        reduced_range: of the weights, when methods are compared: see `insert_qdq`.
-        until_settled: stop when more images change no threshold any more.
-        correct_biases: see `biases`.
-        clip_weights: see `quantize_weight`.
+        reduced_range: of the weights, whatever the options say: see `insert_qdq`.
+        options: how; how many images is said by `dataset`.
     """
 
     fp32_path: Path
     plan: Plan
     dataset: Dataset
     spec: ModelSpec
-    method: RequestedMethod
     reduced_range: bool
-    until_settled: bool = False
-    correct_biases: bool = True
-    clip_weights: bool = False
+    options: CalibrationOptions = PLAIN
 
     @property
     def methods(self) -> tuple[Method, ...]:
         """Those that come into question."""
-        return get_args(Method) if self.method == "auto" else (self.method,)
+        return get_args(Method) if self.options.method in (None, "auto") else (self.options.method,)
 
 
 def calibrate(request: CalibrationRequest, progress: Progress) -> Calibration:
     """Find a scale for every activation of the plan.
 
     Three quarters of the images give the histograms. Where a method is to be chosen, each one's INT8 graph is compared
-    with the FP32 one on the other quarter, and the one whose logits differ least is taken. Images are taken in the
-    order of their digests: however a set is ordered, what comes of it is the same.
+    with the FP32 one on the other quarter: see `chosen`. Images are taken in the order of their digests: however a set
+    is ordered, what comes of it is the same.
 
     Raises:
         DataError: an image cannot be read, there is none, or a tensor holds NaN or infinity; it names both.
     """
-    plan, spec, methods = request.plan, request.spec, request.methods
+    plan, spec, methods, options = request.plan, request.spec, request.methods, request.options
     model = onnx.load(request.fp32_path)
     seen, held_out = split_held_out(request.dataset)
     size = batch_size(model, plan.tensors)
-    settled = Settled(methods) if request.until_settled else None
+    settled = Settled(methods) if options.images == "auto" else None
     with progress.stage("calibrate", len(seen)) as stage:
         images = batches(seen, spec, size)
         observed = observe(model, plan.tensors, images, stage, seen.image_name, settled)
     seen_scales = {name: scale_of(histogram, methods[0]) for name, histogram in observed.histograms.items()}
     scales = {name: of_method(seen_scales, name) for name in methods}
-    compared: dict[Method, float] = {}
+    method, compared = methods[0], {}
     if len(methods) > 1:
         judges = first(held_out, MOST_COMPARED)
         with progress.stage("compare methods", len(judges)) as stage:
             steps = {name: {key: entry.scale for key, entry in found.items()} for name, found in scales.items()}
-            reduced, clip = request.reduced_range, request.clip_weights
+            reduced, clip = request.reduced_range, options.clip_weights
             quantized = insert_qdq(model, plan, steps[methods[0]], reduced_range=reduced, clip=clip)
-            compared = compare_methods(model, quantized, steps, batches(judges, spec, size), stage)
-            stage.note("SQNR of the logits: " + ", ".join(f"{name} {value:.1f} dB" for name, value in compared.items()))
-    chosen = max(compared, key=lambda name: compared[name]) if compared else methods[0]
+            found = compare_methods(model, quantized, steps, batches(judges, spec, size), stage)
+            method, compared = chosen(found), {name: round(float(values.mean()), 2) for name, values in found.items()}
+            said = ", ".join(f"{name} {value:.1f} dB" for name, value in compared.items())
+            stage.note(f"mean SQNR of an image's logits: {said}")
     calibration = Calibration(
         schema_version=SCHEMA_VERSION,
-        requested=request.method,
-        method=chosen,
+        requested=options.requested,
+        method=method,
         compared=compared,
         images=observed.images,
         held_out=min(len(held_out), MOST_COMPARED),
         reduced_range=request.reduced_range,
-        tensors=scales[chosen],
+        tensors=scales[method],
         biases={},
-        clipped_weights=request.clip_weights,
+        roundings={},
+        clipped_weights=options.clip_weights,
         budget=None,
         **digests_of(request, model),
     )
-    return with_corrected_biases(request, calibration, progress) if request.correct_biases else calibration
+    return with_fitted_layers(request, calibration, progress)
 
 
-def with_corrected_biases(request: CalibrationRequest, calibration: Calibration, progress: Progress) -> Calibration:
-    """The same calibration with the biases that fit it, where they bring the logits nearer to FP32 on held-out images.
+def chosen(found: Mapping[Method, NDArray[np.float64]]) -> Method:
+    """The method with the best mean, but `minmax`, which clips nothing, unless it is worse by two standard errors.
 
     Args:
-        request: the graph and the images.
-        calibration: its scales, and how weights are rounded.
+        found: the SQNR of each image's logits, float64 (N,), by method; of the same images in each.
+    """
+    best = max(found, key=lambda name: found[name].mean())
+    gains = found[best] - found["minmax"]
+    surely = len(gains) > 1 and gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(len(gains))
+    return best if surely else "minmax"
+
+
+def with_fitted_layers(request: CalibrationRequest, calibration: Calibration, progress: Progress) -> Calibration:
+    """The same calibration with weights and biases that make up for rounding, where they do on held-out images.
+
+    Args:
+        request: the graph and the images, and what is to be fitted.
+        calibration: its scales, and the range of weights.
         progress: told of every step.
+
+    Raises:
+        DataError: an image cannot be read.
     """
     model, plan, spec = onnx.load(request.fp32_path), request.plan, request.spec
-    plain = structs.replace(calibration, biases={})
+    plain = structs.replace(calibration, biases={}, roundings={})
+    if request.options.rounding == "nearest" and not request.options.correct_biases:
+        return plain
     quantized = to_int8(model, plan, plain)
-    layers = [layer.name for layer in plan.layers]
     seen, held_out = split_held_out(request.dataset)
     size = batch_size(model, [node.output[0] for node in model.graph.node])
     images = list(batches(first(seen, images_in_memory(model)), spec, size))
-    with progress.stage("correct biases", len(layers) * sum(map(len, images))) as stage:
-        biases = correct_biases(model, quantized, layers, images, stage)
-    if not biases:
-        return plain
-    found = structs.replace(calibration, biases={name: tuple(bias.tolist()) for name, bias in biases.items()})
-    judges, logits = first(held_out, MOST_JUDGES), logits_of(model)
-    with progress.stage("judge biases", 2 * len(judges)) as stage:
-        before, after = (
-            measure_sqnr(model, graph, [logits], batches(judges, spec, size), stage)[logits]
-            for graph in (quantized, to_int8(model, plan, found))
+    with progress.stage("fit layers", len(plan.layers) * sum(map(len, images))) as stage:
+        fitted = fit_layers(
+            model,
+            quantized,
+            plan,
+            images,
+            stage,
+            limit=REDUCED if calibration.reduced_range else LARGEST,
+            feedback=request.options.rounding == "feedback",
+            biases=request.options.correct_biases,
         )
-        stage.note(f"corrected biases take the SQNR of the logits from {before:.1f} to {after:.1f} dB")
+    judges = first(held_out, MOST_JUDGES)
+    with progress.stage("judge fitted layers", len(judges)) as stage:
+        graphs = {"before": quantized, "after": with_fitted(quantized, fitted)}
+        found = judge(model, graphs, batches(judges, spec, size), stage)
+        before, after = (float(found[name].mean()) for name in graphs)
+        stage.note(f"fitted layers take the mean SQNR of an image's logits from {before:.1f} to {after:.1f} dB")
         if after <= before:
-            stage.note("so biases stay as they are")
-    return found if after > before else plain
+            stage.note("so they stay as they are")
+            return plain
+    return structs.replace(
+        plain,
+        biases={name: tuple(bias.tolist()) for name, bias in fitted.biases.items()},
+        roundings={name: pack(steps) for name, steps in fitted.roundings.items()},
+    )
 
 
 def images_in_memory(model: onnx.ModelProto) -> int:
-    """How many images biases are corrected with: their activations, of which few are needed at a time, are kept."""
+    """How many images layers are fitted to: their activations, of which few are needed at a time, are kept."""
     largest = max((int(np.prod(shape[1:])) for shape in activations(model)), default=1)
-    return min(max(MEMORY_BYTES // (4 * 3 * largest), 4), MOST_CORRECTING)
+    return min(max(MEMORY_BYTES // (4 * 3 * largest), 4), MOST_FITTED_TO)
 
 
 def activations(model: onnx.ModelProto) -> list[tuple[int, ...]]:
@@ -315,8 +339,8 @@ def compare_methods(
     scales: Mapping[Method, Mapping[str, float]],
     images: Iterable[NDArray[np.uint8]],
     stage: Stage,
-) -> dict[Method, float]:
-    """The SQNR of the logits in decibels for the scales of each method.
+) -> dict[Method, NDArray[np.float64]]:
+    """The SQNR of each image's logits in decibels for the scales of each method, float64 (N,).
 
     Args:
         reference: the FP32 graph.
@@ -325,24 +349,45 @@ def compare_methods(
         images: batches, uint8 (n, H, W, C).
         stage: advanced by the number of images.
     """
-    logits = logits_of(reference)
-    expected = open_reference(reference, [logits])
-    opened = open_reference(with_scales_as_inputs(quantized), [logits])
+    opened = with_scales_as_inputs(quantized)
     given = {
         method: {f"{name}/scale": np.array(scale, np.float32) for name, scale in by_tensor.items()}
         for method, by_tensor in scales.items()
     }
+    return judge(reference, dict.fromkeys(scales, opened), images, stage, given)
 
-    def run(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        answers = [opened.run(None, {IMAGE: batch, **values})[0] for values in given.values()]
-        return expected.run(None, {IMAGE: batch})[0], answers
 
-    errors = {method: TensorError() for method in scales}
-    for x, answers in stream(run, images):
-        for error, y in zip(errors.values(), answers, strict=True):
-            error.update(x, y)
-        advance_or_stop(stage, len(x))
-    return {method: error.sqnr_db for method, error in errors.items()}
+def judge(
+    reference: onnx.ModelProto,
+    graphs: Mapping[T, onnx.ModelProto],
+    images: Iterable[NDArray[np.uint8]],
+    stage: Stage,
+    given: Mapping[T, Mapping[str, NDArray[np.float32]]] | None = None,
+) -> dict[T, NDArray[np.float64]]:
+    """The SQNR of each image's logits in decibels for each of some graphs, float64 (N,).
+
+    Args:
+        reference: the FP32 graph.
+        graphs: others of the same source; one that comes twice is opened once.
+        images: batches, uint8 (n, H, W, C).
+        stage: advanced by the number of images.
+        given: what a graph is given besides images.
+    """
+    logits = logits_of(reference)
+    expected = open_reference(reference, [logits])
+    sessions = {id(graph): open_reference(graph, [logits]) for graph in graphs.values()}
+
+    def run(batch: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
+        x = expected.run(None, {IMAGE: batch})[0]
+        feeds = [{IMAGE: batch, **(given or {}).get(name, {})} for name in graphs]
+        answers = (sessions[id(graph)].run(None, feed)[0] for graph, feed in zip(graphs.values(), feeds, strict=True))
+        return [image_sqnr(x, y) for y in answers]
+
+    found: list[list[NDArray[np.float64]]] = []
+    for ratios in stream(run, images):
+        found.append(ratios)
+        advance_or_stop(stage, len(ratios[0]))
+    return {name: np.concatenate(parts) for name, *parts in zip(graphs, *found, strict=True)}
 
 
 def with_scales_as_inputs(quantized: onnx.ModelProto) -> onnx.ModelProto:

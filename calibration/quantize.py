@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 
-from calibration.biases import with_biases
+from calibration.fitting import Fitted, with_fitted
 from calibration.placement import Plan, plan, without_layers
 from calibration.qdq import insert_qdq
 from calibration.record import Calibration
+from calibration.rounding import unpack
 from export.float16 import FRONT_STEPS, scale_front, to_float16
 from export.front import FRONT_SCALED_OUTPUT
 from runtime.errors import ModelError
@@ -45,19 +46,27 @@ def at_precision(
 
 
 def to_int8(model: onnx.ModelProto, planned: Plan, calibration: Calibration) -> onnx.ModelProto:
-    """A copy of a graph with Q/DQ, and with corrected biases where the calibration has such.
+    """A copy of a graph with Q/DQ, and with layers fitted as the calibration has it.
 
     Args:
         model: the FP32 graph.
         planned: what is quantized.
         calibration: of this graph.
+
+    Raises:
+        DataError: its rounded weights are damaged.
     """
     scales = {**calibration.scales, FRONT_SCALED_OUTPUT: 1 / FRONT_STEPS}  # a whole number in -128..127 over 128
     clip, reduced = calibration.clipped_weights, calibration.reduced_range
     quantized = insert_qdq(model, planned, scales, reduced_range=reduced, clip=clip)
-    layers = {layer.name for layer in planned.layers}
-    biases = {name: np.array(bias, np.float32) for name, bias in calibration.biases.items() if name in layers}
-    return with_biases(quantized, biases)
+    shapes = {entry.name: tuple(entry.dims) for entry in model.graph.initializer}
+    fitted = Fitted()
+    for layer in planned.layers:
+        if bias := calibration.biases.get(layer.name):
+            fitted.biases[layer.name] = np.array(bias, np.float32)
+        if rounding := calibration.roundings.get(layer.name):
+            fitted.roundings[layer.name] = unpack(rounding, shapes[layer.weight], layer.name)
+    return with_fitted(quantized, fitted)
 
 
 def require_quantizable(planned: Plan, name: str) -> None:

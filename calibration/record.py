@@ -9,17 +9,16 @@ from typing import Annotated, Literal, TypeAlias, get_args
 import numpy as np
 from msgspec import Meta, Struct, structs
 
+from calibration.options import Method, RequestedMethod
 from runtime import canonical
 from runtime.errors import DataError
 from runtime.folder import write_atomically
 from runtime.manifest import Count, Decibels, Sha256
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 MOST_BINS = 256
 LARGEST = 127  # steps
 
-Method: TypeAlias = Literal["minmax", "percentile", "entropy", "mse"]
-RequestedMethod: TypeAlias = Literal["auto", "minmax", "percentile", "entropy", "mse"]
 Positive: TypeAlias = Annotated[float, Meta(gt=0)]
 
 
@@ -105,7 +104,7 @@ class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
         schema_version: of this form.
         requested: the method that was asked for.
         method: the one that found the thresholds.
-        compared: for `auto`, the SQNR of the logits on held-out images by method, in decibels; empty otherwise.
+        compared: for `auto`, the mean SQNR of a held-out image's logits by method, in decibels; empty otherwise.
         images: how many the thresholds were taken from.
         held_out: how many others methods were compared on.
         reduced_range: INT8 weights use 7 of their 8 bits.
@@ -115,11 +114,12 @@ class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
         preprocessing_digest: sha256 of how an image becomes the model's input.
         tensors: by name.
         biases: corrected ones, by layer; empty where none are.
+        roundings: by how many steps INT8 weights differ from the nearest ones, by layer: see `rounding.pack`.
         clipped_weights: INT8 weights are clipped where that makes their squared error smallest.
         budget: None where none was asked for.
     """
 
-    schema_version: Literal[3]
+    schema_version: Literal[4]
     requested: RequestedMethod
     method: Method
     compared: dict[Method, float]
@@ -132,6 +132,7 @@ class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
     preprocessing_digest: Sha256
     tensors: dict[str, TensorScale]
     biases: dict[str, tuple[float, ...]]
+    roundings: dict[str, str]
     clipped_weights: bool
     budget: Budget | None
 
@@ -139,6 +140,11 @@ class Calibration(Struct, frozen=True, forbid_unknown_fields=True):
     def in_float(self) -> tuple[str, ...]:
         """Layers that stay in float for the budget."""
         return tuple(entry.layer for entry in self.budget.given_back) if self.budget else ()
+
+    @property
+    def fitted(self) -> bool:
+        """Whether weights or biases make up for rounding."""
+        return bool(self.biases or self.roundings)
 
     @property
     def scales(self) -> dict[str, float]:

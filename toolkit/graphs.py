@@ -17,10 +17,11 @@ from calibration.budget import BudgetRequest, meet_budget
 from calibration.cache import cached_calibration, given_calibration
 from calibration.calibration import MOST_COMPARED, CalibrationRequest, logits_of
 from calibration.errors import measure_sqnr
+from calibration.options import CalibrationOptions
 from calibration.placement import Plan, plan, weights_of_7_bits, without_layers
 from calibration.quantize import HALVED, QUANTIZED, at_precision, require_quantizable
 from calibration.ranges import wide_nodes
-from calibration.record import Calibration, RequestedMethod
+from calibration.record import Calibration
 from calibration.streaming import batch_size
 from export.graph import producers
 from export.module import ExportResult, export_graph, export_module
@@ -48,32 +49,24 @@ class Source:
     Attributes:
         model: with its weights.
         pool: the images that there are; parity and probe take some of them.
-        calib_images: how many of them thresholds, ranges and errors are taken from.
-        method: how thresholds are found.
+        options: how many of them thresholds, ranges and errors are taken from, and how.
         batch: sizes to serve.
         reduced_range: INT8 weights use 7 of their 8 bits, so that no CPU overflows.
         cache_dir: where calibrations are kept; None keeps none.
-        until_settled: take fewer images for thresholds, when more change nothing.
         calibration: a calibration.json to take thresholds from; None calibrates.
         images_named: the images were named, so that this file has to be made from them.
         max_drop: what INT8 may lose: layers are given back to float until it does not lose more; None gives none back.
-        correct_biases: take what quantizing does to the mean of a layer's outputs off its bias.
-        clip_weights: let the scale of a channel of INT8 weights be that of the smallest squared error.
     """
 
     model: Model
     pool: Dataset
-    calib_images: int
-    method: RequestedMethod
+    options: CalibrationOptions
     batch: BatchRange
     reduced_range: bool
     cache_dir: Path | None
-    until_settled: bool = False
     calibration: Path | None = None
     images_named: bool = False
     max_drop: float | None = None
-    correct_biases: bool = True
-    clip_weights: bool = False
 
     @property
     def spec(self) -> ModelSpec:
@@ -82,7 +75,7 @@ class Source:
     @property
     def images(self) -> Dataset:
         """What is calibrated with, evenly spaced."""
-        return evenly_spaced(self.pool, self.calib_images)
+        return evenly_spaced(self.pool, self.options.most_images)
 
     @property
     def judges(self) -> Dataset:
@@ -235,11 +228,8 @@ def calibration_request(source: Source, fp32_path: Path) -> CalibrationRequest:
         plan(onnx.load(fp32_path)),
         source.images,
         source.spec,
-        source.method,
         source.reduced_range,
-        source.until_settled,
-        source.correct_biases,
-        source.clip_weights,
+        source.options,
     )
 
 

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from calibration.record import Method, TensorScale
+from calibration.options import Method
+from calibration.record import TensorScale
 from toolkit.console import console, say
 
 ROWS = 8

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from calibration.record import Calibration, Method
+from calibration.options import Method
+from calibration.record import Calibration
 from export.parity import ParityRow
 from runtime.manifest import Decibels, GraphError
 from runtime.spec import Precision

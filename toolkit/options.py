@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from calibration.options import CALIB_IMAGES, MOST_CALIB_IMAGES, CalibrationOptions
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -22,7 +24,6 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 # Only names: importing the backends for them would load numpy for every --help.
 BACKEND_NAMES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
-CALIB_IMAGES, MOST_CALIB_IMAGES = 1024, 8192
 METHODS = ("minmax", "percentile", "entropy", "mse")
 MOST_THREADS = 256  # as in runtime.session
 
@@ -99,12 +100,12 @@ def pick_precision(fp32: bool, fp16: bool, int8: bool) -> Precision | None:
     return "fp16" if fp16 else "fp32" if fp32 else None
 
 
-def refuse_idle(precision: Precision | None, method: object, reduce_range: object, calibration: object) -> None:
-    """Refuse the options of INT8 where none is made."""
-    given = {"--method": method, "--reduce-range and --full-range": reduce_range, "--calibration": calibration}
-    option = next((option for option, value in given.items() if value is not None), None)
-    if precision in ("fp32", "fp16") and option:
-        raise click.UsageError(f"{option} say how INT8 is made: give --int8 too")
+def refuse_idle(precision: Precision | None, options: CalibrationOptions, calibration: Path | None) -> None:
+    """Refuse the options of INT8 where none is made; images serve other precisions too."""
+    given = [flag for flag in options.differs() if flag != "--calib-images"]
+    if precision in ("fp32", "fp16") and (given or calibration):
+        flag = (*given, "--calibration")[0]
+        raise click.UsageError(f"{flag} says how INT8 is made: give --int8 too")
 
 
 class BatchRangeType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
@@ -245,34 +246,53 @@ class ImageCount(click.IntRange):
         return value if value == "auto" else super().convert(value, param, ctx)
 
 
-calibration_options = combine(
-    click.option(
-        "--calib-images",
-        type=ImageCount(min=1),
-        metavar="N|auto",
-        help="Take N images to calibrate with, evenly spaced; a quarter is held out. auto takes as many as thresholds "
-        f"need to settle, {MOST_CALIB_IMAGES} at most.  [default: {CALIB_IMAGES}]",
-    ),
-    click.option(
-        "--method",
-        type=click.Choice(("auto", *METHODS)),
-        help="How INT8 thresholds are found; auto compares all on the quarter held out.  [default: auto]",
-    ),
-    click.option(
-        "--reduce-range/--full-range",
-        default=None,
-        help="Keep INT8 weights to 7 bits, for CPUs without VNNI.  [default: where an engine of this machine needs it]",
-    ),
-    click.option(
-        "--correct-biases/--keep-biases",
-        default=True,
-        help="Take what INT8 does to the mean of a layer's outputs off its bias, where that helps on the quarter held "
-        "out.  [default: correct]",
-    ),
-    click.option(
-        "--clip-weights", is_flag=True, help="Clip INT8 weights where that makes their squared error smallest."
-    ),
-)
+def calibration_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say how to calibrate; the command gets them as one, `calib_options`."""
+
+    @wraps(function)
+    def gather(*given: Any, **values: Any) -> Any:
+        chosen = {name: values.pop(name) for name in CalibrationOptions.__dataclass_fields__}
+        return function(*given, calib_options=CalibrationOptions(**chosen), **values)
+
+    return combine(
+        click.option(
+            "--calib-images",
+            "images",
+            type=ImageCount(min=1),
+            metavar="N|auto",
+            help="Take N images to calibrate with, evenly spaced; a quarter is held out. auto takes as many as "
+            f"thresholds need to settle, {MOST_CALIB_IMAGES} at most.  [default: {CALIB_IMAGES}]",
+        ),
+        click.option(
+            "--method",
+            type=click.Choice(("auto", *METHODS)),
+            help="How INT8 thresholds are found; auto compares all on the quarter held out.  [default: auto]",
+        ),
+        click.option(
+            "--reduce-range/--full-range",
+            default=None,
+            help="Keep INT8 weights to 7 bits, for CPUs without VNNI.  [default: where an engine of this machine "
+            "needs it]",
+        ),
+        click.option(
+            "--rounding",
+            type=click.Choice(("feedback", "nearest")),
+            default="feedback",
+            help="Round each INT8 weight to make up for those before it, where that helps on the quarter held out, or "
+            "to the nearest.  [default: feedback]",
+        ),
+        click.option(
+            "--correct-biases/--keep-biases",
+            default=True,
+            help="Take what INT8 does to the mean of a layer's outputs off its bias, where that helps on the quarter "
+            "held out.  [default: correct]",
+        ),
+        click.option(
+            "--clip-weights", is_flag=True, help="Clip INT8 weights where that makes their squared error smallest."
+        ),
+    )(gather)
+
+
 calibration_file_option = click.option(
     "--calibration",
     type=FILE,

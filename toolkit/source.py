@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -18,12 +18,11 @@ from runtime.progress import Progress
 from runtime.spec import BatchRange
 from toolkit import board
 from toolkit.foreign.spec import Told, refuse_told, refuse_untold
-from toolkit.options import CALIB_IMAGES, MOST_CALIB_IMAGES
 from toolkit.zoo import ZOO, get_zoo_model
 from toolkit.zoo.download import fetch
 
 if TYPE_CHECKING:
-    from calibration.record import RequestedMethod
+    from calibration.options import CalibrationOptions
     from runtime.spec import Precision
     from toolkit.graphs import Model, Source
 
@@ -33,36 +32,28 @@ NOISE_IMAGES = 64
 def make_source(
     model: Model,
     calib_folder: Path | None,
-    calib_images: int | Literal["auto"] | None,
+    options: CalibrationOptions,
     precision: Precision | None,
-    method: RequestedMethod | None,
     batch: BatchRange | None,
-    reduce_range: bool | None,
     targets: Sequence[str],
     cache_dir: Path | None,
     progress: Progress,
     calibration: Path | None = None,
     max_drop: float | None = None,
-    correct_biases: bool = True,
-    clip_weights: bool = False,
 ) -> Source:
     """What graphs are made from.
 
     Args:
         model: of the zoo, with its weights; without any, they are random.
         calib_folder: images to calibrate with; None takes the model's own, or noise for random weights.
-        calib_images: how many of them; None takes `CALIB_IMAGES`; `auto` as many as thresholds need to settle.
+        options: how many of them, and how.
         precision: that is wanted; None is a race.
-        method: None is `auto`.
         batch: None is 1:1:32.
-        reduce_range: of INT8 weights; None does what the targets need on this machine.
         targets: the backends that will run the graph.
         cache_dir: where calibrations are kept; None is the user's cache folder.
         progress: told that PyTorch is loaded.
         calibration: a calibration.json to take thresholds from, which must be made from the images that are named.
         max_drop: what INT8 may lose; None sets no limit.
-        correct_biases: as in `Source`.
-        clip_weights: as in `Source`.
     """
     pool = open_calib_data(model, calib_folder, precision)
     if calibration:
@@ -73,21 +64,17 @@ def make_source(
         from toolkit.graphs import Source
 
     overflows = any(get_backend(target).overflows() for target in targets)
-    reduced = overflows if reduce_range is None else reduce_range
+    reduced = overflows if options.reduce_range is None else options.reduce_range
     return Source(
         model,
         pool,
-        MOST_CALIB_IMAGES if calib_images == "auto" else calib_images or CALIB_IMAGES,
-        method or "auto",
+        options,
         batch or BatchRange(),
         reduced,
         cache_folder(cache_dir),
-        until_settled=calib_images == "auto",
         calibration=calibration,
-        images_named=calib_folder is not None or calib_images is not None,
+        images_named=calib_folder is not None or options.images is not None,
         max_drop=max_drop,
-        correct_biases=correct_biases,
-        clip_weights=clip_weights,
     )
 
 

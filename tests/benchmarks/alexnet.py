@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from calibration.options import CalibrationOptions
 from runtime.datasets import ArrayDataset
 from runtime.progress import SilentProgress
 from runtime.spec import ModelSpec, Preprocess, Resize, classifier_spec
@@ -91,6 +92,6 @@ def write_int8(fp32_path: Path, path: Path) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (CALIBRATION_IMAGES, SIDE, SIDE, 3), dtype=np.uint8)
     images = ArrayDataset("random pixels", pixels, None)
     model = onnx.load(fp32_path)
-    request = CalibrationRequest(fp32_path, plan(model), images, make_spec(), "minmax", True)
+    request = CalibrationRequest(fp32_path, plan(model), images, make_spec(), True, CalibrationOptions(method="minmax"))
     calibration = calibrate(request, SilentProgress())
     onnx.save(at_precision(model, "int8", calibration, {})[0], path)

@@ -22,6 +22,7 @@ import click
 import numpy as np
 import onnx
 
+from calibration.options import CalibrationOptions
 from calibration.placement import plan
 from export.front import IMAGE
 from export.reference import open_reference
@@ -171,7 +172,7 @@ def run_network(name: str, network: Network, folder: Path) -> list[dict[str, Any
     quiet = SilentProgress()
     weights = str(network.weights) if network.weights else None
     model = resolve_model(network.model, network.settings, weights, False, Told(), None, quiet)
-    source = make_source(model, network.data, IMAGES, "int8", None, None, None, [], None, quiet)
+    source = make_source(model, network.data, CalibrationOptions(IMAGES), "int8", None, [], None, quiet)
     fp32 = export_fp32(source, source.samples, folder / "fp32.onnx", quiet).path
     images = np.concatenate(list(batches(source.images, source.spec, BATCH)))
     np.save(folder / "images.npy", images)

@@ -14,6 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
+from calibration.options import CalibrationOptions
 from calibration.record import Method
 from runtime.backend import EngineFile, EngineOptions, get_backend
 from runtime.candidate import Graph
@@ -106,7 +107,7 @@ def main() -> None:
         model = ZOO[name]
         assert model.data is not None
         pool, digits = open_dataset(model.data, "train"), open_dataset(model.data, "test")
-        source = Source(model, pool, len(pool), "minmax", BatchRange(), False, None)
+        source = Source(model, pool, CalibrationOptions(len(pool), "minmax"), BatchRange(), False, None)
         with tempfile.TemporaryDirectory() as folder:
             rows += measure_all(name, model.spec, graphs_of(source, Path(folder)), digits)
     table = [["-" if value is None or value == "" else str(value) for value in row.values()] for row in rows]

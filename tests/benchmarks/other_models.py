@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from calibration.options import CalibrationOptions
 from tests.benchmarks.common import OUTPUT, ROOT, environment, publish
 
 # For each family that a user may bring, the smallest of its kind; sizes that a model does not fix are kept small.
@@ -78,7 +79,7 @@ def build_module(name: str, size: int) -> dict[str, Any]:
     told = Told(input_size=(size, size))
     model = open_module("tests.others:make", {"name": json.dumps(name), "size": str(size)}, None, True, told)
     pool = ArrayDataset("calibration", pictures(CALIBRATION, size, 1), None)
-    source = Source(model, pool, CALIBRATION, "minmax", BatchRange(1, 1, 8), True, None)
+    source = Source(model, pool, CalibrationOptions(CALIBRATION, "minmax"), BatchRange(1, 1, 8), True, None)
     evaluation = ArrayDataset("evaluation", pictures(EVALUATION, size, 2), None)
     with tempfile.TemporaryDirectory() as folder:
         request = BuildRequest(source, "int8", "auto", Path(folder) / "bundle", False, evaluation, EngineOptions())

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from calibration.options import CalibrationOptions
 from runtime.backend import EngineOptions
 from runtime.backends.tensorrt.build import build_plan
 from runtime.backends.tensorrt.events import Request
@@ -33,7 +34,9 @@ def graphs_of(name: str, folder: Path) -> tuple[dict[Precision, Path], tuple[int
     """Every precision's graph."""
     quiet = SilentProgress()
     model = resolve_model(name, {}, None, MODELS[name], Told(), None, quiet)
-    source = make_source(model, None, 32, None, "minmax", None, False, ["tensorrt-rtx"], None, quiet)
+    source = make_source(
+        model, None, CalibrationOptions(32, "minmax", False), None, None, ["tensorrt-rtx"], None, quiet
+    )
     exported = export_fp32(source, source.samples, folder / "fp32.onnx", quiet)
     made = make_graphs(source, exported.path, PRECISIONS, quiet).by_precision
     return {precision: graph.path for precision, graph in made.items()}, source.spec.image_shape

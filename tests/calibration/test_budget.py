@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ from msgspec import structs
 import runtime
 from calibration.budget import BudgetRequest, classes_of, fewest, loss, meet_budget
 from calibration.calibration import CalibrationRequest, calibrate
+from calibration.options import CalibrationOptions
 from calibration.placement import GIVEN_BACK, plan, without_layers
 from calibration.quantize import at_precision, to_int8
 from calibration.record import Calibration, of_method
@@ -29,11 +31,13 @@ SPEC = ZOO["lenet"].spec
 @pytest.fixture(scope="module")
 def calibration(lenet_fp32: Path) -> Calibration:
     """Of lenet by entropy, which is bad for conv2 and good for the others."""
-    return calibrate(request(lenet_fp32, correct_biases=False), RecordingProgress())
+    return calibrate(request(lenet_fp32, rounding="nearest", correct_biases=False), RecordingProgress())
 
 
-def request(path: Path, **options: bool) -> CalibrationRequest:
-    return CalibrationRequest(path, plan(onnx.load(path)), DIGITS, SPEC, "entropy", False, **options)
+def request(path: Path, **options: Any) -> CalibrationRequest:
+    return CalibrationRequest(
+        path, plan(onnx.load(path)), DIGITS, SPEC, False, CalibrationOptions(method="entropy", **options)
+    )
 
 
 def met(path: Path, calibration: Calibration, max_drop: float, *, labelled: bool = True) -> Calibration:

@@ -12,6 +12,7 @@ import pytest
 import runtime
 from calibration.cache import cached_calibration
 from calibration.calibration import CalibrationRequest
+from calibration.options import CalibrationOptions
 from calibration.placement import plan
 from calibration.record import Calibration
 from runtime.datasets import evenly_spaced, open_dataset
@@ -29,7 +30,7 @@ def run(
     progress = RecordingProgress()
     digits = evenly_spaced(open_dataset(DIGITS, "train"), count)
     planned, spec = plan(onnx.load(path)), ZOO["lenet"].spec
-    request = CalibrationRequest(path, planned, digits, spec, method, reduced)  # type: ignore[arg-type]
+    request = CalibrationRequest(path, planned, digits, spec, reduced, CalibrationOptions(method=method))  # type: ignore[arg-type]
     made = cached_calibration(request, cache, progress)
     said = " ".join(progress.stages[LOOK].notes) if LOOK in progress.stages else ""
     return made, said, "calibrate" in progress.stages

@@ -13,6 +13,7 @@ import pytest
 
 from calibration.calibration import CalibrationRequest, Settled, calibrate, observe, scale_of
 from calibration.observers import Histogram
+from calibration.options import CalibrationOptions
 from calibration.placement import plan
 from calibration.record import Calibration, TensorScale, read_calibration, write_calibration
 from export.front import FRONT_OFFSET_OUTPUT
@@ -67,7 +68,7 @@ SCALE: dict[str, Any] = {
     "histogram": BINS,
 }
 VALID: dict[str, Any] = {
-    "schema_version": 3,
+    "schema_version": 4,
     "requested": "auto",
     "method": "minmax",
     "compared": {"minmax": 40.0, "entropy": 30.0},
@@ -80,6 +81,7 @@ VALID: dict[str, Any] = {
     "preprocessing_digest": "d" * 64,
     "tensors": {"t": SCALE},
     "biases": {"conv1": [0.5, -0.25]},
+    "roundings": {"conv1": "eJxjZGIAAAAMAAQ="},
     "clipped_weights": False,
     "budget": None,
 }
@@ -109,7 +111,7 @@ def test_the_right_fields_are_read(tmp_path: Path) -> None:
         *(
             {**VALID, key: value}
             for key, value in [
-                ("schema_version", 2),
+                ("schema_version", 3),
                 ("requested", "magic"),
                 ("compared", {"magic": 1.0}),
                 ("compared", {"minmax": "40"}),
@@ -201,7 +203,9 @@ def test_pixels_keep_scale_1_whatever_the_images_hold(lenet_fp32: Path) -> None:
 
 
 def calibrated(path: Path, dataset: Dataset, **options: Any) -> Calibration:
-    request = CalibrationRequest(path, plan(onnx.load(path)), dataset, ZOO["lenet"].spec, "auto", False, **options)
+    request = CalibrationRequest(
+        path, plan(onnx.load(path)), dataset, ZOO["lenet"].spec, False, CalibrationOptions(**options)
+    )
     return calibrate(request, RecordingProgress())
 
 
@@ -229,7 +233,7 @@ def test_the_histogram_in_the_file_counts_every_value(lenet_fp32: Path) -> None:
 
 
 def test_more_images_are_not_looked_at_when_thresholds_have_settled(lenet_fp32: Path) -> None:
-    every, few = (calibrated(lenet_fp32, digits(600), until_settled=settled) for settled in (False, True))
+    every, few = (calibrated(lenet_fp32, digits(600), images=count) for count in (None, "auto"))
     assert every.images == 450 and few.images == 128
     assert few.images_digest == every.images_digest
     for name, tensor in few.tensors.items():

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
+from calibration.options import CalibrationOptions
 from runtime.backend import EngineFile, EngineOptions
 from runtime.datasets import ArrayDataset
 from runtime.probe import distance
@@ -54,7 +55,9 @@ def test_both_engines_give_the_same(make: object, tmp_path: Path) -> None:
     onnx.save(make(), tmp_path / "net.onnx")  # type: ignore[operator]
     model = open_onnx(tmp_path / "net.onnx", True, Told())
     pixels = np.random.default_rng(0).integers(0, 256, (48, *model.spec.image_shape), np.uint8)
-    source = Source(model, ArrayDataset("noise", pixels, None), 48, "minmax", BatchRange(1, 1, 8), True, None)
+    source = Source(
+        model, ArrayDataset("noise", pixels, None), CalibrationOptions(48, "minmax"), BatchRange(1, 1, 8), True, None
+    )
     exported = export_fp32(source, pixels[:8], tmp_path / "fp32.onnx", SilentProgress())
     precisions: tuple[Precision, ...] = ("int8", "int8-fp16")
     made = make_graphs(source, exported.path, precisions, SilentProgress())

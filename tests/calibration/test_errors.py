@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from calibration.errors import MOST_DB, TensorError, measure_sqnr
+from calibration.errors import MOST_DB, TensorError, image_sqnr, measure_sqnr
 from tests.export.graphs import normal, parse
 from tests.fakes import RecordingStage
 
@@ -45,6 +45,14 @@ def test_an_error_shows_where_it_comes_in() -> None:
 
 def test_a_graph_that_answers_nan_has_nothing_left_of_the_signal() -> None:
     assert measure_sqnr(graph(1), graph(np.nan), ["y"], [normal(3, 4)], RecordingStage(3, None)) == {"y": -MOST_DB}
+
+
+def test_each_image_has_a_ratio_of_its_own() -> None:
+    x = np.stack([normal(4), normal(4, seed=1) * np.float32(100), np.zeros(4, np.float32), normal(4)])
+    y = np.stack([x[0] * np.float32(1.01), x[1] * np.float32(1.1), np.ones(4, np.float32), x[3]])
+    np.testing.assert_allclose(image_sqnr(x, y), [40, 20, -MOST_DB, MOST_DB], atol=0.01)
+    for lost in (np.nan, np.inf):
+        assert image_sqnr(x[:1], np.full((1, 4), lost, np.float32)) == [-MOST_DB]
 
 
 FLOAT = st.floats(-1e4, 1e4, width=32)

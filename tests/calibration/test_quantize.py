@@ -11,7 +11,8 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 import runtime
-from calibration.calibration import CalibrationRequest, calibrate
+from calibration.calibration import CalibrationRequest, calibrate, chosen
+from calibration.options import CalibrationOptions
 from calibration.placement import plan
 from calibration.quantize import at_precision
 from calibration.record import Calibration, read_calibration
@@ -36,7 +37,7 @@ SPEC = ZOO["lenet"].spec
 def forty_digits(path: Path, method: str = "auto", reduced: bool = True) -> Calibration:
     digits = evenly_spaced(open_dataset(DIGITS, "train"), 40)
     planned = plan(onnx.load(path))
-    request = CalibrationRequest(path, planned, digits, SPEC, method, reduced)  # type: ignore[arg-type]
+    request = CalibrationRequest(path, planned, digits, SPEC, reduced, CalibrationOptions(method=method))  # type: ignore[arg-type]
     return calibrate(request, SilentProgress())
 
 
@@ -67,12 +68,22 @@ def test_the_table_names_tensors_of_the_graph_and_what_it_was_taken_from(lenet_b
 def test_three_quarters_calibrate_and_a_quarter_chooses(lenet_fp32: Path) -> None:
     progress = RecordingProgress()
     digits = evenly_spaced(open_dataset(DIGITS, "train"), 40)
-    request = CalibrationRequest(lenet_fp32, plan(onnx.load(lenet_fp32)), digits, SPEC, "auto", True)
+    request = CalibrationRequest(lenet_fp32, plan(onnx.load(lenet_fp32)), digits, SPEC, True)
     calibration = calibrate(request, progress)
     assert (calibration.images, calibration.held_out) == (30, 10)
     assert (progress.stages["calibrate"].done, progress.stages["compare methods"].done) == (30, 10)
     assert set(calibration.compared) == set(METHODS)
-    assert calibration.compared[calibration.method] == max(calibration.compared.values())
+    assert calibration.compared["minmax"] > calibration.compared["entropy"] + 20
+    assert calibration.method in ("minmax", "percentile", "mse")
+
+
+def test_a_method_that_clips_has_to_be_better_beyond_chance() -> None:
+    rng = np.random.default_rng(0)
+    minmax, little = rng.normal(40, 5, 64), rng.normal(0.3, 3, 64)
+    assert chosen({"minmax": minmax, "mse": minmax + np.abs(little), "entropy": minmax - 1}) == "mse"
+    assert chosen({"minmax": minmax, "mse": minmax + little - little.mean() + 0.1}) == "minmax"
+    assert chosen({"minmax": minmax, "mse": minmax}) == "minmax"
+    assert chosen({"minmax": minmax[:1], "mse": minmax[:1] + 9}) == "minmax"  # one image is no evidence
 
 
 @pytest.mark.parametrize("method", ["minmax", "entropy"])

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from calibration.calibration import CalibrationRequest, calibrate
+from calibration.options import CalibrationOptions
 from calibration.placement import plan
 from calibration.quantize import at_precision
 from export.module import export_module
@@ -58,7 +59,9 @@ def test_it_is_one_node_that_answers_as_pytorch_does_in_double_precision(exporte
 
 def test_it_stays_one_node_in_float16_and_in_int8(exported: Path) -> None:
     model = onnx.load(exported)
-    request = CalibrationRequest(exported, plan(model), dataset(), MODEL.spec, "minmax", False)
+    request = CalibrationRequest(
+        exported, plan(model), dataset(), MODEL.spec, False, CalibrationOptions(method="minmax")
+    )
     calibration = calibrate(request, SilentProgress())
     for precision in ("int8", "int8-fp16", "fp16"):
         converted, _ = at_precision(model, precision, calibration, {})

@@ -9,6 +9,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.options import CalibrationOptions
 from runtime.candidate import Graph
 from runtime.datasets import batches, evenly_spaced
 from runtime.probe import Probe
@@ -67,7 +68,7 @@ def make_model(name: str, precisions: tuple[Precision, ...], folder: Path) -> Mo
     zoo_name, settings = MODELS[name]
     progress = SilentProgress()
     model = resolve_model(zoo_name, settings, None, bool(settings), Told(), folder, progress)
-    source = make_source(model, None, 64, None, "minmax", BATCH, False, (), folder, progress)
+    source = make_source(model, None, CalibrationOptions(64, "minmax", False), None, BATCH, (), folder, progress)
     images = next(batches(evenly_spaced(source.pool, COUNT), source.spec, COUNT))
     exported = export_fp32(source, source.samples, folder / "fp32.onnx", progress)
     graphs = make_graphs(source, exported.path, precisions, progress)

@@ -69,6 +69,28 @@ def test_a_stale_file_is_refused_with_what_differs(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_whose_rounded_weights_are_damaged_is_refused(made: Path, tmp_path: Path) -> None:
+    content = json.loads((made / "calibration.json").read_bytes())
+    assert content["roundings"].keys() == {"conv1", "conv2", "fc1", "fc2", "fc3"}
+    content["roundings"]["fc1"] = content["roundings"]["fc2"]
+    (tmp_path / "c.json").write_text(json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False) + "\n")
+    done = toolkit("export", "lenet", "--int8", "--calibration", tmp_path / "c.json", cwd=tmp_path)
+    assert_clean_failure(done, "the rounded weights of fc1 are damaged", "calibrate again")
+    assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
+
+
+def test_layers_are_rounded_as_they_are_told(tmp_path: Path) -> None:
+    few = ("calibrate", "lenet", "--calib-images", 64, "--method", "minmax")
+    done = toolkit(*few, "--rounding", "nearest", "--keep-biases", "-o", "plain.json", cwd=tmp_path)
+    assert done.returncode == 0 and "fit layers" not in done.stderr, done.stderr
+    plain = read_calibration(tmp_path / "plain.json")
+    assert not plain.fitted
+    done = toolkit(*few, "--keep-biases", "-o", "rounded.json", cwd=tmp_path)
+    rounded = read_calibration(tmp_path / "rounded.json")
+    assert done.returncode == 0 and rounded.roundings and not rounded.biases
+    assert rounded.tensors == plain.tensors
+
+
 def test_a_file_that_is_none_is_refused_before_the_work(made: Path, tmp_path: Path) -> None:
     (tmp_path / "c.json").write_bytes((made / "calibration.json").read_bytes()[:-2])
     done = toolkit("build", "lenet", "--int8", "--calibration", tmp_path / "c.json", cwd=tmp_path)

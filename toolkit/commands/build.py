@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -34,7 +34,7 @@ from toolkit.options import (
 )
 
 if TYPE_CHECKING:
-    from calibration.record import RequestedMethod
+    from calibration.options import CalibrationOptions
     from runtime.backend import EngineOptions
     from runtime.backends.tensorrt.options import TensorRtOptions
     from runtime.spec import BatchRange, Precision
@@ -98,7 +98,7 @@ def command(as_json: bool, fp32: bool, fp16: bool, int8: bool, gates: tuple[Gate
     arguments = Arguments(precision=pick_precision(fp32, fp16, int8), **values)
     if arguments.data and (arguments.calib_data or arguments.eval_data):
         raise click.UsageError("--data names both sets: give it alone, or --calib-data and --eval-data")
-    refuse_idle(arguments.precision, arguments.method, arguments.reduce_range, arguments.calibration)
+    refuse_idle(arguments.precision, arguments.calib_options, arguments.calibration)
     if arguments.max_drop is not None and not int8:
         raise click.UsageError("--max-drop says what INT8 may lose: give --int8 too")
     if is_bundle(Path(arguments.model)):
@@ -133,11 +133,7 @@ class Arguments:
     data: Path | None
     calib_data: Path | None
     eval_data: Path | None
-    calib_images: int | Literal["auto"] | None
-    method: RequestedMethod | None
-    reduce_range: bool | None
-    correct_biases: bool
-    clip_weights: bool
+    calib_options: CalibrationOptions
     calibration: Path | None
     max_drop: float | None
     batch: BatchRange | None
@@ -198,18 +194,14 @@ def build_from_model(arguments: Arguments) -> BuildResult:
     source = make_source(
         model,
         arguments.data or arguments.calib_data,
-        arguments.calib_images,
+        arguments.calib_options,
         arguments.precision,
-        arguments.method,
         arguments.batch,
-        arguments.reduce_range,
         targets,
         arguments.cache_dir,
         progress,
         arguments.calibration,
         arguments.max_drop,
-        arguments.correct_biases,
-        arguments.clip_weights,
     )
     require_apart(source.pool, eval_data)
     from toolkit.pipeline import BuildRequest, build
@@ -235,13 +227,11 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
     from toolkit.foreign.spec import refuse_told
     from toolkit.rebuild import RebuildRequest, rebuild
 
-    foreign = ("settings", "weights", "random_weights", "data", "calib_data", "calib_images", "method", "reduce_range")
-    for option in (*foreign, "calibration", "max_drop", "clip_weights"):
-        if getattr(arguments, option) not in (None, False, {}):
-            flag = "--set" if option == "settings" else "--" + option.replace("_", "-")
-            raise click.UsageError(
-                f"{flag} does not go with a bundle: its graph is finished. Build from the model instead"
-            )
+    foreign = ("settings", "weights", "random_weights", "data", "calib_data", "calibration", "max_drop")
+    given = [option for option in foreign if getattr(arguments, option) not in (None, False, {})]
+    flags = ["--set" if option == "settings" else "--" + option.replace("_", "-") for option in given]
+    for flag in (*flags, *arguments.calib_options.differs()):
+        raise click.UsageError(f"{flag} does not go with a bundle: its graph is finished. Build from the model instead")
     refuse_told(arguments.told, "a bundle")
     source = Bundle.open(arguments.model)
     precision = source.manifest.precision

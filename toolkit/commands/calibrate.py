@@ -6,7 +6,7 @@ import re
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,7 +23,8 @@ from toolkit.options import (
 )
 
 if TYPE_CHECKING:
-    from calibration.record import Calibration, RequestedMethod
+    from calibration.options import CalibrationOptions
+    from calibration.record import Calibration
     from toolkit.foreign.spec import Told
 
 
@@ -69,11 +70,7 @@ def command(
     random_weights: bool,
     told: Told,
     data: Path | None,
-    calib_images: int | Literal["auto"] | None,
-    method: RequestedMethod | None,
-    reduce_range: bool | None,
-    correct_biases: bool,
-    clip_weights: bool,
+    calib_options: CalibrationOptions,
     trt_cache: Path | None,
     trt_version: tuple[int, int, int],
     cache_dir: Path | None,
@@ -99,16 +96,12 @@ def command(
         source = make_source(
             entry,
             data,
-            calib_images,
+            calib_options,
             "int8",
-            method,
             None,
-            reduce_range,
             installed_backends(),
             cache_dir,
             progress,
-            correct_biases=correct_biases,
-            clip_weights=clip_weights,
         )
         from calibration.record import write_calibration
         from calibration.trt_cache import trt_cache as trt_cache_of
@@ -144,6 +137,6 @@ def show(model: str, calibration: Calibration) -> None:
     print_table(f"{model}, from {calibration.images:,} images", columns, rows)
     if calibration.compared:
         judged = ", ".join(f"{method} {value:.1f} dB" for method, value in sorted(calibration.compared.items()))
-        say(f"method: {calibration.method}; SQNR of the logits on {calibration.held_out:,} images: {judged}")
+        say(f"method: {calibration.method}; mean SQNR of the logits of {calibration.held_out:,} images: {judged}")
     if calibration.compared and calibration.reduced_range:
         say("judged with INT8 weights that use 7 of their 8 bits")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,7 +26,7 @@ from toolkit.options import (
 )
 
 if TYPE_CHECKING:
-    from calibration.record import RequestedMethod
+    from calibration.options import CalibrationOptions
     from runtime.spec import BatchRange
     from toolkit.foreign.spec import Told
 
@@ -58,11 +58,7 @@ def command(
     random_weights: bool,
     told: Told,
     calib_data: Path | None,
-    calib_images: int | Literal["auto"] | None,
-    method: RequestedMethod | None,
-    reduce_range: bool | None,
-    correct_biases: bool,
-    clip_weights: bool,
+    calib_options: CalibrationOptions,
     calibration: Path | None,
     batch: BatchRange | None,
     cache_dir: Path | None,
@@ -80,23 +76,19 @@ def command(
     progress = make_progress()
     entry = resolve_model(model, settings, weights, random_weights, told, cache_dir, progress)
     precision = pick_precision(fp32, fp16, int8) or "fp32"
-    refuse_idle(precision, method, reduce_range, calibration)
+    refuse_idle(precision, calib_options, calibration)
     path = output or Path(f"{entry.name}-{precision}.onnx")
     with place_for(path, force=force), tempfile.TemporaryDirectory() as folder:
         source = make_source(
             entry,
             calib_data,
-            calib_images,
+            calib_options,
             precision,
-            method,
             batch,
-            reduce_range,
             installed_backends(),
             cache_dir,
             progress,
             calibration,
-            correct_biases=correct_biases,
-            clip_weights=clip_weights,
         )
         from runtime.folder import write_atomically
         from toolkit.graphs import export_fp32, make_graphs

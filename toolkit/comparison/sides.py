@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from calibration.options import CalibrationOptions
 from runtime.bundle import Bundle
 from runtime.progress import Progress
 from runtime.session import open_session
@@ -93,7 +94,7 @@ def open_model(found: Found, model: Model, samples: Pixels, threads: int | None,
     if threads:
         torch.set_num_threads(threads)
     few = BatchRange(1, 1, 2)
-    source = Source(model, ArrayDataset("", samples, None), 1, "auto", few, False, None)
+    source = Source(model, ArrayDataset("", samples, None), CalibrationOptions(images=1), few, False, None)
     with tempfile.TemporaryDirectory() as folder:
         exported = export_fp32(source, samples, Path(folder) / "fp32.onnx", progress)
         graph = onnx.load(exported.path)

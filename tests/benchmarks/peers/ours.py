@@ -25,7 +25,7 @@ def quantize(fp32: str, images: np.ndarray, out: str, reduced: bool) -> None:
     data = ArrayDataset("images", images[..., 0] if channels == 1 else images, None)
     model = onnx.load(fp32)
     planned = plan(model)
-    request = CalibrationRequest(Path(fp32), planned, data, structs.replace(spec), "auto", reduced)
+    request = CalibrationRequest(Path(fp32), planned, data, structs.replace(spec), reduced)
     quantized, _ = at_precision(model, "int8", calibrate(request, SilentProgress()), {})
     Path(out).write_bytes(quantized.SerializeToString(deterministic=True))
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 
 import export.module
+from calibration.options import CalibrationOptions
 from export.simplify import Simplifier
 from runtime.backend import EngineFile, EngineOptions
 from runtime.datasets import ArrayDataset
@@ -206,7 +207,14 @@ def test_it_is_built_and_both_engines_agree(quick_simplifier: None, model: onnx.
         onnx.save(model, folder / "net.onnx")
         found = open_onnx(folder / "net.onnx", True, Told())
         pixels = np.random.default_rng(0).integers(0, 256, (16, *found.spec.image_shape), np.uint8)
-        source = Source(found, ArrayDataset("noise", pixels, None), 16, "minmax", BatchRange(1, 1, 4), True, None)
+        source = Source(
+            found,
+            ArrayDataset("noise", pixels, None),
+            CalibrationOptions(16, "minmax"),
+            BatchRange(1, 1, 4),
+            True,
+            None,
+        )
         exported = export_fp32(source, pixels[:4], folder / "fp32.onnx", SilentProgress())
         try:
             made = make_graphs(source, exported.path, ("int8", "int8-fp16"), SilentProgress())

@@ -6,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+from calibration.options import CalibrationOptions
+
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
 MODELS = ("lenet", "alexnet")
 
@@ -19,7 +21,7 @@ def write(name: str, folder: Path) -> None:
 
     quiet = SilentProgress()
     model = resolve_model(name, {}, None, name == "alexnet", Told(), None, quiet)
-    source = make_source(model, None, 8, None, "minmax", None, False, ["tensorrt-rtx"], None, quiet)
+    source = make_source(model, None, CalibrationOptions(8, "minmax", False), None, None, ["tensorrt-rtx"], None, quiet)
     exported = export_fp32(source, source.samples, folder / "fp32.onnx", quiet)
     made = make_graphs(source, exported.path, PRECISIONS, quiet).by_precision
     asked = {name: {layer.name: layer.asked for layer in graph.layers} for name, graph in made.items()}

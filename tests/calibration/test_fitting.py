@@ -1,4 +1,4 @@
-"""Bias correction: means of outputs are those of FP32 again, layer by layer, in graphs that branch, too."""
+"""Layers fitted one by one: means of outputs are those of FP32 again, and outputs nearer to it, in branches too."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import pytest
 from onnx import numpy_helper
 
 import runtime
-from calibration.biases import channel_means, correct_biases, correctable, parts, with_biases
 from calibration.calibration import CalibrationRequest, calibrate, images_in_memory
+from calibration.errors import measure_sqnr
+from calibration.fitting import Fitted, channel_means, correctable, fit_layers, with_fitted
+from calibration.options import CalibrationOptions
+from calibration.parts import parts
 from calibration.placement import plan
 from calibration.qdq import insert_qdq
 from calibration.quantize import to_int8
@@ -23,7 +26,8 @@ from runtime.errors import Cancelled
 from tests.fakes import RecordingProgress, RecordingStage
 from toolkit.zoo import ZOO
 
-DIGITS = open_dataset(Path(runtime.__file__).parent / "data" / "mnist", "train")
+DATA = Path(runtime.__file__).parent / "data" / "mnist"
+DIGITS = open_dataset(DATA, "train")
 SPEC = ZOO["lenet"].spec
 IMAGES = list(batches(evenly_spaced(DIGITS, 40), SPEC, 16))  # the last batch is smaller
 #: Two branches that meet, one layer without a bias, one whose bias is computed, and a MatMul.
@@ -80,17 +84,20 @@ def coarse(model: onnx.ModelProto, noise: list[np.ndarray]) -> onnx.ModelProto:
     return insert_qdq(model, planned, scales)
 
 
+@pytest.mark.parametrize("feedback", [False, True])
 def test_the_means_of_every_corrected_layer_are_those_of_fp32(
-    branches: onnx.ModelProto, noise: list[np.ndarray]
+    branches: onnx.ModelProto, noise: list[np.ndarray], feedback: bool
 ) -> None:
-    layers = ["one", "two", "three", "product", "y"]
     quantized = coarse(branches, noise)
-    biases = correct_biases(branches, quantized, layers, noise, RecordingStage(36, None))
-    assert biases.keys() == {"one", "two", "y"}
-    corrected = with_biases(quantized, biases)
+    stage = RecordingStage(60 if feedback else 36, None)
+    fitted = fit_layers(branches, quantized, plan(branches), noise, stage, limit=127, feedback=feedback)
+    assert fitted.biases.keys() == {"one", "two", "y"}
+    assert fitted.roundings.keys() == ({"one", "two", "three", "product", "y"} if feedback else set())
+    corrected = with_fitted(quantized, fitted)
     onnx.checker.check_model(corrected, full_check=True)
-    wanted, before, after = (channel_means(graph, list(biases), noise) for graph in (branches, quantized, corrected))
-    for name in biases:
+    layers = list(fitted.biases)
+    wanted, before, after = (channel_means(graph, layers, noise) for graph in (branches, quantized, corrected))
+    for name in layers:
         shift = np.abs(before[name] - wanted[name]).max()
         assert np.abs(after[name] - wanted[name]).max() < 0.01 * shift, name
     assert "b5" not in initializers(corrected.graph) and "b1" in initializers(corrected.graph)  # another node reads it
@@ -114,27 +121,70 @@ def test_biases_that_cannot_be_corrected(branches: onnx.ModelProto) -> None:
     assert found == {"one": True, "two": True, "three": False, "y": True}
 
 
-def test_without_a_bias_to_correct_nothing_is_done(branches: onnx.ModelProto, noise: list[np.ndarray]) -> None:
-    assert correct_biases(branches, coarse(branches, noise), ["three", "product"], noise, RecordingStage(0, None)) == {}
+def test_with_nothing_to_fit_nothing_is_done(branches: onnx.ModelProto, noise: list[np.ndarray]) -> None:
+    quantized, stage = coarse(branches, noise), RecordingStage(0, None)
+    found = fit_layers(branches, quantized, plan(branches), noise, stage, limit=127, feedback=False, biases=False)
+    assert found == Fitted()
+    assert with_fitted(quantized, found) == quantized
+
+
+def test_a_weight_that_two_layers_share_stays_as_it_is(branches: onnx.ModelProto, noise: list[np.ndarray]) -> None:
+    shared = onnx.ModelProto()
+    shared.CopyFrom(branches)
+    twice = shared.graph.node.add()
+    twice.CopyFrom(next(node for node in shared.graph.node if node.name == "two"))
+    twice.name = twice.output[0] = "again"
+    shared.graph.output.append(onnx.helper.make_tensor_value_info("again", onnx.TensorProto.FLOAT, ["batch", 4, 8, 8]))
+    planned = plan(shared)
+    assert [layer.name for layer in planned.layers if layer.weight == "w2"] == ["two", "again"]
+    found = fit_layers(shared, coarse(shared, noise), planned, noise, RecordingStage(72, None), limit=127)
+    assert found.roundings.keys() == {"one", "three", "product", "y"} and found.biases.keys() >= {"two", "again"}
+
+
+def test_a_layer_that_leaves_padding_to_the_engine_is_rounded_to_the_nearest(noise: list[np.ndarray]) -> None:
+    text = """<ir_version: 10, opset_import: ["" : 20]>
+g (uint8[batch,8,8,1] image) => (float[batch,2,8,8] y) {
+    float = Cast<to=1>(image)
+    pixels = Transpose<perm=[0,3,1,2]>(float)
+    y = Conv<auto_pad="SAME_UPPER">(pixels, w)
+}"""
+    model = onnx.parser.parse_model(text)
+    for node in model.graph.node:
+        node.name = node.output[0]
+    weight = np.random.default_rng(0).normal(0, 1, (2, 1, 3, 3)).astype(np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(weight, "w"))
+    found = fit_layers(model, coarse(model, noise), plan(model), noise, RecordingStage(12, None), limit=127)
+    assert found.biases.keys() == {"y"} and not found.roundings
 
 
 def test_a_request_to_stop_ends_it(branches: onnx.ModelProto, noise: list[np.ndarray]) -> None:
     with pytest.raises(Cancelled):
-        correct_biases(branches, coarse(branches, noise), ["one", "y"], noise, RecordingStage(24, stop_after=1))
+        stage = RecordingStage(60, stop_after=1)
+        fit_layers(branches, coarse(branches, noise), plan(branches), noise, stage, limit=127)
 
 
-def test_lenet_comes_nearer_to_fp32_and_the_file_gives_the_same_graph(lenet_fp32: Path) -> None:
+@pytest.mark.parametrize(("feedback", "gain"), [(False, 3), (True, 9)])
+def test_lenet_comes_nearer_to_fp32_and_the_file_gives_the_same_graph(
+    lenet_fp32: Path, feedback: bool, gain: float
+) -> None:
     model = onnx.load(lenet_fp32)
     said = RecordingProgress()
-    request = CalibrationRequest(lenet_fp32, plan(model), DIGITS, SPEC, "minmax", True)
+    options = CalibrationOptions(method="minmax", rounding="feedback" if feedback else "nearest")
+    request = CalibrationRequest(lenet_fp32, plan(model), DIGITS, SPEC, True, options)
     calibration = calibrate(request, said)
     assert calibration.biases.keys() == {"conv1", "conv2", "fc1", "fc2", "fc3"}
-    (note,) = said.stages["judge biases"].notes
+    (note,) = said.stages["judge fitted layers"].notes
     before, after = (float(word) for word in note.split() if word.replace(".", "").isdecimal())
-    assert after > before + 3
-    biases = initializers(to_int8(model, plan(model), calibration).graph)
+    assert after > before + gain
+    assert calibration.roundings.keys() == (calibration.biases.keys() if feedback else set())
+    quantized = to_int8(model, plan(model), calibration)
+    constants = initializers(quantized.graph)
     for name, bias in calibration.biases.items():
-        assert numpy_helper.to_array(biases[f"{name}/bias"]).tolist() == list(bias)
+        assert numpy_helper.to_array(constants[f"{name}/bias"]).tolist() == list(bias)
+        assert np.abs(numpy_helper.to_array(constants[f"{name}.weight/int8"]).astype(int)).max() <= 64
+    digits = batches(evenly_spaced(open_dataset(DATA, "test"), 200), SPEC, 50)
+    (sqnr,) = measure_sqnr(model, quantized, ["logits"], digits, RecordingStage(200, None)).values()
+    assert sqnr > (41 if feedback else 36)
 
 
 def test_few_images_are_kept_of_large_activations(branches: onnx.ModelProto) -> None:

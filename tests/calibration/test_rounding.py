@@ -1,0 +1,78 @@
+"""Rounding with feedback: the error of the output is smaller than with each weight rounded to the nearest."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from calibration import rounding
+from calibration.rounding import pack, round_with_feedback, unpack
+from runtime.errors import DataError
+
+
+def correlated(groups: int, outputs: int, inputs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights, scales, and what some hundred samples are, whose values have much in common."""
+    rng = np.random.default_rng(inputs)
+    samples = rng.normal(size=(groups, 500, 4)) @ rng.normal(size=(groups, 4, inputs))
+    samples += 0.3 * rng.normal(size=samples.shape)
+    weights = rng.normal(size=(groups, outputs, inputs))
+    return weights, np.abs(weights).max(axis=2) / 16, samples
+
+
+@pytest.mark.parametrize(("groups", "outputs", "inputs"), [(1, 8, 40), (1, 3, 300), (6, 1, 9), (2, 4, 25)])
+def test_the_output_errs_less_than_with_each_weight_at_its_nearest(groups: int, outputs: int, inputs: int) -> None:
+    weights, scales, samples = correlated(groups, outputs, inputs)
+    moments = samples.transpose(0, 2, 1) @ samples / samples.shape[1]
+    found = round_with_feedback(weights, scales, moments, 16)
+    nearest = np.rint(weights / scales[..., None])
+    error, plain = (
+        float(np.square((steps * scales[..., None] - weights) @ samples.transpose(0, 2, 1)).sum())
+        for steps in (found, nearest)
+    )
+    assert found.dtype == np.int8 and np.abs(found).max() <= 16
+    assert error < 0.5 * plain
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, scales, samples = correlated(1, 5, 70)
+    moments = samples.transpose(0, 2, 1) @ samples
+    whole = round_with_feedback(weights, scales, moments, 127)
+    monkeypatch.setattr(rounding, "BLOCK", 8)
+    np.testing.assert_array_equal(round_with_feedback(weights, scales, moments, 127), whole)
+
+
+def test_inputs_that_have_nothing_in_common_are_rounded_to_the_nearest() -> None:
+    weights, scales, _ = correlated(2, 4, 10)
+    for moments in (np.eye(10) * np.arange(10), np.zeros((10, 10))):
+        found = round_with_feedback(weights, scales, np.stack([moments] * 2), 16)
+        np.testing.assert_array_equal(found, np.rint(weights / scales[..., None]))
+
+
+def test_what_is_given_stays_as_it_is() -> None:
+    weights, scales, samples = correlated(1, 4, 30)
+    before = weights.copy()
+    round_with_feedback(weights, scales, samples.transpose(0, 2, 1) @ samples, 16)
+    np.testing.assert_array_equal(weights, before)
+
+
+@given(arrays.arrays(np.int8, arrays.array_shapes(max_dims=4, max_side=6)))
+def test_packed_numbers_come_back(steps: np.ndarray) -> None:
+    np.testing.assert_array_equal(unpack(pack(steps), steps.shape, "fc1"), steps)
+
+
+@given(st.text(max_size=40))
+def test_any_other_text_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match="rounded weights of fc1 are damaged"):
+        unpack(text, (3, 5), "fc1")
+
+
+@pytest.mark.parametrize("size", [14, 16, 1 << 26])
+def test_another_number_of_weights_is_refused(size: int) -> None:
+    with pytest.raises(DataError, match="fc1 are damaged: they are not 15"):
+        unpack(base64.b64encode(zlib.compress(bytes(size))).decode(), (3, 5), "fc1")
