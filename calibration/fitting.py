@@ -18,11 +18,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from calibration.moments import second_moments
 from calibration.parts import Values, parts
 from calibration.placement import Plan, QuantizedLayer
 from calibration.record import LARGEST
 from calibration.rounding import round_with_feedback
+from calibration.samples import layer_samples
 from calibration.streaming import stream
 from export.front import IMAGE
 from export.graph import attribute, initializers, producers, replace_initializer
@@ -128,11 +128,9 @@ def round_layer(
     stored, scale = stored_weight(graph, node)
     axis, groups = layer.channel_axis, attribute(node, "group", 1) if node.op_type == "Conv" else 1
     moved = np.moveaxis(weight, axis, 0)
-    rows = moved.reshape(groups, moved.shape[0] // groups, -1).astype(np.float64)
-    scales = numpy_helper.to_array(initializers(graph)[scale]).astype(np.float64).reshape(rows.shape[:2])
-    rounded = np.empty(rows.shape, np.int8)
-    for stretch, moments in second_moments(node, weight.shape, given, central=central):
-        rounded[..., stretch] = round_with_feedback(rows[..., stretch], scales, moments, limit)
+    rows = moved.reshape(groups, moved.shape[0] // groups, -1)
+    scales = numpy_helper.to_array(initializers(graph)[scale]).reshape(rows.shape[:2])
+    rounded = round_with_feedback(rows, scales, layer_samples(node, weight.shape, given, central=central), limit)
     new = np.ascontiguousarray(np.moveaxis(rounded.reshape(moved.shape), 0, axis))
     nearest = numpy_helper.to_array(initializers(graph)[stored])
     replace_initializer(graph, stored, new)

@@ -16,50 +16,94 @@ from numpy.typing import NDArray
 
 from runtime.errors import DataError
 
-DAMPING = 0.1  # of the mean second moment, added to each: few images say little about what inputs have in common
+DAMPING = 0.1  # of the mean square of an input, added to each: few samples say little about what inputs have in common
 BLOCK = 128  # inputs after which those that follow are brought up to date
+FEW_SAMPLES = 512  # fewer than that, and than inputs: what inputs have in common is kept as the samples themselves
 
 
 def round_with_feedback(
-    weights: NDArray[np.float64], scales: NDArray[np.float64], moments: NDArray[np.float64], limit: int
+    weights: NDArray[np.float32], scales: NDArray[np.float32], samples: NDArray[np.float32], limit: int
 ) -> NDArray[np.int8]:
-    """Whole numbers q with the smallest sum of e M e, e being weights - q * scales, as far as one pass finds them.
+    """Whole numbers q that make the squares of (weights - q * scales) @ samples small, as far as one pass finds them.
+
+    Each weight is rounded after the errors of those before it are added, as far as it can make up for them and the ones
+    after it cannot do it better.
 
     Args:
         weights: (groups, outputs, inputs).
         scales: of one step, (groups, outputs).
-        moments: the second moments M of the inputs, (groups, inputs, inputs).
+        samples: of the inputs, (groups, samples, inputs).
         limit: the largest whole number to use.
 
     Returns:
         int8 (groups, outputs, inputs) in -limit..limit.
     """
-    diagonal = np.diagonal(moments, axis1=1, axis2=2)
-    added = DAMPING * diagonal.mean(axis=1)
-    damped = moments + np.where(added > 0, added, 1)[:, None, None] * np.eye(moments.shape[1])
-    order = np.argsort(-diagonal, axis=1, kind="stable")  # what counts most is rounded first, and so made up for
-    damped = np.take_along_axis(np.take_along_axis(damped, order[:, :, None], 1), order[:, None, :], 2)
-    feedback = np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
-    left = np.take_along_axis(weights, order[:, None, :], 2)
-    rounded = np.empty_like(left)
-    inputs = left.shape[2]
+    squares = np.einsum("gsi,gsi->gi", samples, samples)
+    order = np.argsort(-squares, axis=1, kind="stable")  # what counts most is rounded first, and so made up for
+    damping = DAMPING * squares.mean(axis=1, dtype=np.float64)
+    damping = np.where(damping > 0, damping, 1)
+    weights, samples = (np.take_along_axis(values, order[:, None], 2) for values in (weights, samples))
+    groups, outputs, inputs = weights.shape
+    steps, errors = np.empty(weights.shape, np.int8), np.empty(weights.shape, np.float32)
+    few = samples.shape[1] < min(inputs, FEW_SAMPLES)
+    shares = ridge_shares(samples, damping) if few else triangular_shares(samples, damping)
+    collected = np.zeros(
+        (groups, outputs, samples.shape[1]), np.float32
+    )  # the error of each sample, where there are few
     for start in range(0, inputs, BLOCK):
-        stop = min(start + BLOCK, inputs)
-        errors = np.empty((*left.shape[:2], stop - start))
-        for place in range(start, stop):
-            column = left[:, :, place]
-            rounded[:, :, place] = np.clip(np.rint(column / scales), -limit, limit)
-            error = (column - rounded[:, :, place] * scales) / feedback[:, place, place, None]
-            left[:, :, place + 1 : stop] -= error[:, :, None] * feedback[:, None, place, place + 1 : stop]
-            errors[:, :, place - start] = error
-        left[:, :, stop:] -= errors @ feedback[:, start:stop, stop:]
-    back = np.argsort(order, axis=1)
-    return np.take_along_axis(rounded, back[:, None, :], 2).astype(np.int8)
+        block = slice(start, min(start + BLOCK, inputs))
+        if few:
+            before, within = (
+                collected @ shares[:, :, block],
+                samples[:, :, block].transpose(0, 2, 1) @ shares[:, :, block],
+            )
+        else:
+            before, within = errors[:, :, :start] @ shares[:, :start, block], shares[:, block, block]
+        wanted, done = weights[:, :, block] + before, errors[:, :, block]
+        for place in range(wanted.shape[2]):
+            column = wanted[:, :, place] + (done[:, :, :place] @ within[:, :place, place, None])[:, :, 0]
+            rounded = np.clip(np.rint(column / scales), -limit, limit)
+            steps[:, :, start + place] = rounded
+            done[:, :, place] = weights[:, :, start + place] - rounded * scales
+        if few:
+            collected += done @ samples[:, :, block].transpose(0, 2, 1)
+    return np.take_along_axis(steps, np.argsort(order, axis=1)[:, None], 2)
+
+
+def triangular_shares(samples: NDArray[np.float32], damping: NDArray[np.float64]) -> NDArray[np.float32]:
+    """What share of an input's error each later one takes on, float32 (groups, inputs, inputs), above the diagonal.
+
+    The products of the inputs are U U' with U upper triangular; u[k, j] / u[j, j] is the share that j takes on of k.
+    """
+    products = (samples.transpose(0, 2, 1) @ samples).astype(np.float64)
+    products += damping[:, None, None] * np.eye(products.shape[1])
+    upper = np.linalg.cholesky(products[:, ::-1, ::-1])[:, ::-1, ::-1]
+    return np.asarray(upper / np.diagonal(upper, axis1=1, axis2=2)[:, None], np.float32)
+
+
+def ridge_shares(samples: NDArray[np.float32], damping: NDArray[np.float64]) -> NDArray[np.float32]:
+    """What share of the error of each sample an input takes on, float32 (groups, samples, inputs).
+
+    It is inverse(damping + sum of x x' over this and all later inputs) x, from the last one to the first. With the
+    samples as factors it gives the same shares as `triangular_shares`, for little where there are few of them.
+    """
+    _, count, inputs = samples.shape
+    inverse = np.eye(count) / damping[:, None, None]
+    shares = np.empty(samples.shape, np.float32)
+    for place in reversed(range(inputs)):
+        sample = samples[:, :, place].astype(np.float64)
+        product = np.matmul(inverse, sample[:, :, None])[:, :, 0]
+        share = product / (1 + np.einsum("gs,gs->g", sample, product))[:, None]
+        inverse -= product[:, :, None] * share[:, None]
+        shares[:, :, place] = share
+    return shares
 
 
 def pack(steps: NDArray[np.int8]) -> str:
     """Small whole numbers as text: int8 in C order, compressed by zlib, in base64."""
-    return base64.b64encode(zlib.compress(np.ascontiguousarray(steps).tobytes(), 9)).decode()
+    packer = zlib.compressobj(strategy=zlib.Z_HUFFMAN_ONLY)  # there is nothing that repeats, and it is fast
+    data = packer.compress(np.ascontiguousarray(steps).tobytes()) + packer.flush()
+    return base64.b64encode(data).decode()
 
 
 def unpack(text: str, shape: Sequence[int], layer: str) -> NDArray[np.int8]:

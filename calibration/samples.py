@@ -1,46 +1,36 @@
-"""What a layer multiplies its weights with: second moments of the values that one output is the sum of."""
+"""What a layer multiplies its weights with: the values that one output is the weighted sum of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from calibration.rounding import FEW_SAMPLES
 from export.graph import attribute
 
 MOST_SAMPLES, MOST_VALUES = 16_384, 1 << 25  # of a layer: places that it is looked at, and what is read there
-MOST_INPUTS = 4096  # whose moments are taken together: a matrix of 134 MB
+MOST_INPUTS = 4608  # beyond which few samples are taken: what inputs have in common would be too large a matrix
 
 
-def second_moments(
+def layer_samples(
     node: onnx.NodeProto, weight_shape: Sequence[int], values: Sequence[NDArray[np.float32]], *, central: bool
-) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """The mean products of a layer's inputs, in stretches of `MOST_INPUTS`.
+) -> NDArray[np.float32]:
+    """What a layer multiplies its weights with, float32 (groups, samples, inputs).
 
     Args:
         node: a Conv, Gemm or MatMul.
         weight_shape: of its weight.
         values: batches of what it is given; a sample of the places of large ones is taken.
-        central: take the means off first, as a bias that fits does.
-
-    Yields:
-        The inputs that it is about, and float64 (groups, inputs, inputs).
+        central: take the means off, as a bias that fits does.
     """
-    inputs = int(np.prod(weight_shape[1:])) if node.op_type == "Conv" else values[0].shape[-1]
     groups = attribute(node, "group", 1) if node.op_type == "Conv" else 1
-    wanted = -(-min(MOST_SAMPLES, MOST_VALUES // (groups * inputs)) // len(values))
-    taken = [columns(node, weight_shape, batch, wanted) for batch in values]
-    count = sum(batch.shape[1] for batch in taken)
-    for start in range(0, inputs, MOST_INPUTS):
-        stretch = slice(start, min(start + MOST_INPUTS, inputs))
-        shares = [np.ascontiguousarray(batch[:, :, stretch]) for batch in taken]
-        if central:  # before they are multiplied: afterwards, rounding could leave a matrix that is not definite
-            means = sum(share.sum(axis=1, dtype=np.float64) for share in shares) / count
-            shares = [share - means[:, None].astype(np.float32) for share in shares]
-        products = sum(np.matmul(share.transpose(0, 2, 1), share).astype(np.float64) for share in shares)
-        yield stretch, np.asarray(products / count)
+    inputs = int(np.prod(weight_shape[1:])) if node.op_type == "Conv" else values[0].shape[-1]
+    most = min(MOST_SAMPLES, MOST_VALUES // (groups * inputs)) if inputs <= MOST_INPUTS else FEW_SAMPLES - 1
+    samples = np.concatenate([columns(node, weight_shape, batch, most // len(values)) for batch in values], axis=1)
+    return samples - samples.mean(axis=1, keepdims=True) if central else samples
 
 
 def columns(

@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from calibration import moments
-from calibration.moments import columns, second_moments
+from calibration import samples
+from calibration.samples import columns, layer_samples
 from export.reference import open_reference
 
 
@@ -64,16 +64,13 @@ def test_some_places_are_taken_of_many() -> None:
 
 
 @pytest.mark.parametrize("central", [False, True])
-def test_moments_are_those_of_all_batches_in_stretches(central: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moments, "MOST_INPUTS", 4)
-    values = [
-        np.random.default_rng(seed).normal(1, 1, (count, 10)).astype(np.float32) for seed, count in ((0, 9), (1, 3))
-    ]
+def test_samples_are_those_of_all_batches(central: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    values = [rng.normal(1, 1, (count, 10)).astype(np.float32) for count in (9, 3)]
     node = helper.make_node("Gemm", ["x", "w", "b"], ["y"])
     whole = np.concatenate(values)
-    whole = whole - whole.mean(axis=0) if central else whole
-    expected = whole.T @ whole / len(whole)
-    found = list(second_moments(node, (10, 3), values, central=central))
-    assert [stretch for stretch, _ in found] == [slice(0, 4), slice(4, 8), slice(8, 10)]
-    for stretch, products in found:
-        np.testing.assert_allclose(products[0], expected[stretch, stretch], rtol=1e-4, atol=1e-5)
+    found = layer_samples(node, (10, 3), values, central=central)
+    np.testing.assert_array_equal(found[0], whole - whole.mean(axis=0) if central else whole)
+    monkeypatch.setattr(samples, "MOST_INPUTS", 9)
+    monkeypatch.setattr(samples, "FEW_SAMPLES", 9)
+    assert layer_samples(node, (10, 3), values, central=central).shape == (1, 4 + 3, 10)
