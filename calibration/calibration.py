@@ -43,8 +43,9 @@ from runtime.errors import DataError
 from runtime.progress import Progress, Stage, advance_or_stop
 from runtime.spec import ModelSpec
 
-MOST_FITTED_TO, MEMORY_BYTES = 64, 512 << 20  # of activations
+MOST_FITTED_TO, MEMORY_BYTES = 48, 512 << 20  # of activations
 MOST_JUDGES = 128  # of fitted layers
+JUDGED_AT_ONCE = 4  # images: more take more memory, and no less time
 MOST_COMPARED = 512  # images: a quarter of a large set would take longer than the thresholds
 FIRST_LOOK = 64
 PLAIN = CalibrationOptions()
@@ -96,16 +97,16 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> Calibration:
     with progress.stage("calibrate", len(seen)) as stage:
         images = batches(seen, spec, size)
         observed = observe(model, plan.tensors, images, stage, seen.image_name, settled)
-    seen_scales = {name: scale_of(histogram, methods[0]) for name, histogram in observed.histograms.items()}
+    made = stream(lambda histogram: scale_of(histogram, methods[0]), observed.histograms.values())
+    seen_scales = dict(zip(observed.histograms, made, strict=True))
     scales = {name: of_method(seen_scales, name) for name in methods}
     method, compared = methods[0], {}
     if len(methods) > 1:
         judges = first(held_out, MOST_COMPARED)
         with progress.stage("compare methods", len(judges)) as stage:
             steps = {name: {key: entry.scale for key, entry in found.items()} for name, found in scales.items()}
-            reduced, clip = request.reduced_range, options.clip_weights
-            quantized = insert_qdq(model, plan, steps[methods[0]], reduced_range=reduced, clip=clip)
-            found = compare_methods(model, quantized, steps, batches(judges, spec, size), stage)
+            quantized = insert_qdq(model, plan, steps[methods[0]], weights=False)  # whose errors would hide the others
+            found = compare_methods(model, quantized, steps, batches(judges, spec, min(size, JUDGED_AT_ONCE)), stage)
             method, compared = chosen(found), {name: round(float(values.mean()), 2) for name, values in found.items()}
             said = ", ".join(f"{name} {value:.1f} dB" for name, value in compared.items())
             stage.note(f"mean SQNR of an image's logits: {said}")
@@ -172,7 +173,7 @@ def with_fitted_layers(request: CalibrationRequest, calibration: Calibration, pr
     judges = first(held_out, MOST_JUDGES)
     with progress.stage("judge fitted layers", len(judges)) as stage:
         graphs = {"before": quantized, "after": with_fitted(quantized, fitted)}
-        found = judge(model, graphs, batches(judges, spec, size), stage)
+        found = judge(model, graphs, batches(judges, spec, min(size, JUDGED_AT_ONCE)), stage)
         before, after = (float(found[name].mean()) for name in graphs)
         stage.note(f"fitted layers take the mean SQNR of an image's logits from {before:.1f} to {after:.1f} dB")
         if after <= before:

@@ -20,7 +20,13 @@ CLIPPED_AT = tuple(np.arange(0.99, 0.59, -0.01).tolist())  # shares of a channel
 
 
 def insert_qdq(
-    model: onnx.ModelProto, plan: Plan, scales: Mapping[str, float], *, reduced_range: bool = False, clip: bool = False
+    model: onnx.ModelProto,
+    plan: Plan,
+    scales: Mapping[str, float],
+    *,
+    reduced_range: bool = False,
+    clip: bool = False,
+    weights: bool = True,
 ) -> onnx.ModelProto:
     """A copy of the graph with Q/DQ on the plan's activations and int8 weights.
 
@@ -33,6 +39,7 @@ def insert_qdq(
         scales: of one step, for each of `plan.tensors`.
         reduced_range: weights in -64..64 instead of -127..127: see `runtime.cpu.saturates`.
         clip: see `quantize_weight`.
+        weights: False leaves them in float32, to see what activations alone do.
 
     Raises:
         WeightsError: a weight holds NaN or infinity.
@@ -53,7 +60,8 @@ def insert_qdq(
         before.setdefault(users[0].name, []).extend(pair)
 
     stored: set[str] = set()
-    for weight, axis in dict.fromkeys((layer.weight, layer.channel_axis) for layer in plan.layers):
+    layers = plan.layers if weights else ()
+    for weight, axis in dict.fromkeys((layer.weight, layer.channel_axis) for layer in layers):
         # A tied weight that two layers read along different axes has channels, and so scales, of its own for each.
         prefix = f"{weight}/axis{axis}" if weight in stored else weight
         stored.add(weight)

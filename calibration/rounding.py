@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from runtime.errors import DataError
 
 DAMPING = 0.1  # of the mean square of an input, added to each: few samples say little about what inputs have in common
-BLOCK = 128  # inputs after which those that follow are brought up to date
+BLOCK = 64  # inputs after which those that follow are brought up to date
 FEW_SAMPLES = 512  # fewer than that, and than inputs: what inputs have in common is kept as the samples themselves
 
 
@@ -42,60 +42,60 @@ def round_with_feedback(
     order = np.argsort(-squares, axis=1, kind="stable")  # what counts most is rounded first, and so made up for
     damping = DAMPING * squares.mean(axis=1, dtype=np.float64)
     damping = np.where(damping > 0, damping, 1)
-    weights, samples = (np.take_along_axis(values, order[:, None], 2) for values in (weights, samples))
-    groups, outputs, inputs = weights.shape
-    steps, errors = np.empty(weights.shape, np.int8), np.empty(weights.shape, np.float32)
+    samples = np.take_along_axis(samples, order[:, None], 2)
+    rows = np.take_along_axis(
+        weights.transpose(0, 2, 1), order[:, :, None], 1
+    )  # by inputs: each is one piece of memory
+    groups, inputs, outputs = rows.shape
+    steps, errors = np.empty(rows.shape, np.int8), np.empty(rows.shape, np.float32)
     few = samples.shape[1] < min(inputs, FEW_SAMPLES)
     shares = ridge_shares(samples, damping) if few else triangular_shares(samples, damping)
-    collected = np.zeros(
-        (groups, outputs, samples.shape[1]), np.float32
-    )  # the error of each sample, where there are few
+    collected = np.zeros((groups, samples.shape[1], outputs), np.float32)  # the error of each sample, of few
     for start in range(0, inputs, BLOCK):
         block = slice(start, min(start + BLOCK, inputs))
         if few:
-            before, within = (
-                collected @ shares[:, :, block],
-                samples[:, :, block].transpose(0, 2, 1) @ shares[:, :, block],
-            )
+            before = shares[:, block] @ collected
+            within = shares[:, block] @ samples[:, :, block]
         else:
-            before, within = errors[:, :, :start] @ shares[:, :start, block], shares[:, block, block]
-        wanted, done = weights[:, :, block] + before, errors[:, :, block]
-        for place in range(wanted.shape[2]):
-            column = wanted[:, :, place] + (done[:, :, :place] @ within[:, :place, place, None])[:, :, 0]
+            before = shares[:, block, :start] @ errors[:, :start]
+            within = shares[:, block, block]
+        wanted, done = rows[:, block] + before, errors[:, block]
+        for place in range(wanted.shape[1]):
+            column = wanted[:, place] + (within[:, None, place, :place] @ done[:, :place])[:, 0]
             rounded = np.clip(np.rint(column / scales), -limit, limit)
-            steps[:, :, start + place] = rounded
-            done[:, :, place] = weights[:, :, start + place] - rounded * scales
+            steps[:, start + place] = rounded
+            done[:, place] = rows[:, start + place] - rounded * scales
         if few:
-            collected += done @ samples[:, :, block].transpose(0, 2, 1)
-    return np.take_along_axis(steps, np.argsort(order, axis=1)[:, None], 2)
+            collected += samples[:, :, block] @ done
+    return np.take_along_axis(steps, np.argsort(order, axis=1)[:, :, None], 1).transpose(0, 2, 1)
 
 
 def triangular_shares(samples: NDArray[np.float32], damping: NDArray[np.float64]) -> NDArray[np.float32]:
-    """What share of an input's error each later one takes on, float32 (groups, inputs, inputs), above the diagonal.
+    """What share an input takes on of each earlier one's error, float32 (groups, inputs, inputs), below the diagonal.
 
-    The products of the inputs are U U' with U upper triangular; u[k, j] / u[j, j] is the share that j takes on of k.
+    The products of the inputs are L' L with L lower triangular; l[j, k] / l[j, j] is the share that j takes on of k's.
     """
     products = (samples.transpose(0, 2, 1) @ samples).astype(np.float64)
     products += damping[:, None, None] * np.eye(products.shape[1])
-    upper = np.linalg.cholesky(products[:, ::-1, ::-1])[:, ::-1, ::-1]
-    return np.asarray(upper / np.diagonal(upper, axis1=1, axis2=2)[:, None], np.float32)
+    lower = np.linalg.cholesky(products[:, ::-1, ::-1]).transpose(0, 2, 1)[:, ::-1, ::-1]
+    return np.asarray(lower / np.diagonal(lower, axis1=1, axis2=2)[:, :, None], np.float32)
 
 
 def ridge_shares(samples: NDArray[np.float32], damping: NDArray[np.float64]) -> NDArray[np.float32]:
-    """What share of the error of each sample an input takes on, float32 (groups, samples, inputs).
+    """What share an input takes on of the error of each sample, float32 (groups, inputs, samples).
 
     It is inverse(damping + sum of x x' over this and all later inputs) x, from the last one to the first. With the
     samples as factors it gives the same shares as `triangular_shares`, for little where there are few of them.
     """
     _, count, inputs = samples.shape
     inverse = np.eye(count) / damping[:, None, None]
-    shares = np.empty(samples.shape, np.float32)
+    shares = np.empty((len(samples), inputs, count), np.float32)
     for place in reversed(range(inputs)):
         sample = samples[:, :, place].astype(np.float64)
         product = np.matmul(inverse, sample[:, :, None])[:, :, 0]
         share = product / (1 + np.einsum("gs,gs->g", sample, product))[:, None]
         inverse -= product[:, :, None] * share[:, None]
-        shares[:, :, place] = share
+        shares[:, place] = share
     return shares
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from calibration.rounding import FEW_SAMPLES
 from export.graph import attribute
 
-MOST_SAMPLES, MOST_VALUES = 16_384, 1 << 25  # of a layer: places that it is looked at, and what is read there
+MOST_SAMPLES, MOST_VALUES = 8192, 1 << 25  # of a layer: places that it is looked at, and what is read there
 MOST_INPUTS = 4608  # beyond which few samples are taken: what inputs have in common would be too large a matrix
 
 

@@ -4,6 +4,9 @@ It reads a pair as FakeQuantize, Convert to int8, Convert, Subtract and Multiply
 moves the FakeQuantize to the Concat's inputs and forgets the scale: the tensor is rounded to whole numbers, and nothing
 is said (seen with 2026.4.1). As one FakeQuantize, which is how its own tools write a pair, it takes the same way and
 keeps the scale. Both give the same values.
+
+What is never negative is quantized to unsigned integers, of which it uses those up to 127. x86 CPUs multiply unsigned
+by signed ones: signed activations are shifted by 128 first, which is made up for afterwards.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     import openvino as ov
 
 LEVELS = 256
+MOVES = frozenset({"MaxPool", "AvgPool", "ReduceMax", "ReduceMean", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
 INTEGER_RANGES = {"i8": (-128, 127), "u8": (0, 255)}
 
 
@@ -39,8 +43,13 @@ def fuse_quantizers(openvino: Any, model: ov.Model) -> int:
             continue
         quantize, low, high = pair
         kind = quantize.get_output_element_type(0).to_dtype()
+        given = [quantize.input_value(index) for index in range(3)]
+        if never_negative(given[0]) and np.isclose(low.item() * 127, high.item() * -128):
+            given[0] = openvino.opset13.clamp(given[0], 0.0, float(high.item()))
+            low, high = np.zeros_like(low), high * np.float32(INTEGER_RANGES["u8"][1] / INTEGER_RANGES["i8"][1])
+            given[1:] = [openvino.opset13.constant(limit.astype(kind)) for limit in (low, high)]
         limits = [openvino.opset13.constant(limit.astype(kind)) for limit in (low, high)]
-        fused = openvino.opset13.fake_quantize(*(quantize.input_value(index) for index in range(3)), *limits, LEVELS)
+        fused = openvino.opset13.fake_quantize(*given, *limits, LEVELS)
         wanted = multiply.get_output_element_type(0)
         if wanted != fused.get_output_element_type(0):  # a float16 graph quantizes in float32
             fused = openvino.opset13.convert(fused, wanted.to_string())
@@ -51,6 +60,20 @@ def fuse_quantizers(openvino: Any, model: ov.Model) -> int:
     if count:
         model.validate_nodes_and_infer_types()
     return count
+
+
+def never_negative(value: ov.Output) -> bool:
+    """Whether a tensor comes from an activation that gives nothing below 0, and was only moved or pooled since."""
+    node = value.get_node()
+    while node.get_type_name() in MOVES:
+        node = node.input_value(0).get_node()
+    if node.get_type_name() in ("Maximum", "Minimum"):
+        limits = [constant(given.get_node()) for given in node.input_values()]
+        others = [given for given, limit in zip(node.input_values(), limits, strict=True) if limit is None]
+        known = all((limit >= 0).all() for limit in limits if limit is not None)
+        one = node.get_type_name() == "Maximum" and len(others) < len(limits)
+        return known and (one or all(map(never_negative, others)))
+    return node.get_type_name() in ("Relu", "Sigmoid")
 
 
 def depends_on_image(model: ov.Model) -> set[str]:

@@ -4,6 +4,9 @@ Each quantizes the same FP32 graph with the same images, in a process and an env
 the same test images on ONNX Runtime, which computes Q/DQ in float, so that no engine's rounding is in the figures;
 layers and latency are OpenVINO's. On a CPU without VNNI, weights have 7 bits where a peer can make such.
 
+Memory is that of the process, at 64 and at 2,048 images of 227x227 pixels, which each reads from a file as it goes.
+Networks for Fashion-MNIST are trained first and kept in build/benchmarks: AlexNet takes half an hour on two cores.
+
 `make bench-calibration`, or `python tests/benchmarks/calibration_peers.py --fashion FOLDER [--networks lenet,...]`.
 """
 
@@ -32,18 +35,34 @@ from runtime.latency import measure
 from runtime.progress import SilentProgress
 from runtime.session import session_on
 from runtime.spec import BatchRange, ModelSpec
-from tests.benchmarks.common import ROOT, environment, publish
+from tests.benchmarks.common import OUTPUT, ROOT, TOOLKIT, environment, publish
+from tests.benchmarks.torchvision_fashion import MEAN, SIZE, STD
 from toolkit.foreign.spec import Told
 from toolkit.graphs import export_fp32
 from toolkit.source import make_source, resolve_model
 
+FACTORY, TRAINER = "tests.benchmarks.torchvision_fashion:make", ROOT / "tests/benchmarks/torchvision_fashion.py"
 PEERS = ROOT / "tests" / "benchmarks" / "peers"
 VENVS = ROOT / "build" / "venvs"
 IMAGES = 256
+FEW_IMAGES, MANY_IMAGES = 64, 2048  # that memory is compared at
 BATCH = 64
+LABELS = {
+    "ours": "this toolkit",
+    "onnxruntime_static": "ONNX Runtime",
+    "nncf_quantize": "NNCF",
+    "modelopt_quantize": "Model Optimizer",
+}
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # told apart by the colour-blind too
+MEASURED_FOR_MEMORY = {
+    "ours": "auto-7",
+    "onnxruntime_static": "percentile-7",
+    "nncf_quantize": "accurate-7",
+    "modelopt_quantize": "entropy-8",
+}
 #: By name of a script: the environment that it runs in, and its configurations for weights of 8 and of 7 bits.
 RIVALS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
-    "ours": ("", {"8": ("auto-8",), "7": ("auto-7",)}),
+    "ours": ("", {"8": ("auto-8", "percentile-8"), "7": ("auto-7", "percentile-7")}),
     "onnxruntime_static": (
         "peers",
         {"8": ("minmax-8", "percentile-8", "entropy-8"), "7": ("minmax-7", "percentile-7", "entropy-7")},
@@ -70,33 +89,41 @@ class Network:
     weights: Path | None
     data: Path | None
     test_images: int | None = None
+    told: Told = Told()  # noqa: RUF009  # frozen
 
 
 def networks(fashion: Path | None) -> dict[str, Network]:
     """Those whose weights and images are here."""
     found = {"lenet": Network("lenet", {}, None, None), "lenet-28": Network("lenet-28", {}, None, None)}
-    trained = ROOT / "build" / "benchmarks" / "lenet-relu-fashion.safetensors"
-    narrow = ROOT / "build" / "experiments" / "alexnet-fashion-narrow.safetensors"
-    if fashion:
-        relu = {"activation": "relu"}
-        train(trained, "lenet", relu, fashion)
-        found["lenet-relu-fashion"] = Network("lenet", relu, trained, fashion)
-        if narrow.exists():
-            settings = {"maps": "16,32,96,96,64", "dense": "1024"}
-            found["alexnet-bn-fashion"] = Network("alexnet-bn", settings, narrow, fashion, 2000)
-        else:
-            print(f"without AlexNet: examples/experiments/alexnet_fashion.py makes {narrow}", file=sys.stderr)
+    if not fashion:
+        return found
+    relu = {"activation": "relu"}
+    few = ("--epochs", "8")
+    found["lenet-relu-fashion"] = Network("lenet", relu, trained("lenet", relu, few, fashion), fashion)
+    narrow = {"maps": "16,32,96,96,64", "dense": "1024", "dropout": "0.2"}
+    how = ("--epochs", "2", "--batch", "64", "--optimizer", "adamw", "--learning-rate", "0.001", "--crop", "0")
+    found["alexnet-bn-fashion"] = Network(
+        "alexnet-bn", narrow, trained("alexnet-bn", narrow, how, fashion), fashion, 5000
+    )
+    told = Told(input_size=(SIZE, SIZE), mean=(MEAN,), std=(STD,))
+    for name in ("resnet18", "mobilenet_v2"):
+        weights = OUTPUT / f"{name}-fashion.safetensors"
+        if not weights.exists():
+            subprocess.run([sys.executable, TRAINER, fashion, name, weights], check=True, env=environment())
+        settings = {"name": json.dumps(name)}
+        found[f"{name}-fashion"] = Network(FACTORY, settings, weights, fashion, 5000, told)
     return found
 
 
-def train(path: Path, model: str, settings: dict[str, str], data: Path) -> None:
-    """Weights of a small network, kept for the next time."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    options = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    command = [sys.executable, "-m", "toolkit", "train", model, *options, "--data", str(data), "-o", str(path)]
-    subprocess.run([*command, "--epochs", "8", "--outliers", "0", "--refuse", "0"], check=True, env=environment())
+def trained(model: str, settings: dict[str, str], how: tuple[str, ...], data: Path) -> Path:
+    """Weights of a network of the zoo, kept for the next time."""
+    path = OUTPUT / f"{model}-fashion.safetensors"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        options = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+        command = [*TOOLKIT, "train", model, *options, "--data", str(data), "-o", str(path)]
+        subprocess.run([*command, *how, "--outliers", "0", "--refuse", "0"], check=True, env=environment())
+    return path
 
 
 def quantize(peer: str, configuration: str, fp32: Path, images: Path, out: Path) -> dict[str, Any]:
@@ -171,7 +198,7 @@ def run_network(name: str, network: Network, folder: Path) -> list[dict[str, Any
     """A row for each peer and configuration."""
     quiet = SilentProgress()
     weights = str(network.weights) if network.weights else None
-    model = resolve_model(network.model, network.settings, weights, False, Told(), None, quiet)
+    model = resolve_model(network.model, network.settings, weights, False, network.told, None, quiet)
     source = make_source(model, network.data, CalibrationOptions(IMAGES), "int8", None, [], None, quiet)
     fp32 = export_fp32(source, source.samples, folder / "fp32.onnx", quiet).path
     images = np.concatenate(list(batches(source.images, source.spec, BATCH)))
@@ -199,13 +226,72 @@ def run_network(name: str, network: Network, folder: Path) -> list[dict[str, Any
     return [row | timed.get(f"{row['peer']}-{row['configuration']}", {}) for row in rows]
 
 
+def run_memory(network: Network, folder: Path) -> list[dict[str, Any]]:
+    """The most memory that each peer's process has with few and with many images of 227x227 pixels."""
+    quiet = SilentProgress()
+    model = resolve_model(network.model, network.settings, str(network.weights), False, network.told, None, quiet)
+    source = make_source(model, network.data, CalibrationOptions(MANY_IMAGES), "int8", None, [], None, quiet)
+    fp32 = export_fp32(source, source.samples, folder / "fp32.onnx", quiet).path
+    rows = []
+    for count in (FEW_IMAGES, MANY_IMAGES):
+        chosen = evenly_spaced(source.images, count)
+        np.save(folder / "images.npy", np.concatenate(list(batches(chosen, source.spec, BATCH))))
+        for peer, configuration in MEASURED_FOR_MEMORY.items():
+            row = {"peer": peer, "configuration": configuration, "images": count}
+            row |= quantize(peer, configuration, fp32, folder / "images.npy", folder / "out.onnx")
+            rows.append(row)
+            print(json.dumps(row), file=sys.stderr, flush=True)
+    return rows
+
+
+def draw(rows: list[dict[str, Any]], memory: list[dict[str, Any]], path: Path) -> None:
+    """How far each peer's graphs are from FP32, by network, and the memory that it took."""
+    import matplotlib
+
+    matplotlib.use("Agg")  # writes files, needs no display
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(13, 5), width_ratios=(2.2, 1), layout="constrained")
+    names = list(dict.fromkeys(row["network"] for row in rows))
+    for number, peer in enumerate(RIVALS):
+        color, shift = COLORS[number], (number - 1.5) * 0.15
+        own = [
+            row
+            for row in rows
+            if row["peer"] == peer and "error" not in row and (peer, row["configuration"][:4]) != ("ours", "perc")
+        ]
+        for row in own:
+            face = color if row["int8_layers"] == row["layers"] else "none"
+            place = names.index(row["network"]) + shift
+            left.plot(place, row["sqnr_db"], "o", color=color, markerfacecolor=face, markersize=8)
+        known = [row for row in memory if row["peer"] == peer and "error" not in row]
+        used = [row["peak_bytes"] / 1e6 for row in known]
+        right.plot([row["images"] for row in known], used, "o-", color=color, label=LABELS[peer])
+    left.set(xticks=range(len(names)), ylim=(0, None), ylabel="SQNR, dB")
+    left.set_title("nearness to FP32, a dot for each method; hollow: some layers are not in INT8")
+    left.set_xticklabels([name.replace("-fashion", "\n(Fashion)") for name in names])
+    right.set(title="memory, 227x227 pixels, MB", xlabel="images", yscale="log", ylim=(100, None))
+    right.legend(frameon=False)
+    for axes in (left, right):
+        axes.grid(color="#e4e4e4")
+        axes.set_axisbelow(True)
+    figure.savefig(path, dpi=100)
+
+
 @click.command()
 @click.option("--fashion", type=click.Path(path_type=Path), help="Fashion-MNIST's four files.")
 @click.option("--networks", "chosen", default="", help="Some of them, with commas between.")
-def main(fashion: Path | None, chosen: str) -> None:
+@click.option("--picture", type=click.Path(path_type=Path), help="A PNG file to draw the figures into.")
+def main(fashion: Path | None, chosen: str, picture: Path | None) -> None:
     """Quantize every network with every peer and compare."""
     rows: list[dict[str, Any]] = []
-    for name, network in networks(fashion).items():
+    memory: list[dict[str, Any]] = []
+    found = networks(fashion)
+    large = found.get("alexnet-bn-fashion")
+    if large and (not chosen or "memory" in chosen.split(",")):
+        with tempfile.TemporaryDirectory() as folder:
+            memory = run_memory(large, Path(folder))
+    for name, network in found.items():
         if not chosen or name in chosen.split(","):
             with tempfile.TemporaryDirectory() as folder:
                 rows += run_network(name, network, Path(folder))
@@ -233,7 +319,21 @@ def main(fashion: Path | None, chosen: str) -> None:
         ]
         for row in rows
     ]
-    publish("calibration_peers", columns, table, rows)
+    if rows:
+        publish("calibration_peers", columns, table, rows)
+    if memory:
+        lines = [
+            [row["peer"], row["configuration"], f"{row['images']:,}"]
+            + (
+                [row["error"][:60], ""]
+                if "error" in row
+                else [f"{row['peak_bytes'] / 1e6:.0f}", f"{row['seconds']:.1f}"]
+            )
+            for row in memory
+        ]
+        publish("calibration_memory", ["peer", "how", ">images", ">MB", ">s"], lines, memory)
+    if picture and rows:
+        draw(rows, memory, picture)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
-from calibration.options import CalibrationOptions
-from calibration.record import Method
+from calibration.options import CalibrationOptions, Method
 from runtime.backend import EngineFile, EngineOptions, get_backend
 from runtime.candidate import Graph
 from runtime.datasets import Dataset, batches, open_dataset
@@ -29,33 +28,38 @@ from toolkit.graphs import Source, export_fp32, make_graphs
 from toolkit.zoo import ZOO
 
 MODELS = ("lenet", "lenet-28")
+FITTED = {
+    "nothing": CalibrationOptions(rounding="nearest", correct_biases=False),
+    "biases": CalibrationOptions(rounding="nearest"),
+    "all": CalibrationOptions(),
+}
 
 
 @dataclass(frozen=True)
 class Case:
-    """One graph: its precision, how thresholds were found, the bits of its INT8 weights, whose biases it has."""
+    """One graph: its precision, how thresholds were found, the bits of its INT8 weights, what of it is fitted."""
 
     precision: Precision
     method: str
     bits: str
-    biases: str
+    fitted: str
 
 
 def graphs_of(source: Source, folder: Path) -> dict[Case, Graph]:
-    """Every precision, every method, weights of 8 and of 7 bits, biases as they were and corrected."""
+    """Every precision, every method, weights of 8 and of 7 bits, nothing fitted, biases, and biases and rounding."""
     fp32 = export_fp32(source, source.samples, folder / "fp32.onnx", SilentProgress()).path
     made: dict[Case, Graph] = {}
     for method in get_args(Method):
-        for bits, biases in product(("8", "7"), ("kept", "corrected")):
-            corrected = biases == "corrected"
-            variant = replace(source, method=method, reduced_range=bits == "7", correct_biases=corrected)
-            place = folder / f"{method}-{bits}-{biases}"
+        for bits, (fitted, options) in product(("8", "7"), FITTED.items()):
+            options = replace(options, images=source.options.images, method=method)
+            variant = replace(source, options=options, reduced_range=bits == "7")
+            place = folder / f"{method}-{bits}-{fitted}"
             place.mkdir()
             copy = place / "fp32.onnx"
             copy.write_bytes(fp32.read_bytes())
             graphs = make_graphs(variant, copy, get_args(Precision), SilentProgress()).by_precision
             for precision, graph in graphs.items():
-                case = Case(precision, method, bits, biases) if "int8" in precision else Case(precision, "", "", "")
+                case = Case(precision, method, bits, fitted) if "int8" in precision else Case(precision, "", "", "")
                 made.setdefault(case, graph)
     return made
 
@@ -85,7 +89,7 @@ def measure_all(model: str, spec: ModelSpec, graphs: dict[Case, Graph], digits: 
                 "precision": case.precision,
                 "method": case.method,
                 "weight_bits": case.bits,
-                "biases": case.biases,
+                "fitted": case.fitted,
                 "size_bytes": graph.path.stat().st_size,
                 "logits_sqnr_db": graph.error.logits_sqnr_db,
                 "top1": measured.top1,
@@ -116,7 +120,7 @@ def main() -> None:
         "graph",
         "method",
         ">weight bits",
-        "biases",
+        "fitted",
         ">bytes",
         ">SQNR dB",
         ">top-1 %",

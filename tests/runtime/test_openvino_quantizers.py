@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -100,3 +101,43 @@ def test_what_comes_of_shapes_alone_is_left_to_be_folded() -> None:
     model = model_of(make)
     assert fuse_quantizers(openvino(), model) == 1
     assert np.isfinite(run(model)).all()
+
+
+NEVER_NEGATIVE: dict[str, tuple[Callable[[Any, Any], Any], Callable[[np.ndarray], np.ndarray]]] = {
+    "relu": (lambda ops, value: ops.relu(value), lambda x: x.clip(0)),
+    "clip": (lambda ops, value: ops.minimum(ops.maximum(value, np.float32(0)), np.float32(6)), lambda x: x.clip(0, 6)),
+    "moved": (lambda ops, value: ops.transpose(ops.relu(value), [0, 3, 2, 1]), lambda x: x.clip(0).swapaxes(1, 3)),
+    "sigmoid": (lambda ops, value: ops.sigmoid(value), lambda x: 1 / (1 + np.exp(-x))),
+}
+
+
+@pytest.mark.parametrize("name", NEVER_NEGATIVE)
+def test_what_is_never_negative_is_quantized_to_unsigned_integers_with_the_same_values(name: str) -> None:
+    make, expected = NEVER_NEGATIVE[name]
+    model = model_of(lambda value: pair(make(openvino().opset13, value)))
+    assert fuse_quantizers(openvino(), model) == 1
+    assert lowest(model) == 0
+    steps = np.clip(np.rint(expected(VALUES) / np.float32(SCALE)), -128, 127)
+    assert name == "sigmoid" or steps.max() == 127  # some are clipped
+    np.testing.assert_allclose(run(model), steps * np.float32(SCALE), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["tanh", "leaky", "at least -1", "at most 6", "asymmetric"])
+def test_what_may_be_negative_keeps_its_sign(name: str) -> None:
+    makes = {
+        "tanh": lambda ops, value: ops.tanh(value),
+        "leaky": lambda ops, value: ops.prelu(value, np.float32(0.1)),
+        "at least -1": lambda ops, value: ops.maximum(value, np.float32(-1)),
+        "at most 6": lambda ops, value: ops.minimum(value, np.float32(6)),
+        "asymmetric": lambda ops, value: ops.relu(value),
+    }
+    zero = 5 if name == "asymmetric" else 0
+    model = model_of(lambda value: pair(makes[name](openvino().opset13, value), zero=zero))
+    assert fuse_quantizers(openvino(), model) == 1
+    assert lowest(model) < 0
+
+
+def lowest(model: Any) -> float:
+    """What the model's quantizer gives at least."""
+    (quantize,) = (node for node in model.get_ops() if node.get_type_name() == "FakeQuantize")
+    return float(quantize.input_value(3).get_node().data.item())

@@ -128,4 +128,4 @@ def test_calibrate_writes_what_a_build_would_hold(
     result = json.loads(done.stdout)
     assert (result["file"], result["calibration"]) == (written.name, json.loads(written.read_text()))
     show("lenet", calibration)  # what it prints without --json
-    assert "method: minmax; SQNR of the logits on 256 images" in capsys.readouterr().out
+    assert "method: minmax; mean SQNR of the logits of 256 images" in capsys.readouterr().out

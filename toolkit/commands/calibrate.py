@@ -138,5 +138,3 @@ def show(model: str, calibration: Calibration) -> None:
     if calibration.compared:
         judged = ", ".join(f"{method} {value:.1f} dB" for method, value in sorted(calibration.compared.items()))
         say(f"method: {calibration.method}; mean SQNR of the logits of {calibration.held_out:,} images: {judged}")
-    if calibration.compared and calibration.reduced_range:
-        say("judged with INT8 weights that use 7 of their 8 bits")

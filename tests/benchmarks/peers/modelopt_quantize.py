@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
 import onnx
-from common import main
+from common import Images, main
 from modelopt.onnx.quantization import quantize as modelopt_quantize
 
 BATCH = 32
 
 
-def quantize(fp32: str, images: np.ndarray, out: str, method: str) -> None:
+def quantize(fp32: str, images: Images, out: str, method: str) -> None:
     given = onnx.load(fp32).graph.input[0]
     shape = "x".join(str(side) for side in (BATCH, *images.shape[1:]))
     modelopt_quantize(
         fp32,
         quantize_mode="int8",
-        calibration_data=np.ascontiguousarray(images),
+        calibration_data=images[:],
         calibration_method=method,
         calibration_shapes=f"{given.name}:{shape}",
         calibration_eps=["cpu"],

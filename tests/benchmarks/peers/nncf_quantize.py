@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import common
 import nncf
-import numpy as np
 import onnx
 from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
 
 
-def quantize(fp32: str, images: np.ndarray, out: str, fast: bool, reduced: bool) -> None:
+def quantize(fp32: str, images: common.Images, out: str, fast: bool, reduced: bool) -> None:
     model = onnx.load(fp32)
     name = model.graph.input[0].name
-    data = nncf.Dataset(range(len(images)), lambda index: {name: np.ascontiguousarray(images[index : index + 1])})
+    data = nncf.Dataset(range(len(images)), lambda index: {name: images[index : index + 1]})
     quantized = nncf.quantize(
         model,
         data,

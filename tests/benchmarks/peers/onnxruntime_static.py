@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from common import main
+from common import Images, main
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -22,17 +22,17 @@ BATCH = 32
 class Reader(CalibrationDataReader):  # type: ignore[misc]
     """Full batches alone: histograms cannot be collected from one that is not."""
 
-    def __init__(self, name: str, images: np.ndarray) -> None:
+    def __init__(self, name: str, images: Images) -> None:
         size = BATCH if len(images) % BATCH == 0 else 1
         self.feeds: Iterator[dict[str, np.ndarray]] = (
-            {name: np.ascontiguousarray(images[start : start + size])} for start in range(0, len(images), size)
+            {name: images[start : start + size]} for start in range(0, len(images), size)
         )
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self.feeds, None)
 
 
-def quantize(fp32: str, images: np.ndarray, out: str, method: CalibrationMethod, reduced: bool) -> None:
+def quantize(fp32: str, images: Images, out: str, method: CalibrationMethod, reduced: bool) -> None:
     name = onnx.load(fp32).graph.input[0].name
     with tempfile.TemporaryDirectory() as folder:
         prepared = str(Path(folder) / "prepared.onnx")
