@@ -15,8 +15,9 @@ import onnx
 from msgspec import structs
 from numpy.typing import NDArray
 
-from calibration.calibration import CalibrationRequest, logits_of, with_fitted_layers
+from calibration.calibration import CalibrationRequest, with_fitted_layers
 from calibration.errors import measure_sqnr
+from calibration.judging import logits_of
 from calibration.placement import without_layers
 from calibration.quantize import to_int8
 from calibration.record import Budget, Calibration, GivenBack

@@ -36,7 +36,7 @@ class Fitted:
 
     Attributes:
         biases: float32 (channels,).
-        roundings: by how many steps weights differ from the nearest ones, int8 of the weight's shape.
+        roundings: by how many steps weights differ from the nearest ones, modulo 256, int8 of the weight's shape.
     """
 
     biases: dict[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -146,8 +146,8 @@ def with_fitted(quantized: onnx.ModelProto, fitted: Fitted) -> onnx.ModelProto:
     for node in graph.node:
         if node.name in fitted.roundings:
             stored, _ = stored_weight(graph, node)
-            steps = numpy_helper.to_array(initializers(graph)[stored]).astype(np.int16) + fitted.roundings[node.name]
-            replace_initializer(graph, stored, np.clip(steps, -LARGEST, LARGEST).astype(np.int8))
+            steps = numpy_helper.to_array(initializers(graph)[stored]) + fitted.roundings[node.name]  # int8, modulo 256
+            replace_initializer(graph, stored, np.maximum(steps, -LARGEST))
         if node.name in fitted.biases:
             replaced.update(node.input[2:])
             del node.input[2:]

@@ -43,9 +43,7 @@ def round_with_feedback(
     damping = DAMPING * squares.mean(axis=1, dtype=np.float64)
     damping = np.where(damping > 0, damping, 1)
     samples = np.take_along_axis(samples, order[:, None], 2)
-    rows = np.take_along_axis(
-        weights.transpose(0, 2, 1), order[:, :, None], 1
-    )  # by inputs: each is one piece of memory
+    rows = np.take_along_axis(weights.transpose(0, 2, 1), order[:, :, None], 1)
     groups, inputs, outputs = rows.shape
     steps, errors = np.empty(rows.shape, np.int8), np.empty(rows.shape, np.float32)
     few = samples.shape[1] < min(inputs, FEW_SAMPLES)

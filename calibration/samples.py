@@ -29,7 +29,9 @@ def layer_samples(
     groups = attribute(node, "group", 1) if node.op_type == "Conv" else 1
     inputs = int(np.prod(weight_shape[1:])) if node.op_type == "Conv" else values[0].shape[-1]
     most = min(MOST_SAMPLES, MOST_VALUES // (groups * inputs)) if inputs <= MOST_INPUTS else FEW_SAMPLES - 1
-    samples = np.concatenate([columns(node, weight_shape, batch, most // len(values)) for batch in values], axis=1)
+    samples = np.concatenate(
+        [columns(node, weight_shape, batch, max(most // len(values), 1)) for batch in values], axis=1
+    )
     return samples - samples.mean(axis=1, keepdims=True) if central else samples
 
 

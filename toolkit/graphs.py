@@ -15,8 +15,9 @@ from torch import nn
 
 from calibration.budget import BudgetRequest, meet_budget
 from calibration.cache import cached_calibration, given_calibration
-from calibration.calibration import MOST_COMPARED, CalibrationRequest, logits_of
+from calibration.calibration import MOST_COMPARED, CalibrationRequest
 from calibration.errors import measure_sqnr
+from calibration.judging import logits_of
 from calibration.options import CalibrationOptions
 from calibration.placement import Plan, plan, weights_of_7_bits, without_layers
 from calibration.quantize import HALVED, QUANTIZED, at_precision, require_quantizable

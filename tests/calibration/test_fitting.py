@@ -121,6 +121,18 @@ def test_biases_that_cannot_be_corrected(branches: onnx.ModelProto) -> None:
     assert found == {"one": True, "two": True, "three": False, "y": True}
 
 
+def test_a_weight_that_moves_by_more_than_int8_holds_comes_back(
+    branches: onnx.ModelProto, noise: list[np.ndarray]
+) -> None:
+    quantized = coarse(branches, noise)
+    nearest = numpy_helper.to_array(initializers(quantized.graph)["w5/int8"])
+    wanted = np.where(nearest > 0, np.int8(-127), np.int8(127))
+    changed = with_fitted(quantized, Fitted(roundings={"y": wanted - nearest}))
+    np.testing.assert_array_equal(numpy_helper.to_array(initializers(changed.graph)["w5/int8"]), wanted)
+    lowest = with_fitted(quantized, Fitted(roundings={"y": np.int8(-128) - nearest}))
+    assert numpy_helper.to_array(initializers(lowest.graph)["w5/int8"]).max() == -127
+
+
 def test_with_nothing_to_fit_nothing_is_done(branches: onnx.ModelProto, noise: list[np.ndarray]) -> None:
     quantized, stage = coarse(branches, noise), RecordingStage(0, None)
     found = fit_layers(branches, quantized, plan(branches), noise, stage, limit=127, feedback=False, biases=False)

@@ -11,7 +11,8 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 import runtime
-from calibration.calibration import CalibrationRequest, calibrate, chosen
+from calibration.calibration import CalibrationRequest, calibrate
+from calibration.judging import chosen
 from calibration.options import CalibrationOptions
 from calibration.placement import plan
 from calibration.quantize import at_precision

@@ -63,6 +63,13 @@ def test_some_places_are_taken_of_many() -> None:
     assert columns(product, (10, 3), x, 7).shape == (1, 7, 10)
 
 
+def test_each_batch_gives_a_sample_however_large_the_layer_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "MOST_VALUES", 1)
+    node = helper.make_node("Gemm", ["x", "w", "b"], ["y"])
+    values = [np.ones((4, 10), np.float32), np.zeros((2, 10), np.float32)]
+    assert layer_samples(node, (10, 3), values, central=False).tolist() == [[[1] * 10, [0] * 10]]
+
+
 @pytest.mark.parametrize("central", [False, True])
 def test_samples_are_those_of_all_batches(central: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
