@@ -14,6 +14,7 @@ FACTS = frozenset(
         *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features"),
     }
 )
+X86 = ("x86_64", "AMD64")
 VNNI = frozenset({"avx512_vnni", "avx_vnni"})
 
 
@@ -43,4 +44,4 @@ def saturates() -> bool:
     Two products of a uint8 activation and an int8 weight reach 64,770 there, and 16 bits end at 32,767. Weights of at
     most 64 (7 bits, the "reduced range") keep every pair in range.
     """
-    return cpu_identity()["machine"] in ("x86_64", "AMD64") and not VNNI & cpu_features()
+    return cpu_identity()["machine"] in X86 and not VNNI & cpu_features()

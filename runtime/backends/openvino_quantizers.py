@@ -5,8 +5,8 @@ moves the FakeQuantize to the Concat's inputs and forgets the scale: the tensor 
 is said (seen with 2026.4.1). As one FakeQuantize, which is how its own tools write a pair, it takes the same way and
 keeps the scale. Both give the same values.
 
-What is never negative is quantized to unsigned integers, of which it uses those up to 127. x86 CPUs multiply unsigned
-by signed ones: signed activations are shifted by 128 first, which is made up for afterwards.
+x86 CPUs multiply unsigned integers by signed ones. TensorRT takes signed activations alone, so that is what a graph
+holds; here they become unsigned: see `unsigned_range`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.cpu import X86, cpu_identity
+
 if TYPE_CHECKING:
     import openvino as ov
 
 LEVELS = 256
 MOVES = frozenset({"MaxPool", "AvgPool", "ReduceMax", "ReduceMean", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
+PREPARES = frozenset({"Convert", "Add", "Subtract", "Multiply", "Divide", "Reshape", "Transpose"})
 INTEGER_RANGES = {"i8": (-128, 127), "u8": (0, 255)}
 
 
@@ -44,9 +47,8 @@ def fuse_quantizers(openvino: Any, model: ov.Model) -> int:
         quantize, low, high = pair
         kind = quantize.get_output_element_type(0).to_dtype()
         given = [quantize.input_value(index) for index in range(3)]
-        if never_negative(given[0]) and np.isclose(low.item() * 127, high.item() * -128):
-            given[0] = openvino.opset13.clamp(given[0], 0.0, float(high.item()))
-            low, high = np.zeros_like(low), high * np.float32(INTEGER_RANGES["u8"][1] / INTEGER_RANGES["i8"][1])
+        if np.isclose(low.item() * 127, high.item() * -128):
+            low, high = (np.full_like(low, limit) for limit in unsigned_range(given[0], high.item() / 127))
             given[1:] = [openvino.opset13.constant(limit.astype(kind)) for limit in (low, high)]
         limits = [openvino.opset13.constant(limit.astype(kind)) for limit in (low, high)]
         fused = openvino.opset13.fake_quantize(*given, *limits, LEVELS)
@@ -62,6 +64,24 @@ def fuse_quantizers(openvino: Any, model: ov.Model) -> int:
     return count
 
 
+def unsigned_range(value: ov.Output, scale: float) -> tuple[float, float]:
+    """What 256 levels of an activation that is quantized to int8 should span, so that they are uint8.
+
+    What is never negative takes all levels for what int8 has 128 for, and so half the rounding error. What may be
+    negative gets -127..128 steps instead of -128..127, with the same values between: only so does OpenVINO see a zero
+    point. An image keeps its range, in which -128 is black.
+
+    Args:
+        value: the activation.
+        scale: of one step of int8.
+    """
+    if never_negative(value):
+        return 0, 127 * scale
+    if cpu_identity()["machine"] not in X86 or comes_from_image(value):
+        return -128 * scale, 127 * scale
+    return -127 * scale, 128 * scale
+
+
 def never_negative(value: ov.Output) -> bool:
     """Whether a tensor comes from an activation that gives nothing below 0, and was only moved or pooled since."""
     node = value.get_node()
@@ -74,6 +94,14 @@ def never_negative(value: ov.Output) -> bool:
         one = node.get_type_name() == "Maximum" and len(others) < len(limits)
         return known and (one or all(map(never_negative, others)))
     return node.get_type_name() in ("Relu", "Sigmoid")
+
+
+def comes_from_image(value: ov.Output) -> bool:
+    """Whether a tensor is the image, moved, converted or normalized."""
+    node = value.get_node()
+    while node.get_type_name() in PREPARES:
+        node = node.input_value(0).get_node()
+    return bool(node.get_type_name() == "Parameter")
 
 
 def depends_on_image(model: ov.Model) -> set[str]:
