@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
@@ -75,6 +76,16 @@ class CalibrationRequest:
         """Those that come into question."""
         return get_args(Method) if self.options.method in (None, "auto") else (self.options.method,)
 
+    @cached_property
+    def digests(self) -> list[bytes]:
+        """Of the images, in the order of the set."""
+        return image_digests(self.dataset)
+
+    @cached_property
+    def halves(self) -> tuple[Dataset, Dataset]:
+        """The images to look at, and those that are held out."""
+        return split_held_out(self.dataset, self.digests)
+
 
 def calibrate(request: CalibrationRequest, progress: Progress) -> Calibration:
     """Find a scale for every activation of the plan.
@@ -88,7 +99,7 @@ def calibrate(request: CalibrationRequest, progress: Progress) -> Calibration:
     """
     plan, spec, methods, options = request.plan, request.spec, request.methods, request.options
     model = onnx.load(request.fp32_path)
-    seen, held_out = split_held_out(request.dataset)
+    seen, held_out = request.halves
     size = batch_size(model, plan.tensors)
     settled = Settled(methods) if options.images == "auto" else None
     with progress.stage("calibrate", len(seen)) as stage:
@@ -141,7 +152,7 @@ def with_fitted_layers(request: CalibrationRequest, calibration: Calibration, pr
     if request.options.rounding == "nearest" and not request.options.correct_biases:
         return plain
     quantized = to_int8(model, plan, plain)
-    seen, held_out = split_held_out(request.dataset)
+    seen, held_out = request.halves
     size = batch_size(model, [node.output[0] for node in model.graph.node])
     images = list(batches(first(seen, images_in_memory(model)), spec, size))
     with progress.stage("fit layers", len(plan.layers) * sum(map(len, images))) as stage:
@@ -198,7 +209,7 @@ def digests_of(request: CalibrationRequest, model: onnx.ModelProto) -> dict[str,
     for constant in model.graph.initializer:
         weights.update(constant.SerializeToString(deterministic=True))
     return {
-        "images_digest": hashlib.sha256(b"".join(sorted(image_digests(request.dataset)))).hexdigest(),
+        "images_digest": hashlib.sha256(b"".join(sorted(request.digests))).hexdigest(),
         "graph_digest": hashlib.sha256(graph.SerializeToString(deterministic=True)).hexdigest(),
         "weights_digest": weights.hexdigest(),
         "preprocessing_digest": canonical.digest(request.spec.preprocess),

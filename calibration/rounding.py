@@ -18,7 +18,6 @@ from runtime.errors import DataError
 
 DAMPING = 0.1  # of the mean square of an input, added to each: few samples say little about what inputs have in common
 BLOCK = 64  # inputs after which those that follow are brought up to date
-FEW_SAMPLES = 512  # fewer than that, and than inputs: what inputs have in common is kept as the samples themselves
 
 
 def round_with_feedback(
@@ -38,16 +37,24 @@ def round_with_feedback(
     Returns:
         int8 (groups, outputs, inputs) in -limit..limit.
     """
-    squares = np.einsum("gsi,gsi->gi", samples, samples)
+    few = 2 * samples.shape[1] < samples.shape[2]  # what inputs have in common is kept as the samples themselves
+    if few:
+        squares = np.einsum("gsi,gsi->gi", samples, samples)
+    else:
+        products = samples.transpose(0, 2, 1) @ samples
+        squares = np.diagonal(products, axis1=1, axis2=2)
     order = np.argsort(-squares, axis=1, kind="stable")  # what counts most is rounded first, and so made up for
     damping = DAMPING * squares.mean(axis=1, dtype=np.float64)
     damping = np.where(damping > 0, damping, 1)
-    samples = np.take_along_axis(samples, order[:, None], 2)
-    rows = np.take_along_axis(weights.transpose(0, 2, 1), order[:, :, None], 1)
+    if few:
+        samples = np.take_along_axis(samples, order[:, None], 2)
+        shares = ridge_shares(samples, damping)
+    else:
+        products = np.stack([values[np.ix_(places, places)] for values, places in zip(products, order, strict=True)])
+        shares = triangular_shares(products, damping)
+    rows = np.stack([values.T[places] for values, places in zip(weights, order, strict=True)]) / scales[:, None]
     groups, inputs, outputs = rows.shape
-    steps, errors = np.empty(rows.shape, np.int8), np.empty(rows.shape, np.float32)
-    few = samples.shape[1] < min(inputs, FEW_SAMPLES)
-    shares = ridge_shares(samples, damping) if few else triangular_shares(samples, damping)
+    errors = np.empty(rows.shape, np.float32)  # in steps, as all that follows
     collected = np.zeros((groups, samples.shape[1], outputs), np.float32)  # the error of each sample, of few
     for start in range(0, inputs, BLOCK):
         block = slice(start, min(start + BLOCK, inputs))
@@ -60,22 +67,22 @@ def round_with_feedback(
         wanted, done = rows[:, block] + before, errors[:, block]
         for place in range(wanted.shape[1]):
             column = wanted[:, place] + (within[:, None, place, :place] @ done[:, :place])[:, 0]
-            rounded = np.clip(np.rint(column / scales), -limit, limit)
-            steps[:, start + place] = rounded
-            done[:, place] = rows[:, start + place] - rounded * scales
+            np.rint(column, out=column)
+            np.maximum(np.minimum(column, limit, out=column), -limit, out=column)
+            np.subtract(rows[:, start + place], column, out=done[:, place])
         if few:
             collected += samples[:, :, block] @ done
-    return np.take_along_axis(steps, np.argsort(order, axis=1)[:, :, None], 1).transpose(0, 2, 1)
+    steps = np.rint(rows - errors).astype(np.int8)
+    return np.stack([found[places].T for found, places in zip(steps, np.argsort(order, axis=1), strict=True)])
 
 
-def triangular_shares(samples: NDArray[np.float32], damping: NDArray[np.float64]) -> NDArray[np.float32]:
+def triangular_shares(products: NDArray[np.float32], damping: NDArray[np.float64]) -> NDArray[np.float32]:
     """What share an input takes on of each earlier one's error, float32 (groups, inputs, inputs), below the diagonal.
 
     The products of the inputs are L' L with L lower triangular; l[j, k] / l[j, j] is the share that j takes on of k's.
     """
-    products = (samples.transpose(0, 2, 1) @ samples).astype(np.float64)
-    products += damping[:, None, None] * np.eye(products.shape[1])
-    lower = np.linalg.cholesky(products[:, ::-1, ::-1]).transpose(0, 2, 1)[:, ::-1, ::-1]
+    damped = products + damping[:, None, None] * np.eye(products.shape[1])
+    lower = np.linalg.cholesky(damped[:, ::-1, ::-1]).transpose(0, 2, 1)[:, ::-1, ::-1]
     return np.asarray(lower / np.diagonal(lower, axis1=1, axis2=2)[:, :, None], np.float32)
 
 
@@ -83,17 +90,21 @@ def ridge_shares(samples: NDArray[np.float32], damping: NDArray[np.float64]) -> 
     """What share an input takes on of the error of each sample, float32 (groups, inputs, samples).
 
     It is inverse(damping + sum of x x' over this and all later inputs) x, from the last one to the first. With the
-    samples as factors it gives the same shares as `triangular_shares`, for little where there are few of them.
+    samples as factors it gives the same shares as `triangular_shares`, for little where there are few of them. Inputs
+    are taken in blocks: with p = inverse(damping + sum over all inputs after the block) X, where X are the block's
+    samples, and 1 + X' p = L D L' with L lower triangular, the shares are p inverse(D L').
     """
     _, count, inputs = samples.shape
     inverse = np.eye(count) / damping[:, None, None]
     shares = np.empty((len(samples), inputs, count), np.float32)
-    for place in reversed(range(inputs)):
-        sample = samples[:, :, place].astype(np.float64)
-        product = np.matmul(inverse, sample[:, :, None])[:, :, 0]
-        share = product / (1 + np.einsum("gs,gs->g", sample, product))[:, None]
-        inverse -= product[:, :, None] * share[:, None]
-        shares[:, place] = share
+    for stop in range(inputs, 0, -BLOCK):
+        block = slice(max(stop - BLOCK, 0), stop)
+        given = samples[:, :, block][:, :, ::-1].astype(np.float64)
+        products = inverse @ given
+        lower = np.linalg.cholesky(np.eye(given.shape[2]) + given.transpose(0, 2, 1) @ products)
+        scaled = np.linalg.solve(lower, products.transpose(0, 2, 1))
+        shares[:, block] = (scaled / np.diagonal(lower, axis1=1, axis2=2)[:, :, None])[:, ::-1]
+        inverse -= scaled.transpose(0, 2, 1) @ scaled
     return shares
 
 

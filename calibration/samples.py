@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from calibration.rounding import FEW_SAMPLES
 from export.graph import attribute
 
 MOST_SAMPLES, MOST_VALUES = 8192, 1 << 25  # of a layer: places that it is looked at, and what is read there
-MOST_INPUTS = 4608  # beyond which few samples are taken: what inputs have in common would be too large a matrix
+# Beyond so many inputs few samples are taken: what inputs have in common would be too large a matrix.
+MOST_INPUTS, FEW_SAMPLES = 4608, 512
 
 
 def layer_samples(
@@ -28,7 +28,7 @@ def layer_samples(
     """
     groups = attribute(node, "group", 1) if node.op_type == "Conv" else 1
     inputs = int(np.prod(weight_shape[1:])) if node.op_type == "Conv" else values[0].shape[-1]
-    most = min(MOST_SAMPLES, MOST_VALUES // (groups * inputs)) if inputs <= MOST_INPUTS else FEW_SAMPLES - 1
+    most = min(MOST_SAMPLES, MOST_VALUES // (groups * inputs)) if inputs <= MOST_INPUTS else FEW_SAMPLES
     samples = np.concatenate(
         [columns(node, weight_shape, batch, max(most // len(values), 1)) for batch in values], axis=1
     )

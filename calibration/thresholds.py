@@ -11,6 +11,7 @@ from calibration.observers import Histogram
 
 LEVELS = 128  # magnitudes that INT8 tells apart
 PERCENTILE = 99.99
+TOGETHER = 256  # thresholds that are tried at once: what is computed of them fits a processor's cache
 
 
 def minmax(histogram: Histogram) -> float:
@@ -49,15 +50,14 @@ def divergences(counts: NDArray[np.float64], stops: NDArray[np.int64]) -> NDArra
         float64 (m,); infinite where there is nothing but outliers.
     """
     filled = counts > 0
-    places = np.arange(len(counts))
-    until, bins_until = (np.append(0, np.cumsum(values)) for values in (counts, filled.astype(np.float64)))
+    until, bins_until = (np.append(0, np.cumsum(values)) for values in (counts, filled))
     entropy_until = np.append(0, np.cumsum(times_log(counts)))
     edges = np.arange(LEVELS + 1) * stops[:, None] // LEVELS
     sums, bins = (np.diff(total[edges]) for total in (until, bins_until))
-    spread = times_log(sums) - sums * np.log(np.maximum(bins, 1))  # sum of counts times log of the mean, by level
-    last = np.maximum.accumulate(np.where(filled, places, -1))[stops - 1]  # the bin that outliers are counted in
-    level = (np.searchsorted(edge, bin_, side="right") - 1 for edge, bin_ in zip(edges, last, strict=True))
-    rows, levels = np.arange(len(stops)), np.minimum(np.fromiter(level, np.int64, len(stops)), LEVELS - 1)
+    logs = np.log(np.maximum(np.arange(len(counts) + 1), 1))
+    spread = times_log(sums) - sums * logs[bins]  # sum of counts times log of the mean, by level
+    last = np.maximum.accumulate(np.where(filled, np.arange(len(counts)), -1))[stops - 1]  # outliers are counted in it
+    rows, levels = np.arange(len(stops)), (LEVELS * (last + 1) - 1) // stops  # the last level that begins by there
     kept, clipped = until[stops], until[-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         outliers = clipped - kept
@@ -94,17 +94,17 @@ def squared_errors(counts: NDArray[np.float64], stops: NDArray[np.int64]) -> NDA
         The sums of squared errors, float64 (m,), in units of bins.
     """
     edges = np.arange(len(counts) + 1.0)
-    powers = (1, 2, 3)
-    until = [np.append(0, np.cumsum(counts * np.diff(edges**power) / power)) for power in powers]
     levels = np.arange(LEVELS) * (stops[:, None] / (LEVELS - 1))
-    borders = (levels[:, :-1] + levels[:, 1:]) / 2
-    borders = np.clip(np.pad(borders, ((0, 0), (1, 1)), constant_values=(0, len(counts))), 0, len(counts))
+    borders = np.empty((len(stops), LEVELS + 1))
+    borders[:, 0], borders[:, -1] = 0, len(counts)
+    np.minimum((levels[:, :-1] + levels[:, 1:]) / 2, len(counts), out=borders[:, 1:-1])
     bins = np.minimum(borders.astype(np.int64), len(counts) - 1)
-    sums = [
-        np.diff(total[bins] + counts[bins] * (borders**power - edges[bins] ** power) / power)
-        for power, total in zip(powers, until, strict=True)
-    ]
-    return np.asarray((sums[2] - 2 * levels * sums[1] + levels**2 * sums[0]).sum(axis=1))
+    density, raised, sums = counts[bins], np.ones_like(borders), []
+    for power in (1, 2, 3):
+        raised *= borders
+        until = np.append(0, np.cumsum(counts * np.diff(edges**power)))[:-1] - counts * edges[:-1] ** power
+        sums.append(np.diff(until[bins] + density * raised) / power)
+    return np.asarray((sums[2] - levels * (2 * sums[1] - levels * sums[0])).sum(axis=1))
 
 
 def best(
@@ -121,7 +121,10 @@ def best(
     if used <= LEVELS:
         return minmax(histogram)
     stops = np.arange(LEVELS, used + 1)
-    stop = int(stops[np.argmin(losses(histogram.counts[:used].astype(np.float64), stops))])
+    counts = histogram.counts[:used].astype(np.float64)
+    parts = np.split(stops, range(TOGETHER, len(stops), TOGETHER))
+    found = np.concatenate([losses(counts, part) for part in parts])
+    stop = int(stops[np.argmin(found)])
     return minmax(histogram) if stop == used else stop * histogram.width
 
 

@@ -172,12 +172,16 @@ def image_digests(dataset: Dataset) -> list[bytes]:
     return [dataset.image_digest(index) for index in range(len(dataset))]
 
 
-def split_held_out(dataset: Dataset) -> tuple[Dataset, Dataset]:
+def split_held_out(dataset: Dataset, digests: Sequence[bytes] | None = None) -> tuple[Dataset, Dataset]:
     """Three quarters and a quarter, in the order of the images' digests; a set under four images is both.
 
     That order is a shuffled one, and does not depend on the set's own.
+
+    Args:
+        dataset: the images.
+        digests: theirs, where they are known: every file is read for them.
     """
-    digests = image_digests(dataset)
+    digests = image_digests(dataset) if digests is None else digests
     order = sorted(range(len(dataset)), key=digests.__getitem__)
     if len(dataset) < 4:
         return Subset(dataset, tuple(order)), Subset(dataset, tuple(order))

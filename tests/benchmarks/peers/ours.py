@@ -13,6 +13,7 @@ from calibration.calibration import CalibrationRequest, calibrate
 from calibration.options import CalibrationOptions
 from calibration.placement import plan
 from calibration.quantize import at_precision
+from runtime.backends.onnxruntime import onnxruntime
 from runtime.progress import SilentProgress
 from runtime.spec import Preprocess, classifier_spec
 
@@ -62,4 +63,5 @@ CONFIGURATIONS = {
 }
 
 if __name__ == "__main__":
+    onnxruntime()  # imported on first use
     main(CONFIGURATIONS, quantize)
