@@ -115,7 +115,7 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "Installing the toolkit with PyTorch, the test and lint tools into $(VENV): about 2 GB on disk with a CPU build"
 	@echo "of PyTorch (README: Installation), a minute or two once they are downloaded"
-	@$(PIP) -e '.[export,cpu,experiments,models,rtx,cuda,test,dev]' || { echo "pip failed; what it says stands above. Once that is mended, run make again" >&2; exit 1; }
+	@$(PIP) -e '.[export,cpu,parquet,experiments,models,rtx,cuda,test,dev]' || { echo "pip failed; what it says stands above. Once that is mended, run make again" >&2; exit 1; }
 	@touch $(VENV)/.demo $@
 
 build/venvs/%/.ready: pyproject.toml $(CONSTRAINTS)

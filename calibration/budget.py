@@ -15,18 +15,19 @@ import onnx
 from msgspec import structs
 from numpy.typing import NDArray
 
+from calibration.batch_size import batch_size
 from calibration.calibration import CalibrationRequest, with_fitted_layers
 from calibration.errors import measure_sqnr
 from calibration.judging import logits_of
 from calibration.placement import without_layers
 from calibration.quantize import to_int8
 from calibration.record import Budget, Calibration, GivenBack
-from calibration.streaming import batch_size, stream
 from export.front import IMAGE
 from export.reference import open_reference
 from runtime.datasets import Dataset, batches, first
 from runtime.evaluate import percent, require_classes
 from runtime.progress import Progress, advance_or_stop
+from runtime.streaming import stream
 
 RANKED_ON = 64  # images
 

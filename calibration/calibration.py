@@ -14,6 +14,7 @@ import onnx
 from msgspec import structs
 from numpy.typing import NDArray
 
+from calibration.batch_size import batch_size
 from calibration.fitting import fit_layers, with_fitted
 from calibration.judging import chosen, compare_methods, judge
 from calibration.observers import BINS, Histogram, merged
@@ -32,7 +33,6 @@ from calibration.record import (
     step,
 )
 from calibration.rounding import pack
-from calibration.streaming import batch_size, stream
 from calibration.thresholds import METHODS
 from export.front import FRONT_OFFSET_OUTPUT, IMAGE
 from export.reference import open_reference
@@ -41,6 +41,7 @@ from runtime.datasets import Dataset, batches, first, image_digests, split_held_
 from runtime.errors import DataError
 from runtime.progress import Progress, Stage, advance_or_stop
 from runtime.spec import ModelSpec
+from runtime.streaming import stream
 
 MOST_FITTED_TO, MEMORY_BYTES = 48, 512 << 20  # of activations
 MOST_JUDGES = 128  # of fitted layers

@@ -14,10 +14,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from calibration.streaming import stream
 from export.front import IMAGE
 from export.reference import open_reference
 from runtime.progress import Stage, advance_or_stop
+from runtime.streaming import stream
 
 MOST_DB = 150.0  # what float32 can tell apart; equal tensors get this
 LEAST_STEP = 0.01  # in decibels, as they are rounded

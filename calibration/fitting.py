@@ -23,11 +23,11 @@ from calibration.placement import Plan, QuantizedLayer
 from calibration.record import LARGEST
 from calibration.rounding import round_with_feedback
 from calibration.samples import layer_samples
-from calibration.streaming import stream
 from export.front import IMAGE
 from export.graph import attribute, initializers, producers, replace_initializer
 from export.reference import open_reference
 from runtime.progress import Stage, advance_or_stop
+from runtime.streaming import stream
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from calibration.errors import image_sqnr
 from calibration.options import Method
-from calibration.streaming import stream
 from export.front import IMAGE
 from export.graph import initializers
 from export.head import LOGITS
 from export.reference import open_reference
 from runtime.progress import Stage, advance_or_stop
+from runtime.streaming import stream
 
 T = TypeVar("T")
 

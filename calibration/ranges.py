@@ -9,12 +9,12 @@ import onnx
 from numpy.typing import NDArray
 
 from calibration.observers import Range
-from calibration.streaming import stream
 from export.float16 import LARGEST, SMALLEST_NORMAL, float_tensors
 from export.front import IMAGE
 from export.graph import initializers
 from export.reference import open_reference
 from runtime.progress import Stage, advance_or_stop
+from runtime.streaming import stream
 
 HEADROOM = 2.0  # other images reach further than those that were seen
 

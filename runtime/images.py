@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -21,6 +23,28 @@ BYTES_PER_PIXEL = 8  # no file needs more: 16 bits, four channels, not compresse
 BYTES_BESIDE = 64_000_000  # profiles, previews, the rest of an animation
 # OpenCV 5 moved it; OpenCV 4.8, which comes with JetPack 6, has only the old name.
 set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+
+
+class Quiet:
+    """Keeps OpenCV from printing as long as any thread is in it: its level is one for all of them."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.level = Lock(), 0, 0
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.inside += 1
+            if self.inside == 1:
+                self.level = set_log_level(0)
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                set_log_level(self.level)
+
+
+QUIET = Quiet()
 VIEWER_HINT = "open it in an image viewer; save it as PNG or JPEG"
 
 
@@ -40,24 +64,41 @@ def read_image(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> NDAr
     Raises:
         ImageError: not a file, empty, of no known format, too large, cut off, or damaged.
     """
-    path = Path(path)
-    data = read_file(path, max_megapixels)
+    return decode_image(read_file(Path(path), max_megapixels), str(path), max_megapixels)
+
+
+def decode_image(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS) -> NDArray[np.uint8]:
+    """Decode the bytes of an image file, as `read_image` does.
+
+    Args:
+        data: the whole file.
+        name: what to call it in an error.
+        max_megapixels: a larger image is refused before it is decoded.
+
+    Returns:
+        uint8 RGB (H, W, 3) in 0..255.
+
+    Raises:
+        ImageError: of no known format, too large, cut off, or damaged.
+    """
+    if not data:
+        raise ImageError(f"{name} is empty (0 bytes)", "it may have been cut off while it was copied: copy it again")
     header = read_header(data)
     if header is None or header.width <= 0 or header.height <= 0:
-        raise ImageError(f"{path} is damaged, or not an image", VIEWER_HINT)
+        raise ImageError(f"{name} is damaged, or not an image", VIEWER_HINT)
     if header.width * header.height > max_megapixels * 1e6:
         raise ImageError(
-            f"{path} is {header.width}x{header.height} pixels, over the limit of {max_megapixels:g} megapixels",
+            f"{name} is {header.width}x{header.height} pixels, over the limit of {max_megapixels:g} megapixels",
             "scale it down, or raise the limit",
         )
     if header.flaw:
-        raise ImageError(f"{path} {header.flaw}", VIEWER_HINT)
+        raise ImageError(f"{name} {header.flaw}", VIEWER_HINT)
     pixels = decode(data, header)
     if pixels is None:
-        raise ImageError(f"{path} is damaged, or of a kind that OpenCV {cv2.__version__} does not read", VIEWER_HINT)
+        raise ImageError(f"{name} is damaged, or of a kind that OpenCV {cv2.__version__} does not read", VIEWER_HINT)
     if pixels.dtype != np.uint8:
         raise ImageError(
-            f"{path} holds {pixels.dtype} values, and which of them is white nobody knows", "save it with 8 or 16 bits"
+            f"{name} holds {pixels.dtype} values, and which of them is white nobody knows", "save it with 8 or 16 bits"
         )
     return turn(to_rgb(as_image(pixels)), header.orientation)
 
@@ -66,16 +107,15 @@ def read_file(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> bytes:
     """The bytes of a file. Pipes and devices are refused: they may never end.
 
     Raises:
-        ImageError: no such file, empty, larger than an image of `max_megapixels` can be, or not to be read.
+        ImageError: no such file, larger than an image of `max_megapixels` can be, or not to be read.
     """
-    limit = BYTES_PER_PIXEL * 1e6 * max_megapixels + BYTES_BESIDE
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             raise ImageError(f"{path} is a directory", "give the path of an image file")
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{path} is a pipe or a device, not a file", "save the image in a file")
-        if status.st_size > limit:
+        if status.st_size > most_bytes(max_megapixels):
             raise ImageError(
                 f"{path} has {status.st_size / 1e6:,.0f} MB, too many for the limit of megapixels",
                 "scale it down, or raise the limit",
@@ -83,9 +123,12 @@ def read_file(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror}", "give the path of an image file") from error
-    if not data:
-        raise ImageError(f"{path} is empty (0 bytes)", "it may have been cut off while it was copied: copy it again")
     return data
+
+
+def most_bytes(max_megapixels: float) -> int:
+    """What a file of an image may have."""
+    return int(BYTES_PER_PIXEL * 1e6 * max_megapixels + BYTES_BESIDE)
 
 
 def decode(data: bytes, header: Header) -> NDArray[np.generic] | None:
@@ -105,13 +148,11 @@ def decode(data: bytes, header: Header) -> NDArray[np.generic] | None:
 
 def imdecode(data: bytes, flags: int) -> NDArray[np.generic] | None:
     """`cv2.imdecode`, quietly: what OpenCV prints of a damaged file, our error says better."""
-    level = set_log_level(0)
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        return None
-    finally:
-        set_log_level(level)
+    with QUIET:
+        try:
+            return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        except cv2.error:
+            return None
 
 
 def to_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -136,9 +177,14 @@ def turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """The image files in a folder and its subfolders, by name; hidden files and folders are left out.
+    """The image files in a folder and its subfolders, by name; see `walk_images`."""
+    return sorted(walk_images(folder))
 
-    Links to folders are not followed. A link that leads nowhere is in the list: reading it says so.
+
+def walk_images(folder: Path) -> Iterator[Path]:
+    """The image files in a folder and its subfolders, those of a folder first, by name; hidden ones are left out.
+
+    Links to folders are not followed. A link that leads nowhere is among them: reading it says so.
 
     Raises:
         DataError: a folder cannot be listed.
@@ -147,12 +193,10 @@ def find_images(folder: Path) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise DataError(f"cannot list {error.filename}: {error.strerror}", "make it readable, or leave it out")
 
-    found = []
     for place, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        names = [name for name in files if not name.startswith(".")]
-        found += [path for path in map(Path(place).joinpath, names) if path.suffix.lower() in SUFFIXES]
-    return sorted(found)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        names = (name for name in sorted(files) if not name.startswith("."))
+        yield from (path for path in map(Path(place).joinpath, names) if path.suffix.lower() in SUFFIXES)
 
 
 def as_image(pixels: np.ndarray) -> NDArray[np.uint8]:

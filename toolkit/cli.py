@@ -43,6 +43,7 @@ EXTRAS: dict[str, str] = {
     "onnxruntime": "cpu",
     "openvino": "cpu",
     "matplotlib": "report",
+    "pyarrow": "parquet",
 }
 
 INTERRUPTED = 130

@@ -126,14 +126,20 @@ class BarProgress:
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
-        from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
         stopping.check()
         outermost = self.bars is None
         if self.bars is None:
-            columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TaskProgressColumn())
-            self.bars = Bars(*columns, console=console(stderr=True), transient=True, auto_refresh=False)
+            columns = (BarColumn(bar_width=30), TaskProgressColumn(), TimeRemainingColumn(compact=True))
+            self.bars = Bars(
+                TextColumn("{task.description}"),
+                *columns,
+                console=console(stderr=True),
+                transient=True,
+                auto_refresh=False,
+            )
             self.bars.start()
         bars, start = self.bars, time.perf_counter()
         task = bars.add_task(name, total=total)

@@ -13,6 +13,7 @@ from msgspec import structs
 from numpy.typing import NDArray
 from torch import nn
 
+from calibration.batch_size import batch_size
 from calibration.budget import BudgetRequest, meet_budget
 from calibration.cache import cached_calibration, given_calibration
 from calibration.calibration import MOST_COMPARED, CalibrationRequest
@@ -23,7 +24,6 @@ from calibration.placement import Plan, plan, weights_of_7_bits, without_layers
 from calibration.quantize import HALVED, QUANTIZED, at_precision, require_quantizable
 from calibration.ranges import wide_nodes
 from calibration.record import Calibration
-from calibration.streaming import batch_size
 from export.graph import producers
 from export.module import ExportResult, export_graph, export_module
 from runtime.candidate import Graph

@@ -75,3 +75,17 @@ class Unverified(Struct, frozen=True):
     ok: bool
     error: str
     hint: str
+
+
+class TritonModel(Struct, frozen=True):
+    """`export --format triton --json`.
+
+    Attributes:
+        model: its name in the repository.
+        folder: that was written.
+        target: of the bundle.
+    """
+
+    model: str
+    folder: str
+    target: str

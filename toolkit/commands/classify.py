@@ -1,20 +1,35 @@
-"""`toolkit classify`: what is in pictures."""
+"""`toolkit classify`: what is in pictures, ten of them or millions."""
 
 from __future__ import annotations
 
-import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.console import print_json_line, print_table, printable, say
-from toolkit.options import FiniteRange, bundle_argument, engine_options, output_options
+from runtime.progress import SilentProgress, Stage, advance_or_stop
+from toolkit.console import BarProgress, BarStage, print_json_line, print_table, printable, say
+from toolkit.options import FILE, FOLDER, FiniteRange, bundle_argument, engine_options, output_options
+
+if TYPE_CHECKING:
+    from runtime.classification import Classified, ImageInput
+
+ROWS = 500  # of a table; the next ones come in another one
 
 
 @click.command()
 @bundle_argument
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="Classes to give for each image.")
+@click.option("-o", "--output", type=FILE, help="Write the answers to this .csv, .jsonl or .parquet file.")
+@click.option("--resume", is_flag=True, help="Go on where an earlier run with the same -o ended.")
+@click.option("--force", is_flag=True, help="Replace the file of -o, and what an earlier run left of it.")
+@click.option("--save", type=FOLDER, metavar="DIR", help="Write copies with the answer on them into this folder.")
 @click.option(
     "--max-megapixels",
     type=FiniteRange(min=0, min_open=True),
@@ -26,8 +41,12 @@ from toolkit.options import FiniteRange, bundle_argument, engine_options, output
 @output_options
 def command(
     bundle: Path,
-    images: tuple[Path, ...],
+    images: tuple[str, ...],
     top: int,
+    output: Path | None,
+    resume: bool,
+    force: bool,
+    save: Path | None,
     max_megapixels: float,
     backend: str | None,
     device: str | None,
@@ -36,35 +55,113 @@ def command(
     trust: bool,
     as_json: bool,
 ) -> int:
-    """Say what is in pictures. A folder stands for the pictures in it.
+    """Say what is in pictures.
 
-    With --json a line for each image, in order. The exit code is 1 if any image could not be read.
+    IMAGES are files, folders, archives (.zip, .tar, .tar.gz, ...), which are not unpacked, quoted patterns such as
+    "day-*/**/*.jpg", or - for a list of names on standard input, one on each line. Memory does not grow with their
+    number: reading, decoding and inference overlap.
+
+    With --json a line for each image, in order. With -o the answers go to a file; one that ended early is gone on with
+    --resume. The exit code is 1 if any image could not be read.
     """
     from runtime import open_session
-    from runtime.classify import Classified, Unreadable, classify
-    from runtime.errors import DataError
-    from runtime.images import find_images
+    from runtime.bundle import Bundle
+    from runtime.classification import Classified, Unreadable, classify
+    from runtime.sources import count_sources, find_sources, names_in
+    from toolkit.annotate import save_annotated
+    from toolkit.answers import AnswersFile, Header, answers_file, require_writer
+    from toolkit.output_file import place_for
 
-    paths = [found for path in images for found in (find_images(path) if os.path.isdir(path) else [path])]
-    if not paths:
-        raise DataError(f"no images in {images[0]}", "give image files, or a folder that holds some")
-    failed = 0
-    rows = []
-    with open_session(
-        bundle, backend=backend, device=device, threads=threads, cache_dir=cache_dir, trust=trust
-    ) as session:
-        for result in classify(session, paths, top, max_megapixels):
-            failed += isinstance(result, Unreadable)
-            if as_json:
-                print_json_line(result)
-            elif isinstance(result, Classified):
-                answers = ", ".join(f"{answer.label} {100 * answer.probability:.1f} %" for answer in result.top)
-                refused = "  (refused: below the threshold)" if result.refused else ""
-                rows.append([result.image, answers + refused])
-            else:
-                click.echo(f"error: {printable(result.error)}\nhint:  {result.hint}", err=True)
+    if (resume or force) and not output:
+        raise click.UsageError(f"--{'resume' if resume else 'force'} is about the file of -o: give one")
+    if resume and force:
+        raise click.UsageError("--resume keeps what --force would drop: give one of them")
+    if "-" in images and len(images) > 1:
+        raise click.UsageError("- stands alone: the list holds all names")
+    listed = images == ("-",)
+    total = None if listed else count_sources(images)
+    sources = find_sources(names_in(sys.stdin.buffer) if listed else images, max_megapixels, patterns=not listed)
+    with ExitStack() as stack:
+        file: AnswersFile | None = None
+        opened = Bundle.open(bundle)
+        if output:
+            require_writer(output)
+            stack.enter_context(place_for(output, force=force))
+            header = Header(opened.manifest.digest, min(top, opened.spec.classes))
+            file = stack.enter_context(answers_file(output, header, resume=resume, force=force))
+            sources = file.rest(sources)
+            if file.done:
+                click.echo(f"{file.done:,} answers are there already", err=True)
+        session = stack.enter_context(
+            open_session(opened, backend=backend, device=device, threads=threads, cache_dir=cache_dir, trust=trust)
+        )
+        failed = file.failed if file else 0
+        asked: deque[ImageInput] = deque()
+        rows: list[list[str]] = []
+        shown = sys.stderr.isatty() and (output or not sys.stdout.isatty())  # answers tell how far it is, too
+        with (BarProgress() if shown else SilentProgress()).stage("classify", total) as stage:
+            meter = Meter(stage, file.done if file else 0)
+            for result in classify(session, remembered(sources, asked), top, max_megapixels):
+                image = asked.popleft()
+                if isinstance(result, Unreadable):
+                    failed += 1
+                    if not as_json:
+                        click.echo(f"error: {printable(result.error)}\nhint:  {result.hint}", err=True)
+                elif save:
+                    save_annotated(image, result, save, max_megapixels)
+                if file:
+                    file.append(result)
+                if as_json:
+                    print_json_line(result)
+                elif isinstance(result, Classified) and not output:
+                    rows.append([result.image, in_words(result)])
+                    if len(rows) == ROWS:
+                        print_table("", ["image", "answer"], rows)
+                        rows.clear()
+                meter.count()
+        if file:
+            file.finish()
     if rows:
         print_table("", ["image", "answer"], rows)
+    if output and not as_json:
+        say(f"{output}: {meter.done:,} images, {meter.rate:,.0f} a second")
     if failed and not as_json:
-        say(f"{failed} of {len(paths)} images could not be read")
+        say(f"{failed:,} of {meter.done:,} images could not be read")
     return 1 if failed else 0
+
+
+def remembered(images: Iterable[ImageInput], asked: deque[ImageInput]) -> Iterator[ImageInput]:
+    """Images as they are taken, kept until they are answered."""
+    for image in images:
+        asked.append(image)
+        yield image
+
+
+def in_words(result: Classified) -> str:
+    """The classes of an image on one line."""
+    answers = ", ".join(f"{answer.label} {100 * answer.probability:.1f} %" for answer in result.top)
+    return answers + ("  (refused: below the threshold)" if result.refused else "")
+
+
+class Meter:
+    """Counts images, and shows how many there are in a second.
+
+    Attributes:
+        done: the images, those of an earlier run included.
+    """
+
+    def __init__(self, stage: Stage, done: int) -> None:
+        self.stage, self.done, self.before, self.start = stage, done, done, time.perf_counter()
+        stage.advance(done)
+
+    def count(self) -> None:
+        """One more."""
+        self.done += 1
+        if isinstance(self.stage, BarStage):
+            self.stage.live(f"{self.rate:,.0f} images/s")
+        advance_or_stop(self.stage)
+
+    @property
+    def rate(self) -> float:
+        """Images in a second of this run."""
+        return (self.done - self.before) / max(time.perf_counter() - self.start, 1e-9)

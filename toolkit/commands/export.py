@@ -10,7 +10,6 @@ import click
 
 from toolkit.console import make_progress, points, print_json, print_table, say, size
 from toolkit.options import (
-    FILE,
     FOLDER,
     MODEL,
     batch_option,
@@ -34,7 +33,18 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model", type=MODEL)
 @precision_options
-@click.option("-o", "--output", type=FILE, help="The file.  [default: MODEL-PRECISION.onnx]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["onnx", "triton"]),
+    default="onnx",
+    show_default=True,
+    help="triton: a bundle as a model of NVIDIA's Triton Inference Server; -o names the model repository.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The file, or repository.  [default: MODEL-PRECISION.onnx]"
+)
+@click.option("--name", help="With --format triton, what the model is called.  [default: the bundle's folder]")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @weights_options
 @told_options
@@ -51,7 +61,9 @@ def command(
     fp32: bool,
     fp16: bool,
     int8: bool,
+    form: str,
     output: Path | None,
+    name: str | None,
     force: bool,
     settings: dict[str, str],
     weights: str | None,
@@ -68,7 +80,15 @@ def command(
 
     Without --fp16 or --int8 it is in float32. The graph takes uint8 images (batch, height, width, channels) and gives
     probabilities. It is held to the original's answers; a float16 or INT8 one is compared with it layer by layer.
+
+    With --format triton MODEL is a bundle. Its engine, or its graph where a CPU runs it, becomes a model in a folder of
+    models, with batching, labels, and warm-up by the probe's first image.
     """
+    if form == "triton":
+        export_to_triton(Path(model), output, name, force, as_json)
+        return
+    if name:
+        raise click.UsageError("--name is about --format triton")
     from runtime.backend import installed_backends
     from toolkit.output_file import place_for
     from toolkit.source import make_source, resolve_model
@@ -133,3 +153,32 @@ def command(
     if graphs.reduced_range:
         say("INT8 weights use 7 of their 8 bits, which a CPU engine here needs; --full-range uses all 8")
     say(f"wrote {path} ({size(len(data))})")
+
+
+TRITON_OPTIONS = frozenset({"model", "form", "output", "name", "force", "as_json", "debug"})
+
+
+def export_to_triton(path: Path, repository: Path | None, name: str | None, force: bool, as_json: bool) -> None:
+    """`--format triton`."""
+    from runtime.bundle import Bundle
+    from toolkit.results import TritonModel
+    from toolkit.triton import write_model
+
+    context = click.get_current_context()
+    given = [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name not in TRITON_OPTIONS
+        and context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{given[0]} is about making a graph; --format triton takes a bundle as it is")
+    if repository is None:
+        raise click.UsageError("--format triton needs a model repository: name the folder with -o")
+    opened = Bundle.open(path)
+    folder = write_model(opened, repository, name, force=force)
+    if as_json:
+        print_json(TritonModel(folder.name, str(folder), opened.manifest.target))
+        return
+    say(f"wrote {folder}: config.pbtxt, labels.txt, 1, warmup")
+    say(f"next:  tritonserver --model-repository={repository}")

@@ -7,9 +7,9 @@ from importlib.resources import files
 # Command -> the types, as "module:Type", that it may print. A module is imported only to generate.
 RESULTS: dict[str, tuple[str, ...]] = {
     "build": ("toolkit.outcome:BuildResult",),
-    "export": ("toolkit.model_results:Exported",),
+    "export": ("toolkit.model_results:Exported", "toolkit.results:TritonModel"),
     "calibrate": ("toolkit.model_results:Calibrated",),
-    "classify": ("runtime.classify:Classified", "runtime.classify:Unreadable"),
+    "classify": ("runtime.classification:Classified", "runtime.classification:Unreadable"),
     "bench": ("toolkit.results:BenchRow",),
     "compare": ("toolkit.comparison.result:Comparison",),
     "verify": ("toolkit.results:Verified", "toolkit.results:Unverified"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from runtime.classify import BATCH, Classified, Unreadable, classify
+from runtime.classification import BATCH, Classified, Unreadable, classify
 from runtime.session import Session, open_session
 from runtime.spec import ModelSpec
 from tests.fakes import fake_session, first_pixel_class
