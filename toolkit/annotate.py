@@ -57,7 +57,7 @@ def annotate(image: NDArray[np.uint8], result: Classified) -> NDArray[np.uint8]:
     if factor > 1:
         pixels = np.asarray(cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST))
     height, width = pixels.shape[:2]
-    lines = [f"{100 * answer.probability:.1f} % {ascii_text(answer.label)}" for answer in result.top]
+    lines = [f"{ascii_text(answer.label)} {100 * answer.probability:.1f} %" for answer in result.top]
     lines += ["refused"] if result.refused else []
     tall = max(14, round(min(height, width) / 16))
     bar = np.full((tall * len(lines) + tall // 2, width, 3), DARK, np.uint8)
