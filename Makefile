@@ -9,8 +9,8 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 # make test-runtime: an environment for each Python and each file of constraints, without PyTorch and ONNX.
 CONSTRAINTS ?=
 RUNTIME_NAME = py$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')$(addprefix -,$(basename $(notdir $(CONSTRAINTS))))
-RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,bundle_commands cli doctor_nvidia download gates imagenet \
-    killed rebuild schema stopping supervisor)
+RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,answers bundle_commands classify cli doctor_nvidia download gates \
+    imagenet killed on_ray rebuild schema stopping supervisor)
 
 DEMO_BUNDLE := build/lenet-int8
 BENCHMARKS := build_time startup open_time session_overhead open_close threads int8_accuracy
@@ -115,7 +115,7 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "Installing the toolkit with PyTorch, the test and lint tools into $(VENV): about 2 GB on disk with a CPU build"
 	@echo "of PyTorch (README: Installation), a minute or two once they are downloaded"
-	@$(PIP) -e '.[export,cpu,parquet,experiments,models,rtx,cuda,test,dev]' || { echo "pip failed; what it says stands above. Once that is mended, run make again" >&2; exit 1; }
+	@$(PIP) -e '.[export,cpu,ray,experiments,models,rtx,cuda,test,dev]' || { echo "pip failed; what it says stands above. Once that is mended, run make again" >&2; exit 1; }
 	@touch $(VENV)/.demo $@
 
 build/venvs/%/.ready: pyproject.toml $(CONSTRAINTS)

@@ -44,6 +44,7 @@ EXTRAS: dict[str, str] = {
     "openvino": "cpu",
     "matplotlib": "report",
     "pyarrow": "parquet",
+    "ray": "ray",
 }
 
 INTERRUPTED = 130

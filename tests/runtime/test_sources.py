@@ -38,7 +38,7 @@ def make_tar(path: Path, folder: Path) -> Path:
 
 def make_zip(path: Path, folder: Path) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.mkdir("folder.png")
+        archive.writestr("folder.png/", b"")
         for name in (*FILES, "__MACOSX/b.png"):
             archive.writestr(name, FILES.get(name, b"no"))
     return path

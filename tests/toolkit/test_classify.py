@@ -85,7 +85,7 @@ def test_a_run_that_was_stopped_is_gone_on_with(tiny_int8_bundle: Path, tmp_path
     names = [os.path.relpath(DIGITS[index % len(DIGITS)], tmp_path) for index in range(500)]
     command = [*TOOLKIT, "classify", str(tiny_int8_bundle), "-", "-o", "out.csv"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment(), process_group=0
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment(), start_new_session=True
     ) as started:
         assert started.stdin and started.stderr
         started.stdin.write("".join(f"{name}\n" for name in names[:400]).encode())

@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runtime.progress import SilentProgress, Stage, advance_or_stop
 from toolkit.console import BarProgress, BarStage, print_json_line, print_table, printable, say
-from toolkit.options import FILE, FOLDER, FiniteRange, bundle_argument, engine_options, output_options
+from toolkit.options import FOLDER, FiniteRange, bundle_argument, engine_options, output_options
 
 if TYPE_CHECKING:
     from runtime.classification import Classified, ImageInput
@@ -24,9 +24,9 @@ ROWS = 500  # of a table; the next ones come in another one
 
 @click.command()
 @bundle_argument
-@click.argument("images", nargs=-1, required=True)
+@click.argument("images", nargs=-1, required=True, type=click.Path(allow_dash=True))
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="Classes to give for each image.")
-@click.option("-o", "--output", type=FILE, help="Write the answers to this .csv, .jsonl or .parquet file.")
+@click.option("-o", "--output", type=click.Path(), help="Write the answers to this .csv, .jsonl or .parquet file.")
 @click.option("--resume", is_flag=True, help="Go on where an earlier run with the same -o ended.")
 @click.option("--force", is_flag=True, help="Replace the file of -o, and what an earlier run left of it.")
 @click.option("--save", type=FOLDER, metavar="DIR", help="Write copies with the answer on them into this folder.")
@@ -37,17 +37,26 @@ ROWS = 500  # of a table; the next ones come in another one
     show_default=True,
     help="Refuse larger images before they are decoded.",
 )
+@click.option(
+    "--ray",
+    metavar="local|ADDRESS",
+    help="Spread the work with Ray Data, here or over a cluster; -o is then a folder of Parquet files, on any "
+    "filesystem that Ray reads, as IMAGES are: files, folders, or Parquet files with the columns path and bytes.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="With --ray, sessions.  [default: one for each CPU or GPU]")
 @engine_options
 @output_options
 def command(
     bundle: Path,
     images: tuple[str, ...],
     top: int,
-    output: Path | None,
+    output: str | None,
     resume: bool,
     force: bool,
     save: Path | None,
     max_megapixels: float,
+    ray: str | None,
+    workers: int | None,
     backend: str | None,
     device: str | None,
     threads: int | None,
@@ -72,10 +81,30 @@ def command(
     from toolkit.answers import AnswersFile, Header, answers_file, require_writer
     from toolkit.output_file import place_for
 
+    if workers and not ray:
+        raise click.UsageError("--workers is about --ray")
     if (resume or force) and not output:
         raise click.UsageError(f"--{'resume' if resume else 'force'} is about the file of -o: give one")
     if resume and force:
         raise click.UsageError("--resume keeps what --force would drop: give one of them")
+    if ray:
+        return spread(
+            ray,
+            bundle,
+            images,
+            output,
+            {
+                "top": top,
+                "workers": workers,
+                "threads": threads or 1,
+                "backend": backend,
+                "trust": trust,
+                "max_megapixels": max_megapixels,
+            },
+            idle={"--save": save, "--device": device, "--cache-dir": cache_dir, "--json": as_json, "-": "-" in images},
+            resume=resume,
+            force=force,
+        )
     if "-" in images and len(images) > 1:
         raise click.UsageError("- stands alone: the list holds all names")
     listed = images == ("-",)
@@ -85,10 +114,11 @@ def command(
         file: AnswersFile | None = None
         opened = Bundle.open(bundle)
         if output:
-            require_writer(output)
-            stack.enter_context(place_for(output, force=force))
+            path = Path(output)
+            require_writer(path)
+            stack.enter_context(place_for(path, force=force))
             header = Header(opened.manifest.digest, min(top, opened.spec.classes))
-            file = stack.enter_context(answers_file(output, header, resume=resume, force=force))
+            file = stack.enter_context(answers_file(path, header, resume=resume, force=force))
             sources = file.rest(sources)
             if file.done:
                 click.echo(f"{file.done:,} answers are there already", err=True)
@@ -127,6 +157,35 @@ def command(
         say(f"{output}: {meter.done:,} images, {meter.rate:,.0f} a second")
     if failed and not as_json:
         say(f"{failed:,} of {meter.done:,} images could not be read")
+    return 1 if failed else 0
+
+
+def spread(
+    address: str,
+    bundle: Path,
+    images: tuple[str, ...],
+    output: str | None,
+    job: dict[str, Any],
+    *,
+    idle: dict[str, object],
+    resume: bool,
+    force: bool,
+) -> int:
+    """`--ray`."""
+    from runtime.bundle import Bundle
+    from toolkit.on_ray import Job, local_paths, run
+
+    for option, value in idle.items():
+        if value:
+            raise click.UsageError(f"{option} does not go with --ray")
+    if not output:
+        raise click.UsageError("--ray writes Parquet files: name a folder for them with -o")
+    start = time.perf_counter()
+    place, *found = local_paths([output, *images])
+    count, failed = run(Job(Bundle.open(bundle), tuple(found), place, **job), address, resume=resume, force=force)
+    say(f"{output}: {count:,} images in {time.perf_counter() - start:.0f} s")
+    if failed:
+        say(f"{failed:,} of {count:,} images could not be read")
     return 1 if failed else 0
 
 
