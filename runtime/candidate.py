@@ -9,12 +9,25 @@ from pathlib import Path
 
 from msgspec import structs
 
-from runtime.backend import REFERENCE, Backend, EngineFile, EngineOptions, get_backend, require_backend
+from runtime.backend import (
+    REFERENCE,
+    WEIGHTS_ALONE,
+    Backend,
+    EngineFile,
+    EngineOptions,
+    get_backend,
+    require_backend,
+)
 from runtime.errors import BackendError
 from runtime.manifest import Coverage, GraphError, LayerEntry
 from runtime.progress import Progress, advance_or_stop
 from runtime.session import Session
 from runtime.spec import ModelSpec, Precision
+
+REASONS = {
+    "unknown": "does not tell",
+    WEIGHTS_ALONE: "reads its INT8 weights and multiplies in float32, which is faster here",
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,8 @@ class Candidate:
         if self.engine_file.layers is None or "unknown" in reached or not self.layers:
             return ()
         executed = {"fp32", *reached, *(kind for kind in self.engine_file.layers.values() if kind == "fp16")}
-        return tuple(kind for kind in self.precision.split("-") if kind not in executed)
+        held = {"int8"} if WEIGHTS_ALONE in executed else set()
+        return tuple(kind for kind in self.precision.split("-") if kind not in executed | held)
 
     @property
     def reason_against(self) -> str:
@@ -140,7 +154,7 @@ def reach(layer: LayerEntry, executed: Mapping[str, str] | None, target: str) ->
     reached = "unknown" if executed is None else executed.get(layer.name, "unknown")
     reason = layer.reason
     if layer.asked != reached and not reason:
-        reason = f"{target} runs it in {reached}" if reached != "unknown" else f"{target} does not tell"
+        reason = f"{target} {REASONS.get(reached, f'runs it in {reached}')}"
     return structs.replace(layer, reached=reached, reason=reason)
 
 

@@ -188,7 +188,7 @@ def cache_entry(path: Path, spec: ModelSpec, options: EngineOptions, batch: int 
         "shape": [batch, *spec.image_shape],
         "properties": properties(options),
         "openvino": openvino().__version__,
-        "form": 3,  # of the graph that is compiled: one more wherever this file changes it
+        "form": 4,  # of the graph that is compiled: one more wherever this file changes it
         "cpu": cpu_identity(),
     }
     return options.cache_dir / "openvino" / canonical.digest(made_from)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runtime.backend import WEIGHTS_ALONE
+
 if TYPE_CHECKING:
     import openvino as ov
 
@@ -31,6 +33,8 @@ def executed_types(compiled: ov.CompiledModel) -> dict[str, str]:
         layers = runtime_info(node, "originalLayersNames").split(",")
         precision = runtime_info(node, "runtimePrecision")
         executed = "int8" if precision in INTEGER_TYPES else {"f32": "fp32", "f16": "fp16"}.get(precision, precision)
+        if executed == "int8" and runtime_info(node, "layerType") == "FullyConnected" and reads_float(node):
+            executed = WEIGHTS_ALONE
         chain = runtime_info(node, "layerType") == "Subgraph" and any(
             runtime_info(value.get_node(), "runtimePrecision") in INTEGER_TYPES for value in node.input_values()
         )
@@ -44,6 +48,11 @@ def executed_types(compiled: ov.CompiledModel) -> dict[str, str]:
             else:
                 others[layer] = "int8" if any(layer + suffix in layers for suffix in SCALED_AFTERWARDS) else "unknown"
     return {**others, **products}
+
+
+def reads_float(node: ov.Node) -> bool:
+    """Whether what a matrix product multiplies its weights with is float."""
+    return str(node.input_value(0).get_element_type().to_string()) in ("f32", "f16")
 
 
 def without_scaling(name: str) -> str:

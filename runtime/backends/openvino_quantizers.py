@@ -6,7 +6,7 @@ is said (seen with 2026.4.1). As one FakeQuantize, which is how its own tools wr
 keeps the scale. Both give the same values.
 
 x86 CPUs multiply unsigned integers by signed ones. TensorRT takes signed activations alone, so that is what a graph
-holds; here they become unsigned: see `unsigned_range`.
+holds; here they become unsigned: see `unsigned_range`. Some become float again: see `feeds_large_products`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.cpu import X86, cpu_identity
+from runtime.cpu import X86, cpu_identity, saturates
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 LEVELS = 256
 MOVES = frozenset({"MaxPool", "AvgPool", "ReduceMax", "ReduceMean", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
 PREPARES = frozenset({"Convert", "Add", "Subtract", "Multiply", "Divide", "Reshape", "Transpose"})
+LARGE = 1 << 20  # weights of a matrix product: more than a core's own cache holds
 INTEGER_RANGES = {"i8": (-128, 127), "u8": (0, 255)}
 
 
@@ -35,7 +36,7 @@ def fuse_quantizers(openvino: Any, model: ov.Model) -> int:
         model: as it was read.
 
     Returns:
-        How many there were.
+        How many pairs there were.
     """
     count = 0
     seen = depends_on_image(model)
@@ -45,6 +46,11 @@ def fuse_quantizers(openvino: Any, model: ov.Model) -> int:
         if pair is None or pair[0].get_friendly_name() not in seen:
             continue
         quantize, low, high = pair
+        if saturates() and feeds_large_products(multiply.output(0)):
+            for user in multiply.output(0).get_target_inputs():
+                user.replace_source_output(quantize.input_value(0))
+            count += 1
+            continue
         kind = quantize.get_output_element_type(0).to_dtype()
         given = [quantize.input_value(index) for index in range(3)]
         if np.isclose(low.item() * 127, high.item() * -128):
@@ -62,6 +68,30 @@ def fuse_quantizers(openvino: Any, model: ov.Model) -> int:
     if count:
         model.validate_nodes_and_infer_types()
     return count
+
+
+def feeds_large_products(value: ov.Output) -> bool:
+    """Whether a tensor, moved or pooled, goes into matrix products alone, all with weights that fill no cache.
+
+    Reading such weights takes longer than the arithmetic, and without VNNI the arithmetic in INT8 takes longer than
+    that in float32. OpenVINO reads them as INT8 all the same, where what they are multiplied with is float.
+    """
+    users = [(user.get_node(), user.get_index()) for user in value.get_target_inputs()]
+    return bool(users) and all(
+        feeds_large_products(node.output(0))
+        if node.get_type_name() in MOVES and index == 0
+        else node.get_type_name() == "MatMul" and index == 0 and stored_weights(node.input_value(1)) >= LARGE
+        for node, index in users
+    )
+
+
+def stored_weights(value: ov.Output) -> int:
+    """How many weights of one byte a tensor is scaled from; 0 where it is made otherwise."""
+    node = value.get_node()
+    while node.get_type_name() in ("Multiply", "Subtract", "Convert", "Reshape", "Transpose"):
+        node = node.input_value(0).get_node()
+    whole = node.get_type_name() == "Constant" and node.get_output_element_type(0).to_string() in INTEGER_RANGES
+    return int(np.prod(node.get_output_shape(0))) if whole else 0
 
 
 def unsigned_range(value: ov.Output, scale: float) -> tuple[float, float]:
