@@ -78,10 +78,11 @@ bench: $(VENV)/.dev
 bench-calibration: $(VENV)/.dev build/venvs/peers/.made build/venvs/modelopt/.made
 	$(BIN)/python tests/benchmarks/calibration_peers.py $(if $(FASHION),--fashion $(FASHION))
 
-# What our calibration is compared with; Model Optimizer wants older libraries, and pulls in CUDA unless told otherwise.
+# What our calibration and our engines are compared with; Model Optimizer wants older libraries, and pulls in CUDA unless told otherwise.
 build/venvs/peers/.made:
 	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt nncf==3.4.0 onnx onnxruntime openvino torch
+	$(@D)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt nncf==3.4.0 onnx onnxruntime openvino \
+	    opencv-python torch
 	@touch $@
 
 build/venvs/modelopt/.made:
