@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -43,16 +44,15 @@ def test_an_archive_a_folder_and_a_pattern_answer_alike(tiny_int8_bundle: Path, 
     assert by_name[0] == by_name[1] == by_name[2] and len(by_name[0]) == len(DIGITS)
 
 
+def classify_list(bundle: Path, names: Sequence[object], *options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Classify what a list on standard input names."""
+    command = [*TOOLKIT, "classify", str(bundle), "-", *options]
+    text = "".join(f"{name}\n" for name in names)
+    return subprocess.run(command, input=text, capture_output=True, text=True, cwd=cwd, env=environment(), timeout=60)
+
+
 def test_a_list_of_names_comes_from_standard_input(tiny_int8_bundle: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*TOOLKIT, "classify", str(tiny_int8_bundle), "-", "--json"],
-        input="".join(f"{path}\n" for path in DIGITS),
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment(),
-        timeout=60,
-    )
+    done = classify_list(tiny_int8_bundle, DIGITS, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert list(answers(done)) == [str(path) for path in DIGITS]
 
@@ -97,15 +97,7 @@ def test_a_run_that_was_stopped_is_gone_on_with(tiny_int8_bundle: Path, tmp_path
     assert started.returncode == (130 if number == signal.SIGINT else -number)
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv.part"]
 
-    again = subprocess.run(
-        [*command, "--resume"],
-        input="".join(f"{name}\n" for name in names),
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment(),
-        timeout=60,
-    )
+    again = classify_list(tiny_int8_bundle, names, "-o", "out.csv", "--resume", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "answers are there already" in again.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
