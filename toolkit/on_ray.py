@@ -113,8 +113,7 @@ def run(job: Job, address: str, *, resume: bool, force: bool) -> tuple[int, int]
     Raises:
         ToolkitError: there is an output already, or Ray fails.
     """
-    import pyarrow.dataset
-    import ray
+    import ray  # before pyarrow, which comes with it: an error names what is missing
     from ray.data.checkpoint import CheckpointConfig
 
     filesystem, path = make_room(job, resume=resume, force=force)
@@ -138,8 +137,10 @@ def run(job: Job, address: str, *, resume: bool, force: bool) -> tuple[int, int]
             f"Ray ended early: {str(error).strip().splitlines()[-1]}",
             f"--resume goes on after what {job.output} holds already",
         ) from error
-    written = pyarrow.dataset.dataset(path, filesystem=filesystem, format="parquet")
-    return written.count_rows(), written.count_rows(filter=pyarrow.dataset.field("error").is_valid())
+    from pyarrow import dataset
+
+    written = dataset.dataset(path, filesystem=filesystem, format="parquet")
+    return written.count_rows(), written.count_rows(filter=dataset.field("error").is_valid())
 
 
 def classified(job: Job) -> Any:
