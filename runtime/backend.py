@@ -29,8 +29,8 @@ BACKENDS: dict[str, str] = {
 }
 #: It runs every graph as it is defined, so that an engine that cannot run here is measured by it.
 REFERENCE = "onnxruntime"
-#: The type of a layer whose weights are read as INT8 and multiplied in float32.
-WEIGHTS_ALONE = "int8-weights"
+#: The type of a convolution in float32 that takes fewer products: `runtime.backends.openvino_winograd`.
+WINOGRAD = "fp32-winograd"
 
 
 @dataclass(frozen=True)

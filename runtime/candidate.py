@@ -11,7 +11,7 @@ from msgspec import structs
 
 from runtime.backend import (
     REFERENCE,
-    WEIGHTS_ALONE,
+    WINOGRAD,
     Backend,
     EngineFile,
     EngineOptions,
@@ -26,7 +26,7 @@ from runtime.spec import ModelSpec, Precision
 
 REASONS = {
     "unknown": "does not tell",
-    WEIGHTS_ALONE: "reads its INT8 weights and multiplies in float32, which is faster here",
+    WINOGRAD: "runs it in fp32 by Winograd's minimal filtering, which is faster here",
 }
 
 
@@ -95,8 +95,7 @@ class Candidate:
         if self.engine_file.layers is None or "unknown" in reached or not self.layers:
             return ()
         executed = {"fp32", *reached, *(kind for kind in self.engine_file.layers.values() if kind == "fp16")}
-        held = {"int8"} if WEIGHTS_ALONE in executed else set()
-        return tuple(kind for kind in self.precision.split("-") if kind not in executed | held)
+        return tuple(kind for kind in self.precision.split("-") if kind not in executed)
 
     @property
     def reason_against(self) -> str:
@@ -152,10 +151,11 @@ def enter(
 def reach(layer: LayerEntry, executed: Mapping[str, str] | None, target: str) -> LayerEntry:
     """Fill in what a layer is executed in, and why where that is not what was asked for."""
     reached = "unknown" if executed is None else executed.get(layer.name, "unknown")
+    kind = "fp32" if reached == WINOGRAD else reached
     reason = layer.reason
-    if layer.asked != reached and not reason:
+    if layer.asked != kind and not reason:
         reason = f"{target} {REASONS.get(reached, f'runs it in {reached}')}"
-    return structs.replace(layer, reached=reached, reason=reason)
+    return structs.replace(layer, reached=kind, reason=reason)
 
 
 def coverage(layers: tuple[LayerEntry, ...]) -> Coverage:

@@ -32,8 +32,7 @@ class LayerEntry(Struct, frozen=True, forbid_unknown_fields=True):
         name: the module path of its weight.
         macs: multiply-accumulates for one image.
         asked: the type that the graph holds for it.
-        reached: the type that the engine executes it in; `int8-weights` where it reads INT8 weights and multiplies in
-            float32, `unknown` where nothing can tell.
+        reached: the type that the engine executes it in; `unknown` where nothing can tell.
         reason: why it was left in float, or why the engine did not follow; empty otherwise.
         sqnr_db: of its output against the FP32 graph's, both on ONNX Runtime; None where it was not measured.
     """

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from runtime import canonical
 from runtime.backend import Availability, EngineFile, EngineOptions
 from runtime.backends.openvino_layers import executed_types
+from runtime.backends.openvino_products import products_as_convolutions
 from runtime.backends.openvino_quantizers import fuse_quantizers
+from runtime.backends.openvino_winograd import use_winograd
 from runtime.cache import read_entry, write_entry
 from runtime.cpu import cpu_identity, saturates
 from runtime.errors import BackendError
@@ -188,7 +190,7 @@ def cache_entry(path: Path, spec: ModelSpec, options: EngineOptions, batch: int 
         "shape": [batch, *spec.image_shape],
         "properties": properties(options),
         "openvino": openvino().__version__,
-        "form": 4,  # of the graph that is compiled: one more wherever this file changes it
+        "form": 5,  # of the graph that is compiled: one more wherever this file changes it
         "cpu": cpu_identity(),
     }
     return options.cache_dir / "openvino" / canonical.digest(made_from)
@@ -220,7 +222,7 @@ def compile_model(path: Path, spec: ModelSpec, options: EngineOptions, batch: in
         )
     try:
         model = core().read_model(str(path))
-        fuse_quantizers(openvino(), model)
+        rewrite(model, options, batch)
         ends = [(end.element_type.to_string(), list(end.partial_shape)[1:]) for end in (*model.inputs, *model.outputs)]
         if ends != [("u8", list(spec.image_shape)), ("f32", [spec.classes])]:
             raise BackendError(f"{path} does not take and give what {spec.name} does: {ends}", "build the bundle again")
@@ -230,6 +232,16 @@ def compile_model(path: Path, spec: ModelSpec, options: EngineOptions, batch: in
     except (RuntimeError, UnicodeDecodeError) as error:  # its messages may be anything
         hint = "build the bundle again" if options.device is None else "leave --device out, or give CPU"
         raise BackendError(f"OpenVINO cannot compile {path}: {first_line(error)}", hint) from error
+
+
+def rewrite(model: ov.Model, options: EngineOptions, batch: int | None) -> None:
+    """Bring a graph into the form that OpenVINO runs best here."""
+    floats: set[str] = set()
+    if saturates() and "fp16" not in options.precision:
+        floats = use_winograd(openvino(), model, batch or options.batch.largest)
+    fuse_quantizers(openvino(), model, floats)
+    if saturates():
+        products_as_convolutions(openvino(), model)
 
 
 def first_line(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtime.backend import WEIGHTS_ALONE
+from runtime.backend import WINOGRAD
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -15,6 +15,8 @@ MOVING_TYPES = frozenset({"Const", "Convert", "Input", "Output", "Reorder", "Res
 # OpenVINO's name for the scaling that it moves behind a matrix product once that takes integers.
 TURNED = "/transpose_b"
 SCALED_AFTERWARDS = ("/DequantizationMultiply", "/WithoutBiases/DequantizationMultiply")
+#: Our name for the product that does a convolution's work, behind the convolution's.
+BY_TILES = "/by_tiles"
 PRODUCTS = frozenset({"Convolution", "Deconvolution", "FullyConnected", "MatMul"})
 
 
@@ -33,8 +35,6 @@ def executed_types(compiled: ov.CompiledModel) -> dict[str, str]:
         layers = runtime_info(node, "originalLayersNames").split(",")
         precision = runtime_info(node, "runtimePrecision")
         executed = "int8" if precision in INTEGER_TYPES else {"f32": "fp32", "f16": "fp16"}.get(precision, precision)
-        if executed == "int8" and runtime_info(node, "layerType") == "FullyConnected" and reads_float(node):
-            executed = WEIGHTS_ALONE
         chain = runtime_info(node, "layerType") == "Subgraph" and any(
             runtime_info(value.get_node(), "runtimePrecision") in INTEGER_TYPES for value in node.input_values()
         )
@@ -44,21 +44,17 @@ def executed_types(compiled: ov.CompiledModel) -> dict[str, str]:
         for layer in filter(None, layers):
             if not chain:
                 types = products if runtime_info(node, "layerType") in PRODUCTS else others
-                types[layer] = types[without_scaling(layer)] = executed
+                kind = WINOGRAD if layer.endswith(BY_TILES) and executed == "fp32" else executed
+                types[layer] = types[without_additions(layer)] = kind
             else:
                 others[layer] = "int8" if any(layer + suffix in layers for suffix in SCALED_AFTERWARDS) else "unknown"
     return {**others, **products}
 
 
-def reads_float(node: ov.Node) -> bool:
-    """Whether what a matrix product multiplies its weights with is float."""
-    return str(node.input_value(0).get_element_type().to_string()) in ("f32", "f16")
-
-
-def without_scaling(name: str) -> str:
-    """The layer whose scaling has this name; the name itself where it is none."""
-    for suffix in reversed(SCALED_AFTERWARDS):
-        name = name.removesuffix(suffix)
+def without_additions(name: str) -> str:
+    """The layer that a node with this name is of: OpenVINO takes scaling and bias out of it, and we its product."""
+    for addition in ("/DequantizationMultiply", BY_TILES, "/WithoutBiases"):
+        name = name.removesuffix(addition)
     return name
 
 

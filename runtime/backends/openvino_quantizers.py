@@ -6,17 +6,18 @@ is said (seen with 2026.4.1). As one FakeQuantize, which is how its own tools wr
 keeps the scale. Both give the same values.
 
 x86 CPUs multiply unsigned integers by signed ones. TensorRT takes signed activations alone, so that is what a graph
-holds; here they become unsigned: see `unsigned_range`. Some become float again: see `feeds_large_products`.
+holds; here they become unsigned: see `unsigned_range`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.cpu import X86, cpu_identity, saturates
+from runtime.cpu import X86, cpu_identity
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -24,16 +25,16 @@ if TYPE_CHECKING:
 LEVELS = 256
 MOVES = frozenset({"MaxPool", "AvgPool", "ReduceMax", "ReduceMean", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
 PREPARES = frozenset({"Convert", "Add", "Subtract", "Multiply", "Divide", "Reshape", "Transpose"})
-LARGE = 1 << 20  # weights of a matrix product: more than a core's own cache holds
 INTEGER_RANGES = {"i8": (-128, 127), "u8": (0, 255)}
 
 
-def fuse_quantizers(openvino: Any, model: ov.Model) -> int:
+def fuse_quantizers(openvino: Any, model: ov.Model, floats: Collection[str] = ()) -> int:
     """Make one FakeQuantize of every pair, in place.
 
     Args:
         openvino: the package.
         model: as it was read.
+        floats: names of nodes that multiply in float32; what goes to them alone is not quantized.
 
     Returns:
         How many pairs there were.
@@ -46,7 +47,7 @@ def fuse_quantizers(openvino: Any, model: ov.Model) -> int:
         if pair is None or pair[0].get_friendly_name() not in seen:
             continue
         quantize, low, high = pair
-        if saturates() and feeds_large_products(multiply.output(0)):
+        if feeds_alone(multiply.output(0), floats):
             for user in multiply.output(0).get_target_inputs():
                 user.replace_source_output(quantize.input_value(0))
             count += 1
@@ -70,28 +71,14 @@ def fuse_quantizers(openvino: Any, model: ov.Model) -> int:
     return count
 
 
-def feeds_large_products(value: ov.Output) -> bool:
-    """Whether a tensor, moved or pooled, goes into matrix products alone, all with weights that fill no cache.
-
-    Reading such weights takes longer than the arithmetic, and without VNNI the arithmetic in INT8 takes longer than
-    that in float32. OpenVINO reads them as INT8 all the same, where what they are multiplied with is float.
-    """
+def feeds_alone(value: ov.Output, names: Collection[str]) -> bool:
+    """Whether a tensor, moved or pooled or not, goes to nodes of these names, and nowhere else."""
     users = [(user.get_node(), user.get_index()) for user in value.get_target_inputs()]
     return bool(users) and all(
-        feeds_large_products(node.output(0))
-        if node.get_type_name() in MOVES and index == 0
-        else node.get_type_name() == "MatMul" and index == 0 and stored_weights(node.input_value(1)) >= LARGE
+        node.get_friendly_name() in names
+        or (node.get_type_name() in MOVES and index == 0 and feeds_alone(node.output(0), names))
         for node, index in users
     )
-
-
-def stored_weights(value: ov.Output) -> int:
-    """How many weights of one byte a tensor is scaled from; 0 where it is made otherwise."""
-    node = value.get_node()
-    while node.get_type_name() in ("Multiply", "Subtract", "Convert", "Reshape", "Transpose"):
-        node = node.input_value(0).get_node()
-    whole = node.get_type_name() == "Constant" and node.get_output_element_type(0).to_string() in INTEGER_RANGES
-    return int(np.prod(node.get_output_shape(0))) if whole else 0
 
 
 def unsigned_range(value: ov.Output, scale: float) -> tuple[float, float]:
@@ -169,8 +156,19 @@ def find_pair(multiply: ov.Node) -> tuple[ov.Node, NDArray[Any], NDArray[Any]] |
     return quantize, low, high
 
 
-def constant(node: ov.Node) -> NDArray[Any] | None:
-    """The values of a constant, converted and reshaped or not; None of anything else."""
-    while node.get_type_name() in ("Convert", "Reshape"):
-        node = node.input_value(0).get_node()
-    return np.asarray(node.data) if node.get_type_name() == "Constant" else None
+def constant(node: ov.Node) -> NDArray[np.float32] | None:
+    """The values of a constant, converted, shifted, scaled or reshaped; None of anything else."""
+    kind = node.get_type_name()
+    if kind == "Constant":
+        return np.asarray(node.data, np.float32)
+    if kind not in ("Convert", "Subtract", "Multiply", "Reshape"):
+        return None
+    values = constant(node.input_value(0).get_node())
+    if values is None or kind == "Convert":
+        return values
+    if kind == "Reshape":
+        return values.reshape(node.get_output_shape(0))
+    other = constant(node.input_value(1).get_node())
+    if other is None:
+        return None
+    return values * other if kind == "Multiply" else values - other

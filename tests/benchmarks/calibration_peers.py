@@ -29,7 +29,7 @@ from calibration.options import CalibrationOptions
 from calibration.placement import plan
 from export.front import IMAGE
 from export.reference import open_reference
-from runtime.backend import WEIGHTS_ALONE, EngineFile, EngineOptions, available_cores, get_backend
+from runtime.backend import EngineFile, EngineOptions, available_cores, get_backend
 from runtime.datasets import batches, evenly_spaced, open_dataset
 from runtime.latency import measure
 from runtime.progress import SilentProgress
@@ -186,7 +186,7 @@ def on_openvino(paths: dict[str, Path], spec: ModelSpec, layers: list[str], imag
         for name, path in paths.items():
             file: EngineFile = backend.compile(path, Path(folder), spec, options, SilentProgress())
             types = file.layers or {}
-            executed[name] = sum(types.get(layer) in ("int8", WEIGHTS_ALONE) for layer in layers)
+            executed[name] = sum(types.get(layer) == "int8" for layer in layers)
             sessions[name] = session_on("openvino", file, spec, options)
         times = measure(sessions, image, SilentProgress())
     for session in sessions.values():
