@@ -67,12 +67,12 @@ def stored_weights(product: ov.Node) -> tuple[NDArray[np.int8], NDArray[np.float
         return None
     if scale is None or zero is None or zero.any():
         return None
-    weights, scales = np.asarray(source.data), np.broadcast_to(scale, source.get_output_shape(0))
+    weights = np.asarray(source.data)
     if not product.get_attributes()["transpose_b"]:
-        weights, scales = weights.T, scales.T
-    if (scales != scales[:, :1]).any():
+        weights, scale = weights.T, scale.T
+    if scale.size > 1 and scale.shape != (len(weights), 1):
         return None
-    return np.ascontiguousarray(weights), scales[:, :1].astype(np.float32)
+    return np.ascontiguousarray(weights), np.broadcast_to(scale, (len(weights), 1)).astype(np.float32)
 
 
 def as_convolution(

@@ -93,7 +93,7 @@ def square(channels: int, filters: int, kernel: int, side: int, groups: int = 1)
     ("of", "tile"),
     [
         (square(96, 256, 5, 27), 4),  # AlexNet's second
-        (square(384, 384, 3, 13), 4),  # its fourth
+        (square(384, 384, 3, 13), 5),  # its fourth
         (square(512, 512, 3, 7), None),  # ResNet's last: its weights take longer to read
         (square(512, 512, 1, 14), None),
         (square(96, 96, 3, 14, groups=96), None),
