@@ -17,7 +17,7 @@ BENCHMARKS := build_time startup open_time session_overhead open_close threads i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-gpu test-runtime check-wheels schemas lint format bench bench-calibration clean
+.PHONY: help demo test test-gpu test-runtime check-wheels schemas lint format bench bench-calibration bench-classify clean
 
 help:
 	@echo "make demo     build an INT8 LeNet-5 and read ten pictures of digits with it"
@@ -31,6 +31,7 @@ help:
 	@echo "make lint     ruff, mypy, import-linter and codespell"
 	@echo "make format   let ruff put the code into shape"
 	@echo "make bench    run tests/benchmarks; the figures go to build/benchmarks"
+	@echo "make bench-classify      AlexNet beside PyTorch, ONNX Runtime, OpenVINO, MNN and ncnn, which it installs"
 	@echo "make bench-calibration   our calibration beside that of ONNX Runtime, NNCF and Model Optimizer, which it installs"
 	@echo "              into build/venvs: 3 GB; FASHION=FOLDER takes networks for Fashion-MNIST as well"
 	@echo "make clean    remove build and the caches; .venv stays"
@@ -78,11 +79,15 @@ bench: $(VENV)/.dev
 bench-calibration: $(VENV)/.dev build/venvs/peers/.made build/venvs/modelopt/.made
 	$(BIN)/python tests/benchmarks/calibration_peers.py $(if $(FASHION),--fashion $(FASHION))
 
+bench-classify: $(VENV)/.dev build/venvs/peers/.made
+	$(BIN)/python tests/benchmarks/classify.py --picture build/benchmarks/classify.png
+	$(BIN)/python tests/benchmarks/classify_layers.py
+
 # What our calibration and our engines are compared with; Model Optimizer wants older libraries, and pulls in CUDA unless told otherwise.
 build/venvs/peers/.made:
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt nncf==3.4.0 onnx onnxruntime openvino \
-	    opencv-python torch
+	    opencv-python torch mnn==3.6.1 ncnn==1.0.20261020 pnnx==20261020
 	@touch $@
 
 build/venvs/modelopt/.made:

@@ -177,11 +177,20 @@ def classified(job: Job) -> Any:
 def read(job: Job) -> Any:
     """The names and the bytes of all images, as a `ray.data.Dataset`."""
     import ray
+    from pyarrow import dataset, fs
 
     tables = [name for name in job.images if name.endswith(".parquet")]
     if tables and len(tables) < len(job.images):
         raise DataError("Parquet files and other images are given together", "classify them one after the other")
     if tables:
+        filesystem, path = fs.FileSystem.from_uri(tables[0])
+        held = dataset.dataset(path, filesystem=filesystem, format="parquet").schema.names
+        missing = [name for name in job.columns if name not in held]
+        if missing:
+            raise DataError(
+                f"{tables[0]} has no column '{missing[0]}', but {', '.join(held)}",
+                "name that of an image's name and that of its bytes with --columns",
+            )
         return ray.data.read_parquet(tables, columns=list(job.columns), ray_remote_args={"num_cpus": LITTLE})
     suffixes = [suffix[1:] for suffix in SUFFIXES]
     return ray.data.read_binary_files(list(job.images), include_paths=True, file_extensions=suffixes, num_cpus=LITTLE)

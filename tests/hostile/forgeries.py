@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 REMOVED = object()
+LONG = 8  # the counts of a histogram are all alike
 WRONG: tuple[Any, ...] = (
     REMOVED,
     None,
@@ -36,9 +37,12 @@ Path = tuple[str | int, ...]
 
 
 def paths(value: Any, before: Path = ()) -> Iterator[Path]:
-    """The way to every value inside, from the outermost."""
+    """The way to every value inside, from the outermost; of a long list, to its ends and its middle."""
     if isinstance(value, (dict, list)):
-        for key in value if isinstance(value, dict) else range(len(value)):
+        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+        if isinstance(value, list) and len(keys) > LONG:
+            keys = [*keys[:2], keys[len(keys) // 2], *keys[-2:]]
+        for key in keys:
             yield (*before, key)
             yield from paths(value[key], (*before, key))
 

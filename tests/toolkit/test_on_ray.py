@@ -133,13 +133,17 @@ def test_images_come_from_parquet_files_too(tiny_int8_bundle: Path, tmp_path: Pa
     pytest.importorskip("ray")
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    table = pa.table({"path": [path.name for path in DIGITS], "bytes": [path.read_bytes() for path in DIGITS]})
+    table = pa.table({"name": [path.name for path in DIGITS], "data": [path.read_bytes() for path in DIGITS]})
     parquet.write_table(table, tmp_path / "in.parquet")
-    with start(tiny_int8_bundle, "in.parquet", "-o", "out", "--top", 2, cwd=tmp_path) as started:
+    with start(tiny_int8_bundle, "in.parquet", "-o", "out", cwd=tmp_path) as started:
+        _, err = started.communicate(timeout=PATIENCE_S)
+    assert started.returncode == 1 and "in.parquet has no column 'path', but name, data" in err and "--columns" in err
+    told = ("in.parquet", "-o", "out", "--top", 2, "--columns", "name,data")
+    with start(tiny_int8_bundle, *told, cwd=tmp_path) as started:
         _, err = started.communicate(timeout=PATIENCE_S)
     assert started.returncode == 0, err
     rows = answers(tmp_path / "out")
-    assert sorted(row["path"] for row in rows) == [path.name for path in DIGITS]
+    assert sorted(row["name"] for row in rows) == [path.name for path in DIGITS]
     assert {len(row["top"]) for row in rows} == {2}
 
 
@@ -160,6 +164,8 @@ def test_what_is_not_ours_is_not_removed(tiny_int8_bundle: Path, tmp_path: Path)
         (["--ray", "local", "-o", "out", "--json"], "--json does not go with --ray"),
         (["--ray", "local", "-o", "out", "--save", "copies"], "--save does not go with --ray"),
         (["--workers", "2"], "--workers is about --ray"),
+        (["--columns", "a,b"], "--columns is about --ray"),
+        (["--ray", "local", "-o", "out", "--columns", "a"], "--columns takes the names of two columns"),
     ],
 )
 def test_options_that_do_not_fit_are_a_usage_error(

@@ -41,7 +41,12 @@ ROWS = 500  # of a table; the next ones come in another one
     "--ray",
     metavar="local|ADDRESS",
     help="Spread the work with Ray Data, here or over a cluster; -o is then a folder of Parquet files, on any "
-    "filesystem that Ray reads, as IMAGES are: files, folders, or Parquet files with the columns path and bytes.",
+    "filesystem that Ray reads, as IMAGES are: files, folders, or Parquet files.",
+)
+@click.option(
+    "--columns",
+    metavar="NAME,BYTES",
+    help="With --ray, of Parquet files: an image's name, which no other has, and its bytes.  [default: path,bytes]",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="With --ray, sessions.  [default: one for each CPU or GPU]")
 @engine_options
@@ -56,6 +61,7 @@ def command(
     save: Path | None,
     max_megapixels: float,
     ray: str | None,
+    columns: str | None,
     workers: int | None,
     backend: str | None,
     device: str | None,
@@ -81,8 +87,12 @@ def command(
     from toolkit.answers import AnswersFile, Header, answers_file, require_writer
     from toolkit.output_file import place_for
 
-    if workers and not ray:
-        raise click.UsageError("--workers is about --ray")
+    for option, value in {"--workers": workers, "--columns": columns}.items():
+        if value and not ray:
+            raise click.UsageError(f"{option} is about --ray")
+    names = (columns or "path,bytes").split(",")
+    if len(names) != 2 or not all(names) or len(set(names)) < 2:
+        raise click.UsageError(f"--columns takes the names of two columns, such as path,bytes: got '{columns}'")
     if (resume or force) and not output:
         raise click.UsageError(f"--{'resume' if resume else 'force'} is about the file of -o: give one")
     if resume and force:
@@ -100,6 +110,7 @@ def command(
                 "backend": backend,
                 "trust": trust,
                 "max_megapixels": max_megapixels,
+                "columns": tuple(names),
             },
             idle={"--save": save, "--device": device, "--cache-dir": cache_dir, "--json": as_json, "-": "-" in images},
             resume=resume,
