@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.fs import FileSystem
 
+COLUMNS = ("path", "bytes")
+ANSWERS = ("error", "refused", "top")  # the columns of the output beside the name
 BATCH = 64  # rows that a worker is given at a time
 CPU_SHARE = 0.5  # of a CPU, as Ray counts them, for each thread of a session
 LITTLE = 0.5  # for reading and for writing, which wait most of the time
@@ -56,7 +58,7 @@ class Job:
     backend: str | None = None
     trust: bool = False
     max_megapixels: float = MAX_MEGAPIXELS
-    columns: tuple[str, str] = ("path", "bytes")
+    columns: tuple[str, str] = COLUMNS
 
     @property
     def checkpoint(self) -> str:
@@ -111,11 +113,13 @@ def run(job: Job, address: str, *, resume: bool, force: bool) -> tuple[int, int]
         How many images there are in the output, and how many of them could not be read.
 
     Raises:
+        DataError: the images or the columns do not fit.
         ToolkitError: there is an output already, or Ray fails.
     """
     import ray  # before pyarrow, which comes with it: an error names what is missing
     from ray.data.checkpoint import CheckpointConfig
 
+    parquet_files(job)
     filesystem, path = make_room(job, resume=resume, force=force)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors come as exceptions
@@ -177,14 +181,10 @@ def classified(job: Job) -> Any:
 def read(job: Job) -> Any:
     """The names and the bytes of all images, as a `ray.data.Dataset`."""
     import ray
-    from pyarrow import dataset, fs
 
-    tables = [name for name in job.images if name.endswith(".parquet")]
-    if tables and len(tables) < len(job.images):
-        raise DataError("Parquet files and other images are given together", "classify them one after the other")
+    tables = parquet_files(job)
     if tables:
-        filesystem, path = fs.FileSystem.from_uri(tables[0])
-        held = dataset.dataset(path, filesystem=filesystem, format="parquet").schema.names
+        held = ray.data.read_parquet(tables, ray_remote_args={"num_cpus": LITTLE}).schema().names
         missing = [name for name in job.columns if name not in held]
         if missing:
             raise DataError(
@@ -194,6 +194,24 @@ def read(job: Job) -> Any:
         return ray.data.read_parquet(tables, columns=list(job.columns), ray_remote_args={"num_cpus": LITTLE})
     suffixes = [suffix[1:] for suffix in SUFFIXES]
     return ray.data.read_binary_files(list(job.images), include_paths=True, file_extensions=suffixes, num_cpus=LITTLE)
+
+
+def parquet_files(job: Job) -> list[str]:
+    """Those of the images; all are, or none.
+
+    Raises:
+        DataError: some are, or the columns do not fit.
+    """
+    tables = [name for name in job.images if name.endswith(".parquet")]
+    if tables and len(tables) < len(job.images):
+        raise DataError("Parquet files and other images are given together", "classify them one after the other")
+    if not tables and job.columns != COLUMNS:
+        raise DataError("--columns names those of Parquet files, and none are given", "leave it out")
+    if job.columns[0] in ANSWERS:
+        raise DataError(
+            f"the column '{job.columns[0]}' would be that of an answer too", "rename it in the Parquet files"
+        )
+    return tables
 
 
 def make_room(job: Job, *, resume: bool, force: bool) -> tuple[FileSystem, str]:

@@ -188,6 +188,7 @@ def cache_entry(path: Path, spec: ModelSpec, options: EngineOptions, batch: int 
     made_from = {
         "model": model,
         "shape": [batch, *spec.image_shape],
+        "best": options.batch.best,  # `rewrite` chooses by it
         "properties": properties(options),
         "openvino": openvino().__version__,
         "form": 5,  # of the graph that is compiled: one more wherever this file changes it
@@ -222,7 +223,7 @@ def compile_model(path: Path, spec: ModelSpec, options: EngineOptions, batch: in
         )
     try:
         model = core().read_model(str(path))
-        rewrite(model, options, batch)
+        rewrite(model, options)
         ends = [(end.element_type.to_string(), list(end.partial_shape)[1:]) for end in (*model.inputs, *model.outputs)]
         if ends != [("u8", list(spec.image_shape)), ("f32", [spec.classes])]:
             raise BackendError(f"{path} does not take and give what {spec.name} does: {ends}", "build the bundle again")
@@ -234,11 +235,11 @@ def compile_model(path: Path, spec: ModelSpec, options: EngineOptions, batch: in
         raise BackendError(f"OpenVINO cannot compile {path}: {first_line(error)}", hint) from error
 
 
-def rewrite(model: ov.Model, options: EngineOptions, batch: int | None) -> None:
+def rewrite(model: ov.Model, options: EngineOptions) -> None:
     """Bring a graph into the form that OpenVINO runs best here."""
     floats: set[str] = set()
     if saturates() and "fp16" not in options.precision:
-        floats = use_winograd(openvino(), model, batch or options.batch.largest)
+        floats = use_winograd(openvino(), model, options.batch.best)
     fuse_quantizers(openvino(), model, floats)
     if saturates():
         products_as_convolutions(openvino(), model)

@@ -31,9 +31,11 @@ def products_as_convolutions(openvino: Any, model: ov.Model) -> int:
     for node in model.get_ordered_ops():
         if node.get_type_name() != "MatMul" or node.get_attributes()["transpose_a"] or not quantized(node):
             continue
+        ends, kind = node.get_output_partial_shape(0), node.get_output_element_type(0).to_string()
+        if ends.rank.is_dynamic or sum(not end.is_static for end in ends) > 1 or kind != "f32":
+            continue  # a reshape finds one length
         stored = stored_weights(node)
-        unknown = [end for end in list(node.get_output_partial_shape(0)) if not end.is_static]
-        if stored is None or len(unknown) > 1:  # a reshape finds one length
+        if stored is None:
             continue
         product, answer = as_convolution(openvino.opset13, node.input_value(0), *stored)
         product.set_friendly_name(node.get_friendly_name())

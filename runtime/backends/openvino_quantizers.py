@@ -26,6 +26,13 @@ LEVELS = 256
 MOVES = frozenset({"MaxPool", "AvgPool", "ReduceMax", "ReduceMean", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
 PREPARES = frozenset({"Convert", "Add", "Subtract", "Multiply", "Divide", "Reshape", "Transpose"})
 INTEGER_RANGES = {"i8": (-128, 127), "u8": (0, 255)}
+FLOATS = frozenset({"f16", "f32", "f64"})
+NUMBERS = FLOATS | {
+    "i8",
+    "u8",
+    "i32",
+    "i64",
+}  # whose values numpy knows; it gets others, such as bf16, as they are stored
 
 
 def fuse_quantizers(openvino: Any, model: ov.Model, floats: Collection[str] = ()) -> int:
@@ -47,14 +54,16 @@ def fuse_quantizers(openvino: Any, model: ov.Model, floats: Collection[str] = ()
         if pair is None or pair[0].get_friendly_name() not in seen:
             continue
         quantize, low, high = pair
-        if feeds_alone(multiply.output(0), floats):
+        symmetric = np.isclose(low.item() * 127, high.item() * -128)
+        # Other ranges may stand for a ReLU, which some tools leave to the quantizer's limits.
+        if symmetric and feeds_alone(multiply.output(0), floats):
             for user in multiply.output(0).get_target_inputs():
                 user.replace_source_output(quantize.input_value(0))
             count += 1
             continue
         kind = quantize.get_output_element_type(0).to_dtype()
         given = [quantize.input_value(index) for index in range(3)]
-        if np.isclose(low.item() * 127, high.item() * -128):
+        if symmetric:
             low, high = (np.full_like(low, limit) for limit in unsigned_range(given[0], high.item() / 127))
             given[1:] = [openvino.opset13.constant(limit.astype(kind)) for limit in (low, high)]
         limits = [openvino.opset13.constant(limit.astype(kind)) for limit in (low, high)]
@@ -157,11 +166,11 @@ def find_pair(multiply: ov.Node) -> tuple[ov.Node, NDArray[Any], NDArray[Any]] |
 
 
 def constant(node: ov.Node) -> NDArray[np.float32] | None:
-    """The values of a constant, converted, shifted, scaled or reshaped; None of anything else."""
-    kind = node.get_type_name()
+    """The values of a constant, made float, shifted, scaled or reshaped; None of anything else."""
+    kind, held = node.get_type_name(), node.get_output_element_type(0).to_string()
     if kind == "Constant":
-        return np.asarray(node.data, np.float32)
-    if kind not in ("Convert", "Subtract", "Multiply", "Reshape"):
+        return np.asarray(node.data, np.float32) if held in NUMBERS else None
+    if held not in FLOATS or kind not in ("Convert", "Subtract", "Multiply", "Reshape"):
         return None
     values = constant(node.input_value(0).get_node())
     if values is None or kind == "Convert":

@@ -1,12 +1,12 @@
 """Convolutions by fewer multiplications, before OpenVINO compiles a graph: Winograd's minimal filtering.
 
-A tile of m x m answers takes (m + r - 1)^2 products of transformed pixels and transformed weights in place of (m r)^2:
+A tile, m x m answers, takes (m + r - 1)^2 products of transformed pixels and transformed weights in place of (m r)^2:
 A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, 2015, arXiv:1509.09308. The transforms are
 Cook's and Toom's, by evaluating and interpolating polynomials at `POINTS`.
 
 OpenVINO has no such convolutions on a CPU. It runs these as products of matrices, which it does near the peak of the
 arithmetic. Where a CPU multiplies int8 no faster than float32, which is so without VNNI, they are faster than its INT8
-too. Rounding errors grow with the tile: `POINTS` ends at tiles of 8 x 8, with errors of 1e-5 of the largest answer.
+too. Rounding errors grow with the tile: `POINTS` ends at 8 x 8 pixels, with errors of 1e-5 of the largest answer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import openvino as ov
 
 POINTS = (0, 1, -1, 2, -2, 0.5, -0.5)
-# Times of other work, as multiplications of floats that the CPU does meanwhile; measured: docs/benchmarks.md.
+# Times of other work, as multiplications of floats that the CPU does meanwhile: fitted to measured times of 30 shapes.
 READING_A_WEIGHT = 9
 TRANSFORMING_A_VALUE = 40
 MOVING_A_VALUE = 90
@@ -130,6 +130,8 @@ def use_winograd(openvino: Any, model: ov.Model, images: int) -> set[str]:
 def shape_of(node: ov.Node, images: int) -> Shape | None:
     """Of a convolution that is the same down and across, float32, and of an image of known size; None of others."""
     attributes = node.get_attributes()
+    if node.get_input_partial_shape(0).rank.is_dynamic:
+        return None
     ends = [*list(node.get_input_partial_shape(0))[1:], *list(node.get_output_partial_shape(0))[1:]]
     kernel = list(node.input_value(1).get_partial_shape())
     if (
@@ -214,14 +216,14 @@ def by_tiles(
         return ops.gather(value, ops.constant(places.ravel()), np.int64(0))
 
     each, filters = shape.channels // shape.groups, shape.filters // shape.groups
-    reader = turned(image, 0, 2, 3, 1) if shape.stride == 1 else image
     if shape.stride == 1:
+        reader = turned(image, 0, 2, 3, 1)
         value = turned(reshaped(reader, -1, rows * columns, shape.channels), 1, 0, 2)
     else:
         begin = [0, 0, shape.top, shape.left]
         end = [0, 0, rows * shape.stride - shape.top - shape.rows, columns * shape.stride - shape.left - shape.columns]
-        value = reader = ops.pad(image, np.array(begin), np.array(end), "constant", np.float32(0))
-        value = reshaped(value, -1, shape.groups, each, rows, shape.stride, columns, shape.stride)
+        reader = ops.pad(image, np.array(begin), np.array(end), "constant", np.float32(0))
+        value = reshaped(reader, -1, shape.groups, each, rows, shape.stride, columns, shape.stride)
         value = turned(value, 3, 5, 0, 1, 4, 6, 2)
     value = reshaped(value, rows * columns, -1)
     value = ops.pad(value, np.array([0, 0]), np.array([1, 0]), "constant", np.float32(0))

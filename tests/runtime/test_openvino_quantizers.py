@@ -191,13 +191,13 @@ def limits(model: Any) -> tuple[float, float]:
     return low, high
 
 
-@pytest.mark.parametrize("case", ["alone", "pooled", "read by another too"])
+@pytest.mark.parametrize("case", ["alone", "pooled", "read by another too", "cuts off what is negative"])
 def test_what_goes_to_float_layers_alone_is_not_quantized(case: str) -> None:
     ops = openvino().opset13
     weight = np.random.default_rng(1).standard_normal((3, 6, 1, 1)).astype(np.float32)
 
     def make(value: Any) -> Any:
-        made = pair(value)
+        made = pair(value, "u8" if case == "cuts off what is negative" else "i8")
         moved = ops.transpose(made, [0, 1, 3, 2]) if case == "pooled" else made
         layer = ops.convolution(moved, weight, [1, 1], [0, 0], [0, 0], [1, 1])
         layer.set_friendly_name("float layer")
@@ -206,7 +206,7 @@ def test_what_goes_to_float_layers_alone_is_not_quantized(case: str) -> None:
     model = model_of(make)
     assert fuse_quantizers(openvino(), model, {"float layer"}) == 1
     quantizers = [node for node in model.get_ops() if node.get_type_name() == "FakeQuantize"]
-    assert len(quantizers) == (case == "read by another too")
+    assert len(quantizers) == (case in ("read by another too", "cuts off what is negative"))
     if not quantizers:
         given = VALUES.swapaxes(2, 3) if case == "pooled" else VALUES
         np.testing.assert_allclose(run(model), np.einsum("oi,nihw->nohw", weight[:, :, 0, 0], given), atol=1e-4)

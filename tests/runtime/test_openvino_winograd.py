@@ -116,13 +116,19 @@ def large(case: str, given: Any) -> Any:
     stored = ops.multiply(ops.subtract(ops.convert(weights, "f32"), np.float32(1)), floats(64, 1, 1, 1))
     if case == "computed":
         stored = ops.multiply(stored, ops.reduce_max(given, [0, 1, 2, 3], True))
+    elif case == "bfloat16":
+        stored = ops.convert(ops.constant(floats(64, 64, 3, 3), openvino().Type.bf16), "f32")
+    elif case == "made integers":
+        stored = ops.convert(ops.convert(ops.constant(3 * floats(64, 64, 3, 3)), "i8"), "f32")
     elif case == "reshaped":
         rows = ops.multiply(weights.reshape(64, -1).astype(np.float32), floats(64, 1))
         stored = ops.reshape(rows, np.array([64, 64, 3, 3]), False)
     return convolution(given, stored, **steps)
 
 
-@pytest.mark.parametrize("case", ["stored", "reshaped", "computed", "dilated", "not square", "of any size"])
+@pytest.mark.parametrize(
+    "case", ["stored", "reshaped", "computed", "bfloat16", "made integers", "dilated", "not square", "of any size"]
+)
 def test_a_convolution_that_can_be_is_replaced(case: str) -> None:
     ops = openvino().opset13
     given = ops.parameter([-1, 64, -1 if case == "of any size" else 24, 24], np.float32)

@@ -147,6 +147,23 @@ def test_images_come_from_parquet_files_too(tiny_int8_bundle: Path, tmp_path: Pa
     assert {len(row["top"]) for row in rows} == {2}
 
 
+@pytest.mark.parametrize(
+    ("images", "columns", "words"),
+    [
+        (["in.parquet"], "error,data", "the column 'error' would be that of an answer too"),
+        ([DIGITS[0]], "name,data", "and none are given"),
+        (["in.parquet", DIGITS[0]], "path,bytes", "Parquet files and other images"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused_before_ray_starts(
+    tiny_int8_bundle: Path, tmp_path: Path, images: list[object], columns: str, words: str
+) -> None:
+    pytest.importorskip("ray")
+    told = ("-o", "out", "--ray", "local", "--columns", columns)
+    done = toolkit("classify", tiny_int8_bundle, *images, *told, cwd=tmp_path)
+    assert done.returncode == 1 and words in done.stderr
+
+
 def test_what_is_not_ours_is_not_removed(tiny_int8_bundle: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     (tmp_path / "out").mkdir()
