@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: runs our INT8 graphs with every Conv and Gemm in INT8."""
+"""OpenVINO on the CPU: runs INT8 graphs in INT8, and convolutions in float32 where that is faster."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Matrix products of INT8 as convolutions of one pixel, before OpenVINO compiles a graph.
 
 Without VNNI, OpenVINO gives a product to a routine that reads 2 GB of weights a second on one core, and a convolution
-to one that reads them as fast as memory gives them (13 GB/s, with 2026.4.1): docs/benchmarks.md.
+to one that reads them as fast as memory gives them (15 GB/s, with 2026.4.1): docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backends.openvino_quantizers import MOVES, constant
+from runtime.backends.openvino_quantizers import MOVES, constant, hand_over
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -39,8 +39,7 @@ def products_as_convolutions(openvino: Any, model: ov.Model) -> int:
             continue
         product, answer = as_convolution(openvino.opset13, node.input_value(0), *stored)
         product.set_friendly_name(node.get_friendly_name())
-        for user in node.output(0).get_target_inputs():
-            user.replace_source_output(answer.output(0))
+        hand_over(node.output(0), answer.output(0))
         count += 1
     if count:
         model.validate_nodes_and_infer_types()

@@ -57,8 +57,7 @@ def fuse_quantizers(openvino: Any, model: ov.Model, floats: Collection[str] = ()
         symmetric = np.isclose(low.item() * 127, high.item() * -128)
         # Other ranges may stand for a ReLU, which some tools leave to the quantizer's limits.
         if symmetric and feeds_alone(multiply.output(0), floats):
-            for user in multiply.output(0).get_target_inputs():
-                user.replace_source_output(quantize.input_value(0))
+            hand_over(multiply.output(0), quantize.input_value(0))
             count += 1
             continue
         kind = quantize.get_output_element_type(0).to_dtype()
@@ -72,12 +71,17 @@ def fuse_quantizers(openvino: Any, model: ov.Model, floats: Collection[str] = ()
         if wanted != fused.get_output_element_type(0):  # a float16 graph quantizes in float32
             fused = openvino.opset13.convert(fused, wanted.to_string())
         fused.set_friendly_name(multiply.get_friendly_name())
-        for user in multiply.output(0).get_target_inputs():
-            user.replace_source_output(fused.output(0))
+        hand_over(multiply.output(0), fused.output(0))
         count += 1
     if count:
         model.validate_nodes_and_infer_types()
     return count
+
+
+def hand_over(old: ov.Output, new: ov.Output) -> None:
+    """Whatever read one tensor reads another one."""
+    for user in old.get_target_inputs():
+        user.replace_source_output(new)
 
 
 def feeds_alone(value: ov.Output, names: Collection[str]) -> bool:

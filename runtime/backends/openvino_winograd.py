@@ -19,7 +19,7 @@ from numpy.polynomial import polynomial
 from numpy.typing import NDArray
 
 from runtime.backends.openvino_layers import BY_TILES
-from runtime.backends.openvino_quantizers import constant
+from runtime.backends.openvino_quantizers import constant, hand_over
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -120,8 +120,7 @@ def use_winograd(openvino: Any, model: ov.Model, images: int) -> set[str]:
         product.set_friendly_name(node.get_friendly_name() + BY_TILES)
         reader.set_friendly_name(f"{node.get_friendly_name()}/tiles")
         readers.add(reader.get_friendly_name())
-        for user in node.output(0).get_target_inputs():
-            user.replace_source_output(answer.output(0))
+        hand_over(node.output(0), answer.output(0))
     if readers:
         model.validate_nodes_and_infer_types()
     return readers
