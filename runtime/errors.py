@@ -7,6 +7,7 @@
     |   `-- ExportError              PyTorch to ONNX failed or changed the answers
     |-- DataError                    images or labels cannot be used
     |   `-- ImageError               one image cannot be read
+    |-- SourceError                  a camera, a stream or a video cannot be used
     |-- InputError                   an array given to a session has a wrong dtype or shape
     |-- BundleError                  a bundle cannot be written
     |   |-- BundleExistsError        the output folder is taken, or another build holds it
@@ -64,6 +65,10 @@ class DataError(ToolkitError):
 
 class ImageError(DataError):
     """One image cannot be read."""
+
+
+class SourceError(ToolkitError):
+    """A camera, a stream or a video cannot be used."""
 
 
 class InputError(ToolkitError):
