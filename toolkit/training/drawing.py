@@ -7,10 +7,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from runtime.camera.reading.normalize import SIDE, to_mnist
+
 Image = NDArray[np.uint8]
 
-SIDE = 28
-BOX = 20  # MNIST's digits fill a box of 20 pixels, their centre of mass in the centre of the 28
 CANVAS = 112  # shapes are drawn large and then reduced, as MNIST's digits were
 
 # As `draw_strokes` takes them. Not from a font: those that come with OpenCV differ between its versions.
@@ -84,21 +84,9 @@ def normalize(picture: Image) -> Image:
         picture: uint8 (H, W); one without any light gives a black image.
     """
     left, top, width, height = cv2.boundingRect(picture)
-    result = np.zeros((SIDE, SIDE), np.uint8)
     if width == 0 or height == 0:
-        return result
-    scale = BOX / max(width, height)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    crop = picture[top : top + height, left : left + width]
-    small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    mass = cv2.moments(small)
-    if mass["m00"] == 0:
-        return result
-    # The centre of mass may lie near an edge of the box, but nothing may be pushed out of the image.
-    x = np.clip(round(SIDE / 2 - 0.5 - mass["m10"] / mass["m00"]), 0, SIDE - size[0])
-    y = np.clip(round(SIDE / 2 - 0.5 - mass["m01"] / mass["m00"]), 0, SIDE - size[1])
-    result[y : y + size[1], x : x + size[0]] = small
-    return result
+        return np.zeros((SIDE, SIDE), np.uint8)
+    return to_mnist(picture[top : top + height, left : left + width])
 
 
 def blank() -> Image:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
+from runtime.camera.reading.normalize import SIDE
 from toolkit.training import shapes, unseen
-from toolkit.training.drawing import CHARACTERS, DRAWINGS, LETTERS, SIDE, SIGNS, SYMBOLS, Image
+from toolkit.training.drawing import CHARACTERS, DRAWINGS, LETTERS, SIGNS, SYMBOLS, Image
 from toolkit.training.shapes import Digits, Kind, of_strokes
 
 TRAINED: dict[str, Kind] = {

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from runtime.camera.reading.normalize import SIDE
 from toolkit.training.drawing import (
     CANVAS,
-    SIDE,
     Image,
     blank,
     draw_strokes,

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from toolkit.training.drawing import CANVAS, SIDE, Image, blank, lean, normalize, thickness
+from runtime.camera.reading.normalize import SIDE
+from toolkit.training.drawing import CANVAS, Image, blank, lean, normalize, thickness
 from toolkit.training.shapes import Digits
 
 PRINTED = "AEFHKMNPRUVWXkmnx#%@"

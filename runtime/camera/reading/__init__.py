@@ -1,0 +1,1 @@
+"""From a frame to digits: lighting, finding, MNIST's own normalisation, one batch through the model."""

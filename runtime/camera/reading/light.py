@@ -1,0 +1,112 @@
+"""Takes the light out of a frame: how far each pixel is darker, or lighter, than the ground about it.
+
+A grey-level closing takes away what is dark and narrower than its square, and leaves everything else as it is, the
+hard edge of a shadow included: it shows the paper as if nothing were written on it. What is left of a pixel after
+division by that is ink, in any light (Serra, "Image analysis and mathematical morphology", 1982). An opening does the
+same for chalk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from runtime.camera.frame import Box, Picture
+from runtime.preprocess import as_image
+
+HAZE = 12  # grey levels added before dividing: in the dark, noise would be contrast
+KERNEL = 13  # pixels of a level: strokes are thinner than that, and shadows thicker
+SQUARE = np.ones((KERNEL, KERNEL), np.uint8)
+CELL = 4  # pixels of a level
+WINDOW = (15, 15)  # cells about a pixel over which paper and board are told apart
+SQUARE_OF_CELLS = np.ones(WINDOW, np.uint8)
+DARK_INK, LIGHT_INK = 90, 165  # of 255: the ground about dark ink leans to the light by more, about light ink by less
+SOME_PAPER, SOME_BOARD = 145, 110  # as those, of a part of the frame: with none, that kind of ink is not looked for
+MARGIN = 4  # a quarter of a box on every side is what is about it
+FLAT = 40  # of 255: where light and dark are nearer than that, all is taken for paper
+STOPS = np.rint(255 * np.log2(np.maximum(np.arange(256), HAZE) / HAZE) / np.log2(255 / HAZE)).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Level:
+    """A frame at one size, without its light, for ink that is darker than its ground or for ink that is lighter.
+
+    Attributes:
+        reduction: pixels of the frame along the side of a pixel of this level.
+        heights: in pixels of the level, of the digits that are looked for on it.
+        light_ink: whether it shows what is lighter.
+        ground: the surface without the ink, and `HAZE` added, uint8 (H, W).
+        contrast: 0..255, uint8 (H, W): how much of the light dark ink takes away, or how much of light ink's the
+            ground lacks.
+        stops: of light, 0..255, each pixel the mean of `CELL` x `CELL` of the level.
+    """
+
+    reduction: int
+    heights: tuple[float, float]
+    light_ink: bool
+    ground: Picture
+    contrast: Picture
+    stops: Picture
+
+
+def reduce(image: Picture, reduction: int) -> Picture:
+    """Grey (H / reduction, W / reduction), each pixel the mean of those it stands for."""
+    height, width = image.shape[:2]
+    if reduction > 1:
+        size = (max(1, width // reduction), max(1, height // reduction))
+        image = as_image(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    return image if image.ndim == 2 else as_image(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
+
+
+def take_light_out(gray: Picture, reduction: int, heights: tuple[float, float]) -> list[Level]:
+    """A level of a frame for each kind of ground that is on it.
+
+    Args:
+        gray: uint8 (H, W).
+        reduction: of that against the frame.
+        heights: of the digits to look for, in pixels of the level.
+    """
+    hazy = as_image(cv2.add(gray, HAZE))  # type: ignore[call-overload]  # a scalar
+    size = (max(1, gray.shape[1] // CELL), max(1, gray.shape[0] // CELL))
+    stops = as_image(cv2.LUT(cv2.resize(hazy, size, interpolation=cv2.INTER_AREA), STOPS))
+    lean = lean_of(stops)
+    levels = []
+    for light_ink, possible in enumerate((lean.max() > SOME_PAPER, lean.min() < SOME_BOARD)):
+        if possible:
+            operation = cv2.MORPH_OPEN if light_ink else cv2.MORPH_CLOSE
+            ground = as_image(cv2.morphologyEx(hazy, operation, SQUARE))
+            levels.append(
+                Level(reduction, heights, bool(light_ink), ground, contrast_of(hazy, ground, bool(light_ink)), stops)
+            )
+    return levels
+
+
+def contrast_of(gray: Picture, ground: Picture, light_ink: bool) -> Picture:
+    """`Level.contrast`: of ink against its ground, both hazy, uint8 (H, W) each."""
+    darker, lighter = (ground, gray) if light_ink else (gray, ground)
+    return as_image(cv2.bitwise_not(cv2.divide(darker, lighter, scale=255)))
+
+
+def lean_of(stops: Picture) -> Picture:
+    """Whether things lie on something light, 255, or on something dark, 0, about each pixel: uint8.
+
+    It is where the mean lies between the darkest and the lightest.
+    """
+    mean, top, bottom = cv2.blur(stops, WINDOW), cv2.dilate(stops, SQUARE_OF_CELLS), cv2.erode(stops, SQUARE_OF_CELLS)
+    darker = cv2.divide(cv2.subtract(top, mean), np.maximum(cv2.subtract(top, bottom), FLAT), scale=255)
+    return as_image(cv2.bitwise_not(darker))
+
+
+def may_hold(level: Level, box: Box) -> bool:
+    """Whether the ground about a box, in pixels of the level, may be what the level's ink is on."""
+    x, y, width, height = box
+    across, down = width // MARGIN + CELL, height // MARGIN + CELL
+    about = level.stops[
+        max(0, y - down) // CELL : (y + height + down) // CELL + 1,
+        max(0, x - across) // CELL : (x + width + across) // CELL + 1,
+    ]
+    bottom, top, _, _ = cv2.minMaxLoc(about)
+    lean = 255 * (cv2.mean(about)[0] - bottom) / max(top - bottom, 1)
+    return lean < LIGHT_INK if level.light_ink else lean > DARK_INK

@@ -1,0 +1,216 @@
+"""From a frame to what may be digits on it: light, sizes, polarity, rules, and MNIST's normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import runtime
+from runtime import open_session
+from runtime.camera.frame import Box, Picture
+from runtime.camera.reading.choose import walk
+from runtime.camera.reading.cut import Candidate, overlap
+from runtime.camera.reading.normalize import to_mnist
+from runtime.camera.reading.reader import DigitReader, find_candidates
+from runtime.datasets import open_dataset
+from tests.runtime.camera.digit_bundle import write_digit_bundle
+
+DIGITS = open_dataset(Path(runtime.__file__).parent / "data" / "mnist", "train")
+
+
+def page(
+    size: tuple[int, int] = (640, 480), height: float = 60, paper: float = 210, ink: float = 40, count: int = 10
+) -> tuple[NDFloat, list[tuple[Box, int]]]:
+    """Digits in two rows on even paper, float64 (H, W), and the box and place in the set of each."""
+    picture = np.full(size[::-1], paper, np.float64)
+    found = []
+    for place in range(count):
+        drawn = cut(DIGITS.image(place))
+        scale = height / max(drawn.shape)
+        drawn = cv2.resize(drawn, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        x = int((place % 5 + 0.5) * size[0] / 5 - drawn.shape[1] / 2)
+        y = int((place // 5 + 0.5) * size[1] / 2 - drawn.shape[0] / 2)
+        part = picture[y : y + drawn.shape[0], x : x + drawn.shape[1]]
+        part += (ink - paper) * (drawn / 255.0)
+        left, top, width, height_ = cv2.boundingRect((drawn > 100).astype(np.uint8))
+        found.append(((x + left, y + top, width, height_), place))
+    return picture, found
+
+
+NDFloat = np.ndarray
+
+
+def cut(image: Picture) -> Picture:
+    x, y, width, height = cv2.boundingRect((image > 0).astype(np.uint8))
+    return image[y : y + height, x : x + width]
+
+
+def frame(picture: NDFloat, noise: float = 0.0) -> Picture:
+    if noise:
+        picture = picture + np.random.default_rng(0).normal(0, noise, picture.shape)
+    return cv2.cvtColor(np.clip(picture, 0, 255).astype(np.uint8), cv2.COLOR_GRAY2BGR)
+
+
+def every(image: Picture) -> list[Candidate]:
+    return list(walk(find_candidates(image)))
+
+
+def missed(image: Picture, boxes: list[tuple[Box, int]], least: float = 0.7) -> list[int]:
+    """The digits on which no candidate lies."""
+    candidates = every(image)
+    return [place for box, place in boxes if max((overlap(box, c.box) for c in candidates), default=0) < least]
+
+
+@pytest.mark.parametrize(
+    ("size", "height"), [((320, 240), 30), ((640, 480), 24), ((640, 480), 120), ((1920, 1080), 60)]
+)
+def test_digits_are_found_at_any_size(size: tuple[int, int], height: float) -> None:
+    picture, boxes = page(size, height)
+    assert missed(frame(picture), boxes) == []
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(250, 10), (210, 150), (120, 60), (50, 20), (20, 180), (60, 110)])
+def test_digits_are_found_dark_on_light_and_light_on_dark(paper: float, ink: float) -> None:
+    picture, boxes = page(paper=paper, ink=ink)
+    assert missed(frame(picture, noise=2), boxes) == []
+
+
+def test_a_frame_may_hold_paper_and_a_board() -> None:
+    picture, boxes = page()
+    picture[240:] = 255 - picture[240:]
+    assert missed(frame(picture, noise=2), boxes) == []
+
+
+def test_uneven_light_and_the_hard_edge_of_a_shadow_do_no_harm() -> None:
+    picture, boxes = page()
+    y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
+    light = (0.35 + 0.65 * x / picture.shape[1]) * np.where(x + 0.7 * y > 500, 0.4, 1.0)
+    image = frame(picture * light, noise=2)
+    assert missed(image, boxes) == []
+    edge = [c for c in every(image) if not any(overlap(c.box, box) > 0.2 for box, _ in boxes)]
+    assert len(edge) < 10
+
+
+@pytest.mark.parametrize(("angle", "darkness", "most"), [(0, 0.4, 0), (0, 0.9, 2), (4, 0.9, 1), (17, 0.7, 1)])
+def test_digits_stand_out_of_squared_paper(angle: float, darkness: float, most: int) -> None:
+    picture, boxes = page(height=64)
+    rules = np.zeros((1200, 1200), np.uint8)
+    rules[::30] = rules[:, ::30] = 255
+    rules[1::30] = rules[:, 1::30] = 255
+    turn = cv2.getRotationMatrix2D((600, 600), angle, 1)
+    rules = cv2.warpAffine(rules, turn, (1200, 1200))[300:780, 300:940]
+    ruled = np.minimum(picture, 210 - rules / 255 * darkness * 170)
+    lost = missed(frame(ruled, noise=2), boxes, least=0.6)
+    assert len(lost) <= most, lost
+
+
+def test_what_the_border_cuts_is_dropped() -> None:
+    picture, boxes = page(height=100)
+    x, _, width, _ = boxes[0][0]
+    image = frame(picture)[:, x + width // 2 :]
+    assert all(c.box[0] > 0 for c in every(image))
+    assert missed(frame(picture), boxes) == []
+
+
+def test_a_digit_in_pieces_is_one_candidate() -> None:
+    picture = np.full((480, 640), 210, np.float64)
+    cv2.line(picture, (300, 206), (340, 204), 40, 6)  # the top of a 5, apart from the rest
+    cv2.ellipse(picture, (315, 245), (22, 24), 0, -110, 140, 40, 6)
+    whole = (293, 201, 50, 71)
+    assert missed(frame(picture), [(whole, 5)]) == []
+
+
+def test_digits_that_touch_are_cut_apart() -> None:
+    picture, _ = page(count=0)
+    seven, three = cut(DIGITS.image(0)), cut(DIGITS.image(1))
+    boxes, x = [], 250
+    for number, drawn in enumerate((seven, three)):
+        drawn = cv2.resize(drawn, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+        picture[200 : 200 + drawn.shape[0], x : x + drawn.shape[1]] -= 170 * (drawn / 255.0)
+        boxes.append(((x, 200, drawn.shape[1], drawn.shape[0]), number))
+        x += drawn.shape[1] - 3
+    assert missed(frame(picture), boxes, least=0.6) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (7, 9), (33, 2000)])
+def test_frames_too_small_for_a_digit_have_none(shape: tuple[int, int]) -> None:
+    assert every(np.full((*shape, 3), 128, np.uint8)) == []
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_an_empty_frame_has_nothing(value: int) -> None:
+    assert every(np.full((480, 640, 3), value, np.uint8)) == []
+
+
+def test_a_grey_frame_is_as_good_as_a_colored_one() -> None:
+    image = frame(page()[0], noise=3)
+    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    assert [c.box for c in every(gray)] == [c.box for c in every(image)]
+
+
+def test_noise_alone_makes_few_candidates() -> None:
+    noise = np.random.default_rng(0).normal(120, 30, (480, 640, 3)).clip(0, 255).astype(np.uint8)
+    assert len(every(noise)) < 60
+
+
+def test_the_frame_is_not_changed() -> None:
+    image = frame(page()[0], noise=3)
+    before = image.copy()
+    every(image)
+    assert np.array_equal(image, before)
+
+
+def test_mnist_normalisation_leaves_mnist_as_it_is() -> None:
+    """Twenty pixels for the longer side and the mass in the middle: what it was made with."""
+    differences = []
+    for index in range(200):
+        image = DIGITS.image(index)
+        again = to_mnist(cut(image))
+        differences.append(np.abs(again.astype(int) - image).mean())
+    assert np.median(differences) < 3
+    assert max(differences) < 25
+
+
+def test_normalisation_does_not_depend_on_size() -> None:
+    for index in range(20):
+        image = cut(DIGITS.image(index))
+        larger = cv2.resize(image, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+        difference = np.abs(to_mnist(larger).astype(int) - to_mnist(image))
+        assert difference.mean() < 8
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DigitReader]:
+    bundle = write_digit_bundle(tmp_path_factory.mktemp("bundle") / "digits")
+    with open_session(bundle, threads=1) as session:
+        yield DigitReader(session)
+
+
+def test_a_reader_reads_left_to_right(reader: DigitReader) -> None:
+    assert DIGITS.labels is not None
+    picture, boxes = page()
+    reading = reader.read(frame(picture))
+    assert [digit.box[0] for digit in reading.digits] == sorted(digit.box[0] for digit in reading.digits)
+    right = [
+        place
+        for box, place in boxes
+        if any(overlap(box, d.box) > 0.6 and d.label == str(DIGITS.labels[place]) for d in reading.digits)
+    ]
+    assert len(right) >= 7  # its model reads nine of ten of MNIST's digits
+    assert set(reader.stages) == {"find", "crop", "infer", "choose"}
+
+
+def test_a_reader_takes_a_frame_without_anything(reader: DigitReader) -> None:
+    reading = reader.read(np.full((480, 640, 3), 200, np.uint8))
+    assert (reading.digits, reading.refused) == ((), ())
+
+
+def test_a_threshold_of_one_refuses_everything(reader: DigitReader) -> None:
+    strict = DigitReader(reader.session, threshold=1.01)
+    reading = strict.read(frame(page()[0]))
+    assert reading.digits == ()
+    assert len(reading.refused) >= 10
