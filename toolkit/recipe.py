@@ -57,10 +57,14 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         outliers: weight of the outlier-exposure loss; 0 is off.
         outlier_share: outliers beside a batch, as a share of it.
         shapes: drawn shapes of each kind that are no digit, among the outliers; 0 draws none.
+        scenes: drawn frames of a camera: its reader cuts digits out of them, to train with beside the images, and what
+            is no digit, to train with beside the outliers; 0 draws none.
         refuse: share of the held-out images that the threshold of refusal may refuse; 0 sets no threshold.
         teacher_weight: share of the loss that compares with a teacher, where there is one.
         temperature: that softens the answers of both, for that comparison.
         held_out: training images that choose the best epoch: a number of them or, below 1, a share.
+        keep: the epoch that is best on the held-out images, or the last one. They hardly tell late epochs apart, of
+            which the last one refuses most of what is no digit.
         precision: of activations; weights are float32. `auto` is what the device computes fast.
     """
 
@@ -79,10 +83,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     outliers: Annotated[float, Meta(ge=0)] = 0.0
     outlier_share: Annotated[float, Meta(gt=0)] = 0.25
     shapes: Annotated[int, Meta(ge=0)] = 0
+    scenes: Annotated[int, Meta(ge=0)] = 0
     refuse: Share = 0.0
     teacher_weight: Annotated[float, Meta(ge=0, le=1)] = 0.5
     temperature: Annotated[float, Meta(gt=0)] = 4.0
     held_out: Annotated[float, Meta(gt=0)] = 5000
+    keep: Literal["best", "last"] = "best"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
 
     def changed(self, values: Mapping[str, Any]) -> Recipe:

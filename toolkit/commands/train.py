@@ -161,7 +161,7 @@ def command(
         )
         return
     test = "no test images there" if result.test_top1 is None else f"test top-1 {points(result.test_top1)} %"
-    say(f"{entry.name}: {result.parameters:,} parameters, best epoch {result.epoch}, {test}")
+    say(f"{entry.name}: {result.parameters:,} parameters, epoch {result.epoch}, {test}")
     say(f"held-out top-1 {points(result.held_out_top1)} %")
     if result.rejection:
         show_rejection(result.rejection)

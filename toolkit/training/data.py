@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from numpy.random import default_rng
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -49,6 +50,20 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def with_more(self, images: Image, labels: NDArray[np.int64]) -> Pictures:
+        """These and others.
+
+        Args:
+            images: uint8 (M, H, W) or (M, H, W, 3), of any size.
+            labels: of those.
+        """
+        if self.cache is None:
+            raise DataError(f"{self.dataset.name} does not fit into memory, beside which others are to be kept", "")
+        more = prepared(images, self.spec)
+        return replace(
+            self, cache=torch.cat((self.cache, more)), labels=torch.cat((self.labels, torch.from_numpy(labels)))
+        )
 
     def batches(self, parts: Sequence[Tensor], seed: tuple[int, ...] = ()) -> Iterator[Tensor]:
         """The images at each of `parts`, indices (n,), as uint8 (n, C, H, W); `seed` decides the random crops."""
@@ -164,6 +179,11 @@ def prepare(dataset: Dataset, spec: ModelSpec, *, crop: float = 0.0, workers: in
     for part, images in zip(parts, load(Reader(dataset, spec, 0.0, ()), parts, workers), strict=True):
         cache[part] = images
     return Pictures(dataset, spec, labels, 0.0, 0, cache)
+
+
+def prepared(images: Iterable[Image], spec: ModelSpec) -> Tensor:
+    """Images brought to the model's size, uint8 (N, C, H, W)."""
+    return torch.from_numpy(np.stack([image_for(spec, image) for image in images])).permute(0, 3, 1, 2).contiguous()
 
 
 def open_labelled(folder: Path, spec: ModelSpec) -> Dataset:

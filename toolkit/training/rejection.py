@@ -13,15 +13,15 @@ from torch import Tensor, nn
 
 from runtime.datasets import Dataset, Subset, evenly_spaced, has_both_splits, open_dataset
 from runtime.errors import DataError
-from runtime.preprocess import Image, image_for
+from runtime.preprocess import Image
 from runtime.spec import ModelSpec
-from toolkit.training.drawing import SIDE
+from toolkit.training.camera import Scenes
+from toolkit.training.data import prepared
+from toolkit.training.digits import take_digits
 from toolkit.training.learner import Computing
 from toolkit.training.outliers import HELD_OUT, TRAINED, generate
-from toolkit.training.shapes import Digits
 
 JUDGED = 500  # images of each kind
-DIGITS = 5000  # to cut pieces from
 HELD_OUT_CLASSES = 3  # one class of so many, of a folder of other things
 
 
@@ -61,7 +61,13 @@ class Rejection:
 
 
 def make_outliers(
-    spec: ModelSpec, shapes: int, folder: Path | None, training: Dataset, held_out: Dataset, seed: int
+    spec: ModelSpec,
+    shapes: int,
+    folder: Path | None,
+    training: Dataset,
+    held_out: Dataset,
+    seed: int,
+    scenes: Scenes | None = None,
 ) -> Outliers:
     """Draw shapes that are no digit, and take images of a folder of other things.
 
@@ -74,6 +80,7 @@ def make_outliers(
         training: digits that shapes to train with are cut from, each 28x28, light on dark.
         held_out: digits that shapes to judge with are cut from.
         seed: the same gives the same.
+        scenes: what a camera's reader cut out that is no digit, beside those.
 
     Raises:
         DataError: the digits have another size, or the folder cannot be read.
@@ -85,9 +92,9 @@ def make_outliers(
         rng, pieces, others = default_rng((seed, 1)), take_digits(training), take_digits(held_out)
         for kind in TRAINED:
             trained += list(generate(kind, shapes, pieces, rng))
-            known[kind] = prepare(list(generate(kind, JUDGED, others, rng)), spec)
+            known[kind] = prepared(list(generate(kind, JUDGED, others, rng)), spec)
         for kind in HELD_OUT:
-            unknown[kind] = prepare(list(generate(kind, JUDGED, others, rng)), spec)
+            unknown[kind] = prepared(list(generate(kind, JUDGED, others, rng)), spec)
     if folder is not None:
         things = open_dataset(folder, "train" if has_both_splits(folder) else None)
         labels = np.zeros(len(things), np.int64) if things.labels is None else things.labels
@@ -97,28 +104,14 @@ def make_outliers(
         for label in np.unique(labels[labels % HELD_OUT_CLASSES == HELD_OUT_CLASSES - 1]):
             members = Subset(things, tuple(int(index) for index in np.flatnonzero(labels == label)))
             judged = evenly_spaced(members, JUDGED)
-            unknown[f"{folder.name} {label}"] = prepare([judged.image(index) for index in range(len(judged))], spec)
+            unknown[f"{folder.name} {label}"] = prepared([judged.image(index) for index in range(len(judged))], spec)
+    if scenes is not None:
+        trained += list(scenes.training.others)
+        known["in scenes"] = prepared(scenes.held_out.others[:JUDGED], spec)
     if not trained:
         raise DataError("the recipe trains with outliers, and there are none", "give --outlier-data, or --outliers 0")
     order = torch.from_numpy(default_rng((seed, 2)).permutation(len(trained)))
-    return Outliers(prepare(trained, spec)[order], known, unknown)
-
-
-def take_digits(dataset: Dataset) -> Digits:
-    """Some digits to cut."""
-    chosen = evenly_spaced(dataset, DIGITS)
-    images = [chosen.image(index) for index in range(len(chosen))]
-    if chosen.labels is None or any(image.shape != (SIDE, SIDE) for image in images) or len(set(chosen.labels)) < 10:
-        raise DataError(
-            f"shapes are cut from all ten digits of {SIDE}x{SIDE} pixels, and {dataset.name} holds others",
-            "give MNIST's IDX files and hold out enough of them, or --shapes 0",
-        )
-    return Digits(np.stack(images), chosen.labels)
-
-
-def prepare(images: list[Image], spec: ModelSpec) -> Tensor:
-    """Bring images to the model's size, uint8 (N, C, H, W)."""
-    return torch.from_numpy(np.stack([image_for(spec, image) for image in images])).permute(0, 3, 1, 2).contiguous()
+    return Outliers(prepared(trained, spec)[order], known, unknown)
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ class Trained(Struct, frozen=True):
         model: its name.
         weights: the file that was written.
         parameters: how many the model has.
-        epoch: the best one, whose weights these are.
+        epoch: the one whose weights these are.
         held_out_top1: on the images that chose it, in percent.
         test_top1: on the test images, in percent, nothing refused; null where there are none.
         rejection: the threshold of refusal and what it refuses; null where the recipe sets none.

@@ -15,6 +15,7 @@ from runtime.errors import DataError
 from runtime.progress import Progress
 from toolkit.recipe import Recipe
 from toolkit.training import data
+from toolkit.training.camera import draw_scenes
 from toolkit.training.checkpoint import (
     Checkpoint,
     Identity,
@@ -37,9 +38,9 @@ class TrainResult:
     """What a training gave; accuracies in percent.
 
     Attributes:
-        module: with the weights of the best epoch, on the CPU.
+        module: with the weights of the epoch that is kept, on the CPU.
         epoch: that epoch, from 1.
-        held_out_top1: on the images that chose it.
+        held_out_top1: its accuracy on the held-out images.
         test_top1: on the test images, in float32, nothing refused; None where the folder has none.
         rejection: the threshold and what it refuses; None where the recipe sets none.
         parameters: of the module.
@@ -73,7 +74,7 @@ def train(
     teacher: nn.Module | None = None,
     world: World | None = None,
 ) -> TrainResult:
-    """Train from scratch, and keep the epoch that is best on held-out training images.
+    """Train from scratch, and keep the epoch that is best on held-out training images, or the last one.
 
     Two trainings with the same arguments on the same machine's CPU give the same weights, bit for bit, and so does one
     that was interrupted and resumed. On a GPU, some sums of PyTorch's are not always added up in the same order.
@@ -104,15 +105,18 @@ def train(
     refuse_misfits(recipe, training_set, world)
     test = data.test_images(folder, model.spec)  # opened before the work; read once, after it
     identity = {} if checkpoint is None else identify(model, recipe, seed, data.digest(dataset, folder))
+    scenes = draw_scenes(recipe.scenes, training_set, held_out_set, seed, progress) if recipe.scenes else None
     outliers = None
     if recipe.outliers:
-        outliers = make_outliers(model.spec, recipe.shapes, outlier_data, training_set, held_out_set, seed)
+        outliers = make_outliers(model.spec, recipe.shapes, outlier_data, training_set, held_out_set, seed, scenes)
         identity["outliers"] = digest_of_tensor(outliers.training)
     if teacher is not None:
         identity["teacher"] = digest_of(teacher)
     before = load_checkpoint(checkpoint, identity) if resume and checkpoint is not None else None
     training = data.prepare(training_set, model.spec, crop=recipe.crop, workers=workers)
     held_out = data.prepare(held_out_set, model.spec, workers=workers)
+    if scenes is not None:
+        training = training.with_more(scenes.training.digits, scenes.training.labels)
 
     torch.manual_seed(seed)
     steps = len(split_evenly(torch.arange(len(training)), recipe.batch))
@@ -142,7 +146,7 @@ def train(
             trained_s = time.perf_counter() - start
             world.copy_buffers(learner.judged)  # each process has its own statistics of batch norm
             top1 = accuracy(learner.judged, held_out, learner.computing, world)
-            if top1 > best_top1:
+            if top1 > best_top1 or recipe.keep == "last":
                 best, best_top1, best_epoch = learner.weights(), top1, epoch
             seconds, lr = time.perf_counter() - start, float(learner.schedule.get_last_lr()[0])
             history.append({"epoch": epoch, "loss": loss, "held_out_top1": top1, "lr": lr, "seconds": seconds})
