@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "export": "Write only the ONNX file of a model, at a precision.",
     "calibrate": "Find only the INT8 thresholds of a model.",
     "classify": "Say what is in pictures.",
+    "camera": "Read digits live from a camera, a stream or a video.",
     "bench": "Measure the latency of bundles side by side.",
     "compare": "Show where a model strays from another one, layer by layer.",
     "verify": "Check that a bundle is whole and answers as it was built.",

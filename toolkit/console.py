@@ -42,7 +42,9 @@ def print_json_line(value: Any) -> None:
     sys.stdout.flush()
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, bold: int | None = None) -> None:
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, bold: int | None = None, stderr: bool = False
+) -> None:
     """A table to standard output.
 
     Args:
@@ -50,6 +52,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         columns: headings; one that begins with `>` is right-aligned.
         rows: as many cells each as there are columns.
         bold: the row to point out.
+        stderr: print it to standard error.
     """
     from rich import box
     from rich.table import Table
@@ -68,7 +71,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_column(column.removeprefix(">"), justify=align, overflow="fold")  # rather than cut
     for index, row in enumerate(rows):
         table.add_row(*(Text(printable(cell)) for cell in row), style="bold green" if index == bold else "")
-    printer = console(stderr=False)
+    printer = console(stderr=stderr)
     unlimited = printer.options.update(max_width=10_000)
     table.collapse_padding = printer.measure(table, options=unlimited).maximum > printer.width
     printer.print(table)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 EXIT_CODES = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
 
+PATIENCE_S = 2.0  # a second signal, so long after one that was only noted, unwinds after all
 TWICE_S = 0.5  # `timeout` and a terminal signal a whole group, and a supervisor may pass on what came twice
 
 _asked: list[int] = []
@@ -38,3 +41,33 @@ def check() -> None:
     """Raise the KeyboardInterrupt again, if there was one."""
     if _asked:
         raise KeyboardInterrupt
+
+
+class Wish:
+    """Whether a signal asked to stop; called, it tells."""
+
+    def __init__(self) -> None:
+        self.first: float | None = None
+
+    def __call__(self) -> bool:
+        return self.first is not None
+
+    def remember(self, number: int, _frame: FrameType | None) -> None:
+        """Take note of a signal. One that comes a good while after the first means that the note was not read."""
+        now = time.monotonic()
+        if self.first is not None and now - self.first > PATIENCE_S:
+            _asked.append(number)
+            raise KeyboardInterrupt
+        self.first = now if self.first is None else self.first
+
+
+@contextmanager
+def only_noted() -> Iterator[Wish]:
+    """Let the signals unwind nothing within a `with` block whose normal end they are: the block asks for them."""
+    wish = Wish()
+    before = {number: signal.signal(number, wish.remember) for number in EXIT_CODES}
+    try:
+        yield wish
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

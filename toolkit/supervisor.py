@@ -20,7 +20,7 @@ from contextlib import suppress
 from toolkit import board, stopping
 
 #: Those that run native code on what users hand over.
-COMMANDS = frozenset(("build", "export", "calibrate", "compare", "summary", "classify", "bench", "verify"))
+COMMANDS = frozenset(("build", "export", "calibrate", "compare", "summary", "classify", "camera", "bench", "verify"))
 PATIENCE_S = 2.0  # a second signal to stop, so long after the first, kills
 LONGEST_COMMAND = 200  # characters of it in a message
 POST_MORTEM_S = 8

@@ -10,6 +10,7 @@ RESULTS: dict[str, tuple[str, ...]] = {
     "export": ("toolkit.model_results:Exported", "toolkit.results:TritonModel"),
     "calibrate": ("toolkit.model_results:Calibrated",),
     "classify": ("runtime.classification:Classified", "runtime.classification:Unreadable"),
+    "camera": ("runtime.camera.summary:Summary", "runtime.camera.outputs.lines:FrameLine"),
     "bench": ("toolkit.results:BenchRow",),
     "compare": ("toolkit.comparison.result:Comparison",),
     "verify": ("toolkit.results:Verified", "toolkit.results:Unverified"),

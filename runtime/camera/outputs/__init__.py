@@ -1,0 +1,1 @@
+"""Where results go: a window, JSON lines, a recording."""

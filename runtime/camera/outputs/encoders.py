@@ -1,0 +1,246 @@
+"""What turns pictures into an MP4 file of H.264, which every browser plays: ffmpeg, or a Jetson's encoder.
+
+Of what the OpenCV wheel for Linux writes, nothing will do. It has no H.264; MPEG-4 (`mp4v`) takes 3 ms a frame, but no
+browser plays it; VP8 and VP9 take 131 and 753 ms for a frame of 640x480 on one slow core, their options for speed being
+out of reach. ffmpeg's libx264 takes 6 ms there. It runs as a process of its own, fed by a pipe: a crash of it ends the
+recording and not the reading, it finishes the file by itself where this process is killed, and its licence (GPL) stays
+its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+
+from runtime.camera.frame import Picture
+from runtime.errors import MissingPackageError
+
+KEYFRAME_S = 2  # a fragment of the file begins with each keyframe: what a power cut may cost
+FASTER_ABOVE = 800 * 600  # pixels of a frame, from which on files may be larger so that a core keeps up
+NVENC = (Path("/dev/v4l2-nvenc"), Path("/dev/nvhost-msenc"))  # a Jetson that has an encoder; Orin Nano has none
+# A file that is cut off anywhere plays up to there.
+FRAGMENTS = "+frag_keyframe+empty_moov+default_base_moof"
+
+
+class Encoder(Protocol):
+    """Writes one video file."""
+
+    def write(self, image: Picture) -> None:
+        """Add a frame, uint8 (H, W, 3) BGR of the size that the encoder was made for.
+
+        Raises:
+            OSError: it cannot be written; the message says why.
+        """
+        ...
+
+    def finish(self, patience: float) -> bool:
+        """Write what is left.
+
+        Args:
+            patience: seconds to wait for that.
+
+        Returns:
+            Whether the file was whole in that time. If not, it soon will be, without this process.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        ...
+
+
+def make_encoder(path: Path, size: tuple[int, int], fps: float) -> Encoder:
+    """The best one of this machine.
+
+    Args:
+        path: the file, which is replaced.
+        size: even width and height of its frames.
+        fps: frames a second.
+
+    Raises:
+        MissingPackageError: there is none.
+        OSError: it cannot be started.
+    """
+    if has_jetson_encoder():
+        return JetsonEncoder(path, size, fps)
+    return FfmpegEncoder(require_ffmpeg(), path, size, fps)
+
+
+def require_encoder() -> None:
+    """Find out before a recording whether there is an encoder.
+
+    Raises:
+        MissingPackageError: there is none.
+    """
+    if not has_jetson_encoder():
+        require_ffmpeg()
+
+
+def has_jetson_encoder() -> bool:
+    """Whether this is a Jetson with a hardware encoder, and OpenCV can use it."""
+    if not any(device.exists() for device in NVENC):
+        return False
+    return any("GStreamer" in line and "YES" in line for line in cv2.getBuildInformation().splitlines())
+
+
+def require_ffmpeg() -> str:
+    """An ffmpeg that writes H.264: that of the package imageio-ffmpeg, or the one on the PATH.
+
+    Raises:
+        MissingPackageError: there is none.
+    """
+    found = [path for path in (packaged_ffmpeg(), shutil.which("ffmpeg")) if path]
+    for path in found:
+        asked = [path, "-v", "error", "-h", "encoder=libx264"]
+        with suppress(OSError, subprocess.TimeoutExpired):
+            done = subprocess.run(asked, capture_output=True, stdin=subprocess.DEVNULL, timeout=20)
+            if b"Encoder libx264" in done.stdout:
+                return path
+    without = f"{found[0]} writes no H.264 (libx264)" if found else "there is no ffmpeg here"
+    raise MissingPackageError(
+        f"a recording needs ffmpeg: {without}",
+        "pip install 'imageio-ffmpeg>=0.6', or on a Jetson: sudo apt install ffmpeg",
+    )
+
+
+def packaged_ffmpeg() -> str:
+    """That of the package imageio-ffmpeg; empty where there is none."""
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):  # RuntimeError: a wheel without the program
+        return ""
+
+
+class FfmpegEncoder:
+    """libx264 in a process of ffmpeg.
+
+    Args:
+        ffmpeg: the program.
+        path: the file, which is replaced.
+        size: even width and height.
+        fps: frames a second.
+
+    Raises:
+        OSError: the program cannot be started.
+    """
+
+    def __init__(self, ffmpeg: str, path: Path, size: tuple[int, int], fps: float) -> None:
+        self.ffmpeg, self.path = ffmpeg, path
+        self.messages = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
+        preset = "ultrafast" if size[0] * size[1] > FASTER_ABOVE else "veryfast"
+        command = [ffmpeg, "-v", "error", "-nostdin", "-y"]
+        command += [
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "bgr24",
+            "-s",
+            f"{size[0]}x{size[1]}",
+            "-r",
+            f"{fps:g}",
+            "-i",
+            "pipe:0",
+        ]
+        command += ["-c:v", "libx264", "-preset", preset, "-crf", "23", "-pix_fmt", "yuv420p"]
+        command += ["-g", str(max(1, round(KEYFRAME_S * fps))), "-movflags", FRAGMENTS, "-f", "mp4", as_file(path)]
+        self.process = self.start(command, stdin=subprocess.PIPE)
+
+    def start(self, command: list[str], stdin: int) -> subprocess.Popen[bytes]:
+        """Start ffmpeg where neither Ctrl-C nor the end of this process reaches it."""
+        return subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=self.messages,
+            start_new_session=True,
+            restore_signals=False,  # a file size limit is then an error that it reports, and no death
+        )
+
+    def write(self, image: Picture) -> None:
+        assert self.process.stdin
+        try:
+            self.process.stdin.write(image.tobytes())
+        except (BrokenPipeError, ValueError):
+            raise OSError(self.trouble()) from None
+
+    def finish(self, patience: float) -> bool:
+        assert self.process.stdin
+        with suppress(OSError):  # it has ended; why, its exit code tells
+            self.process.stdin.close()
+        try:
+            if self.process.wait(patience):
+                raise OSError(self.trouble())
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def trouble(self) -> str:
+        """Why ffmpeg ended: its most telling line."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        self.messages.seek(0)
+        lines = [line.strip() for line in self.messages.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        telling = [line for line in lines if "No space left" in line or "File too large" in line]
+        return (telling or lines or [f"ffmpeg ended with {self.process.returncode}"])[0]
+
+    def rewrite(self, other: Path, patience: float) -> bool:
+        """Copy a finished file into the usual form, with its index in front, by which players seek at once.
+
+        Args:
+            other: the copy; left out where it takes too long.
+            patience: seconds.
+
+        Returns:
+            Whether there is one.
+        """
+        command = [self.ffmpeg, "-v", "error", "-nostdin", "-y", "-i", as_file(self.path)]
+        command += ["-c", "copy", "-movflags", "+faststart", "-f", "mp4", as_file(other)]
+        process = self.start(command, stdin=subprocess.DEVNULL)
+        try:
+            if process.wait(patience) == 0:
+                return True
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        other.unlink(missing_ok=True)
+        return False
+
+
+class JetsonEncoder:
+    """The encoder of a Jetson's chip, through GStreamer.
+
+    Raises:
+        OSError: the pipeline cannot be started.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], fps: float) -> None:
+        place = os.fspath(path.absolute()).replace("\\", "\\\\").replace('"', '\\"')
+        pipeline = (
+            "appsrc ! video/x-raw,format=BGR ! videoconvert ! video/x-raw,format=BGRx ! nvvidconv ! "
+            "video/x-raw(memory:NVMM),format=NV12 ! nvv4l2h264enc insert-sps-pps=true "
+            f"idrinterval={max(1, round(KEYFRAME_S * fps))} ! h264parse ! "
+            f'mp4mux fragment-duration={1000 * KEYFRAME_S} ! filesink location="{place}"'
+        )
+        self.writer = cv2.VideoWriter(pipeline, cv2.CAP_GSTREAMER, 0, fps, size)
+        if not self.writer.isOpened():
+            raise OSError("GStreamer cannot start nvv4l2h264enc")
+
+    def write(self, image: Picture) -> None:
+        self.writer.write(image)
+
+    def finish(self, patience: float) -> bool:
+        self.writer.release()
+        return True
+
+
+def as_file(path: Path) -> str:
+    """A path as ffmpeg takes it for one, whatever it begins with or holds."""
+    return f"file:{path.absolute()}"

@@ -1,0 +1,225 @@
+"""A video of what is read, written by a thread of its own, so that a slow disk or encoder does not hold the reading."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty, Full, Queue
+
+import cv2
+import numpy as np
+
+from runtime.camera.frame import Picture, Source
+from runtime.camera.outputs.encoders import Encoder, FfmpegEncoder, make_encoder
+
+AHEAD = 8  # pictures that may wait for the encoder
+LIVE_FPS = 30.0  # of a source that does not say how fast it is
+PICTURES_FPS = 2.0  # of a folder of pictures, each of which is to be seen
+FASTEST_FPS = 120.0
+LONGEST_GAP_S = 10.0  # without a frame, that is shown as long as it was; a longer one is cut to that
+LOOK_S = 0.1
+REWRITE_SHARE = 0.6  # of the patience at the end
+
+
+class Recording:
+    """Writes pictures to an MP4 file.
+
+    The file grows beside its place, as `NAME.part.mp4`, and gets its name in the end. It plays up to where it was cut
+    off, by whatever: a full disk, a power cut, SIGKILL.
+
+    Of a live source it keeps real time: the picture before is repeated where one is late, one is left out where they
+    come too fast, and what the encoder is too slow for is left out and counted. Of any other source it has every
+    picture once.
+
+    Attributes:
+        path: the file.
+        file: what was written: that file, or another name where it was taken; None before it is closed, or where
+            nothing was.
+        written: pictures in it, those that stand for late ones not counted.
+        missed: pictures that are not in it.
+        problem: why it ended early; empty while it has not.
+
+    Args:
+        path: of the file to be.
+        source: of the pictures; how fast it is, it need not know before the first of them.
+        force: whether a file of that name is replaced; it is kept, too, where it came to be in the meantime.
+        stop: whether to give up waiting for the encoder.
+        encoder: what makes one.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        source: Source,
+        *,
+        force: bool = False,
+        stop: Callable[[], bool] = lambda: False,
+        encoder: Callable[[Path, tuple[int, int], float], Encoder] = make_encoder,
+    ) -> None:
+        self.path, self.source, self.force, self.stop, self.make = path, source, force, stop, encoder
+        self.live = source.live
+        self.file: Path | None = None
+        self.written, self.missed, self.problem = 0, 0, ""
+        self.started = time.monotonic()
+        self._waiting: Queue[tuple[Picture, int] | None] = Queue(AHEAD)
+        self._part: Path | None = None
+        self._encoder: Encoder | None = None
+        self._size = (0, 0)
+        self._thread: threading.Thread | None = None
+
+    def add(self, picture: Picture, monotonic_ns: int) -> None:
+        """Hand over the next picture, not to be written to any more, with the time when it was taken."""
+        if self._thread is None:
+            self.started = time.monotonic()
+            self._thread = threading.Thread(target=self._work, name="recording", daemon=True)
+            self._thread.start()
+        while not self.problem:
+            try:
+                return self._waiting.put((picture, monotonic_ns), timeout=0 if self.live else LOOK_S)
+            except Full:
+                if self.live or self.stop():
+                    break
+        self.missed += 1
+
+    @property
+    def text(self) -> str:
+        """How it goes, for the picture."""
+        if self.problem:
+            return "recording stopped"
+        minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
+        return f"rec {minutes:02d}:{seconds:02d}"
+
+    def close(self, patience: float = 60.0) -> None:
+        """Finish the file and give it its name; may be called twice.
+
+        Args:
+            patience: seconds to wait for what is not written yet. An encoder that takes longer goes on by itself.
+        """
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        end = time.monotonic() + patience
+        self._end_queue(thread, end)
+        thread.join(max(0.0, end - time.monotonic()))
+        whole = False
+        if self._encoder and not thread.is_alive():
+            try:
+                whole = self._encoder.finish(max(0.0, end - time.monotonic()))
+            except OSError as error:
+                self.problem = self.problem or str(error)
+        if self._part:
+            try:
+                self._publish(self._part, whole and not self.problem, REWRITE_SHARE * (end - time.monotonic()))
+            except OSError as error:
+                self.file, self.problem = self._part, self.problem or error.strerror or str(error)
+
+    def _end_queue(self, thread: threading.Thread, end: float) -> None:
+        """Tell the thread that nothing more comes."""
+        while thread.is_alive() and time.monotonic() < end:
+            try:
+                return self._waiting.put(None, timeout=LOOK_S)
+            except Full:
+                continue
+
+    def _work(self) -> None:
+        """The thread: everything that is handed over, until None is."""
+        start, latest, fps = 0, 0, LIVE_FPS
+        slots = 0  # frames in the file
+        previous: Picture | None = None
+        while (item := self._waiting.get()) is not None:
+            picture, taken = item
+            try:
+                if self._encoder is None:
+                    start, latest, fps = taken, taken, speed_of(self.source)
+                    self._open(picture, fps)
+                picture = fitted(picture, self._size)
+                start += max(0, taken - latest - int(LONGEST_GAP_S * 1e9))
+                latest = taken
+                late = round((taken - start) / 1e9 * fps) - slots if self.live else 0
+                if late < -1:  # cameras are not punctual: one frame early or late is as good as on time
+                    self.missed += 1
+                    continue
+                for _ in range(late - 1):
+                    self._encode(picture if previous is None else previous)
+                    slots += 1
+                self._encode(picture)
+                slots += 1
+                self.written += 1
+                previous = picture
+            except Exception as error:  # whatever it is, the reading goes on
+                self.problem = str(error).partition("\n")[0] or type(error).__name__
+                self.missed += 1 + self._drop_waiting()
+                return
+
+    def _open(self, picture: Picture, fps: float) -> None:
+        """Begin the file, of the first picture's size."""
+        height, width = picture.shape[0], picture.shape[1]
+        self._size = (width + width % 2, height + height % 2)  # as the encoder's format of colours asks for
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._part = reserve(self.path)
+        self._encoder = self.make(self._part, self._size, fps)
+
+    def _encode(self, picture: Picture) -> None:
+        assert self._encoder
+        self._encoder.write(picture)
+
+    def _drop_waiting(self) -> int:
+        """Take all that waits, so that nobody waits for room; how many pictures that were."""
+        count = 0
+        while True:
+            try:
+                count += self._waiting.get_nowait() is not None
+            except Empty:
+                return count
+
+    def _publish(self, part: Path, whole: bool, patience: float) -> None:
+        """Give the file its name; nothing where there is none, or it is empty."""
+        if not part.stat().st_size:
+            part.unlink()
+            return
+        other = part.with_name(f".{part.name}.tmp")
+        if whole and isinstance(self._encoder, FfmpegEncoder) and self._encoder.rewrite(other, patience):
+            os.replace(other, part)
+        place = self.path
+        if not self.force:
+            number = 2
+            while os.path.lexists(place):
+                place, number = self.path.with_name(f"{self.path.stem}-{number}{self.path.suffix}"), number + 1
+        os.replace(part, place)
+        self.file = place
+
+
+def speed_of(source: Source) -> float:
+    """Frames a second of its recording."""
+    if source.fps and 1 <= source.fps <= FASTEST_FPS:
+        return source.fps
+    return LIVE_FPS if source.live else PICTURES_FPS
+
+
+def reserve(path: Path) -> Path:
+    """An empty file beside another one, that no other recording has."""
+    number = 1
+    while True:
+        part = path.with_name(f"{path.stem}.part{number if number > 1 else ''}{path.suffix}")
+        try:
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            return part
+        except FileExistsError:  # of another recording, or what is left of one that was killed
+            number += 1
+
+
+def fitted(picture: Picture, size: tuple[int, int]) -> Picture:
+    """A picture on a ground of another size, as large as it fits; the same one where it has that size."""
+    height, width = picture.shape[0], picture.shape[1]
+    if (width, height) == size:
+        return picture
+    scale = min(size[0] / width, size[1] / height)
+    ground = np.zeros((size[1], size[0], 3), np.uint8)
+    wide, tall = (width, height) if 1 <= scale < 1.05 else (max(1, int(width * scale)), max(1, int(height * scale)))
+    left, top = (size[0] - wide) // 2, (size[1] - tall) // 2
+    same = (wide, tall) == (width, height)
+    ground[top : top + tall, left : left + wide] = picture if same else cv2.resize(picture, (wide, tall))
+    return ground

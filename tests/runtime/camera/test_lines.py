@@ -1,0 +1,119 @@
+"""A line of JSON for each frame, whatever is at the other end."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime.camera.frame import Frame, Number, Tracked
+from runtime.camera.outputs.lines import JsonLines, utc_text
+from runtime.camera.outputs.seen import Seen
+
+FULL = Path("/dev/full")
+
+
+def seen(index: int = 0) -> Seen:
+    frame = Frame(np.zeros((8, 8, 3), np.uint8), index, time.monotonic_ns(), time.time_ns(), "drawn")
+    digits = (Tracked((1, 2, 3, 4), "4", 0.987654321, 5), Tracked((5, 2, 3, 4), "0", 1.0, 6))
+    return Seen(frame, digits, (Number("40", (1, 2, 7, 4), (5, 6)),), ((0, 0, 1, 1),) * 3)
+
+
+def test_a_line_says_all_that_was_read(tmp_path: Path) -> None:
+    lines = JsonLines(tmp_path / "out.jsonl")
+    lines.write(seen(7))
+    lines.close()
+    line = json.loads((tmp_path / "out.jsonl").read_text())
+    assert 0 <= line.pop("age_ms") < 60_000
+    assert abs(line.pop("monotonic_ns") - time.monotonic_ns()) < 60e9
+    assert line.pop("utc").endswith("Z")
+    assert line == {
+        "source": "drawn",
+        "frame": 7,
+        "digits": [
+            {"box": [1, 2, 3, 4], "label": "4", "probability": 0.9877, "track": 5},
+            {"box": [5, 2, 3, 4], "label": "0", "probability": 1.0, "track": 6},
+        ],
+        "refused": 3,
+        "numbers": [{"text": "40", "box": [1, 2, 7, 4], "tracks": [5, 6]}],
+    }
+
+
+def test_every_line_can_be_read_at_once(tmp_path: Path) -> None:
+    lines = JsonLines(tmp_path / "out.jsonl")
+    for index in range(3):
+        lines.write(seen(index))
+        assert len((tmp_path / "out.jsonl").read_text().splitlines()) == index + 1 == lines.written
+
+
+def test_times_are_exact_to_the_microsecond() -> None:
+    assert utc_text(1_700_000_000_123_456_789) == "2023-11-14T22:13:20.123456Z"
+    assert utc_text(1_700_000_000_000_000_000) == "2023-11-14T22:13:20.000000Z"
+
+
+def test_without_a_frame_there_is_no_file(tmp_path: Path) -> None:
+    JsonLines(tmp_path / "out.jsonl").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_has_left_is_noticed() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    lines = JsonLines(write)
+    lines.write(seen())
+    lines.write(seen())
+    assert lines.gone and not lines.written
+    os.close(write)
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
+def test_a_full_disk_ends_the_lines_with_a_reason() -> None:
+    lines = JsonLines(FULL)
+    lines.write(seen())
+    lines.write(seen())
+    assert (lines.gone, lines.written, lines.problem) == (False, 0, "No space left on device")
+    lines.close()
+
+
+def test_what_did_not_fit_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = JsonLines(tmp_path / "out.jsonl")
+    lines.write(seen())
+    whole, write, calls = (tmp_path / "out.jsonl").read_text(), os.write, []
+
+    def full_after_a_few_bytes(descriptor: int, data: bytes) -> int:
+        calls.append(len(data))
+        if len(calls) > 1:
+            raise OSError(28, "No space left on device")
+        return write(descriptor, data[:10])
+
+    monkeypatch.setattr(os, "write", full_after_a_few_bytes)
+    lines.write(seen())
+    assert lines.problem == "No space left on device"
+    assert (tmp_path / "out.jsonl").read_text() == whole
+
+
+def test_a_reader_that_does_not_read_does_not_keep_us_from_stopping() -> None:
+    read, write = os.pipe()
+    stopped = threading.Event()
+    lines = JsonLines(write, stopped.is_set)
+
+    def fill() -> None:
+        while not stopped.is_set():
+            lines.write(seen())
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    size = -1
+    while size != lines.written:  # until the pipe is full
+        size = lines.written
+        time.sleep(0.3)
+    stopped.set()
+    thread.join(60)
+    assert not thread.is_alive()
+    os.close(read)
+    os.close(write)

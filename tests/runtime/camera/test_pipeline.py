@@ -1,0 +1,283 @@
+"""From a source to all outputs, with stand-ins for what reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from runtime.camera.frame import Box, Frame, Picture, State
+from runtime.camera.outputs.lines import JsonLines
+from runtime.camera.outputs.recording import Recording
+from runtime.camera.outputs.window import Window
+from runtime.camera.pipeline import Limits, Outputs, run
+from runtime.camera.summary import Summary, summarize
+from runtime.errors import InputError
+from tests.runtime.camera.stand_ins import SIDE, DrawnSource, SquareReader, moving_picture, stand_ins
+
+
+@dataclass
+class Run:
+    """What came of a run."""
+
+    summary: Summary
+    said: list[str]
+    lines: list[dict[str, object]] = field(default_factory=list)
+
+
+def never() -> bool:
+    return False
+
+
+def read(
+    source: DrawnSource,
+    folder: Path,
+    limits: Limits | None = None,
+    *,
+    reader: SquareReader | None = None,
+    window: Window | None = None,
+    recording: Recording | None = None,
+    stop: Callable[[], bool] = never,
+) -> Run:
+    lines, said = JsonLines(folder / "lines.jsonl"), list[str]()
+    ended_by, tally = run(
+        source, stand_ins(reader), Outputs(lines, recording, window, said.append), limits or Limits(), stop
+    )
+    if recording:
+        recording.close()
+    lines.close()
+    text = (folder / "lines.jsonl").read_text() if lines.written else ""
+    summary = summarize(source, ended_by, tally, lines, recording)
+    return Run(summary, said, [json.loads(line) for line in text.splitlines()])
+
+
+class PressedWindow(Window):
+    """A window without a display, whose keys are pressed at given pictures."""
+
+    def __init__(self, folder: Path, keys: dict[int, str], region: Box | None = None) -> None:
+        super().__init__(folder, region)
+        self.keys, self.shown, self.pictures, self.waits = keys, 0, list[Picture](), 0
+
+    def show(self, picture: Picture) -> None:
+        self._picture = picture
+        self.pictures.append(picture)
+        for key in self.keys.get(self.shown, ""):
+            self.on_key(ord(key))
+        self.shown += 1
+
+    def listen(self, milliseconds: int) -> None:
+        self.waits += 1
+
+
+def test_every_frame_of_a_video_is_read_in_order(tmp_path: Path) -> None:
+    done = read(DrawnSource(10), tmp_path)
+    assert [line["frame"] for line in done.lines] == list(range(10))
+    first = done.lines[0]
+    assert first["digits"] == [{"box": [10, 30, SIDE, SIDE], "label": "7", "probability": 0.9, "track": 1}]
+    assert first["refused"] == 1
+    assert first["numbers"] == [{"text": "7", "box": [10, 30, SIDE, SIDE], "tracks": [1]}]
+    summary = done.summary
+    assert summary.ended_by == "source"
+    assert (summary.frames, summary.digits, summary.refused, summary.lines) == (10, 10, 10, 10)
+    assert (summary.replaced, summary.too_old, summary.reconnects, summary.recording) == (0, 0, 0, None)
+
+
+def test_times_of_every_stage_are_in_the_summary(tmp_path: Path) -> None:
+    times = read(DrawnSource(5), tmp_path).summary.latency_ms
+    assert list(times) == ["age", "find", "crop", "infer", "choose", "track", "show", "total"]
+    assert times["infer"].p50 == pytest.approx(3, rel=0.03)
+    assert all(0 < stage.p50 <= stage.p99 and stage.count == 5 for stage in times.values())
+
+
+def test_a_slow_reader_drops_frames_of_a_camera_and_none_of_a_video(tmp_path: Path) -> None:
+    live = read(DrawnSource(30, live=True, fps=100), tmp_path, reader=SquareReader(0.05)).summary
+    assert live.replaced > 0
+    assert live.frames + live.replaced <= 30
+    video = read(DrawnSource(12), tmp_path, reader=SquareReader(0.02)).summary
+    assert (video.frames, video.replaced) == (12, 0)
+
+
+def test_a_frame_that_is_too_old_is_never_read(tmp_path: Path) -> None:
+    reader = SquareReader()
+    done = read(DrawnSource(10, live=True, fps=200, age_s=2), tmp_path, Limits(max_age_s=0.5), reader=reader)
+    assert (done.summary.frames, reader.shapes, done.lines) == (0, [], [])
+    assert done.summary.too_old + done.summary.replaced == 10
+    assert read(DrawnSource(10, age_s=2), tmp_path).summary.frames == 10  # a video has no age
+
+
+def test_it_ends_after_so_many_frames_or_seconds(tmp_path: Path) -> None:
+    frames = read(DrawnSource(None), tmp_path, Limits(frames=4)).summary
+    assert (frames.ended_by, frames.frames) == ("frames", 4)
+    seconds = read(DrawnSource(None, live=True), tmp_path, Limits(seconds=0.3)).summary
+    assert seconds.ended_by == "seconds"
+    assert seconds.seconds >= 0.3
+
+
+def test_a_wish_to_stop_ends_it(tmp_path: Path) -> None:
+    stopped = threading.Event()
+    threading.Timer(0.3, stopped.set).start()
+    done = read(DrawnSource(None, live=True), tmp_path, stop=stopped.is_set)
+    assert done.summary.ended_by == "signal"
+    assert done.summary.frames == len(done.lines) > 0
+
+
+def test_only_the_region_is_read_and_boxes_are_those_of_the_frame(tmp_path: Path) -> None:
+    reader = SquareReader()
+    done = read(DrawnSource(1), tmp_path, Limits(region=(5, 25, 60, 40)), reader=reader)
+    assert reader.shapes == [(40, 60, 3)]
+    assert done.lines[0]["digits"][0]["box"] == [10, 30, SIDE, SIDE]  # type: ignore[index]
+
+
+def test_a_region_that_reaches_beyond_the_frame_is_cut_and_one_outside_is_an_error(tmp_path: Path) -> None:
+    reader = SquareReader()
+    read(DrawnSource(1), tmp_path, Limits(region=(100, 100, 500, 500)), reader=reader)
+    assert reader.shapes == [(20, 60, 3)]
+    with pytest.raises(InputError, match="160x120"):
+        read(DrawnSource(1), tmp_path, Limits(region=(160, 0, 10, 10)))
+
+
+def test_a_source_that_shrinks_below_the_region_is_read_whole(tmp_path: Path) -> None:
+    reader = SquareReader()
+    source = DrawnSource(2, sizes=((320, 240), (80, 60)))
+    read(source, tmp_path, Limits(region=(200, 100, 50, 50)), reader=reader)
+    assert reader.shapes == [(50, 50, 3), (60, 80, 3)]
+
+
+def test_what_happens_to_the_source_is_said_once(tmp_path: Path) -> None:
+    done = read(DrawnSource(100, live=True, gaps=(3,)), tmp_path, Limits(frames=6))
+    states = [line.split(": ")[1] for line in done.said]
+    assert states == ["streaming", "lost", "streaming"]
+    assert done.said[1] == "drawn: lost: no frame for 2.0 s, trying again in 0.8 s"
+    assert done.summary.reconnects == 1
+
+
+def test_keys_of_the_window(tmp_path: Path) -> None:
+    """Help at the third picture, a pause of three pictures from the fifth on, a snapshot, and q."""
+    window = PressedWindow(tmp_path / "snaps", {2: "h", 4: " ", 7: " ", 9: "s", 11: "q"})
+    done = read(DrawnSource(None), tmp_path, window=window)
+    assert done.summary.ended_by == "key"
+    assert len(window.pictures) == 12
+    assert done.summary.frames == 12 - 3
+    assert (window.pictures[5] == window.pictures[6]).all()
+    assert len(list((tmp_path / "snaps").iterdir())) == 1
+    assert any(line.startswith("wrote ") for line in done.said)
+
+
+def test_the_region_of_the_window_counts(tmp_path: Path) -> None:
+    window, reader = PressedWindow(tmp_path, {3: "c"}, region=(0, 0, 100, 80)), SquareReader()
+    read(DrawnSource(6), tmp_path, Limits(region=(0, 0, 100, 80)), window=window, reader=reader)
+    assert reader.shapes == [(80, 100, 3)] * 4 + [(120, 160, 3)] * 2
+
+
+def test_the_window_tells_of_a_source_that_has_no_frame_yet(tmp_path: Path) -> None:
+    window = PressedWindow(tmp_path, {})
+    done = read(DrawnSource(2, live=True, gaps=(0,)), tmp_path, window=window)
+    assert len(window.pictures) == 1 + done.summary.frames
+    assert window.pictures[0].shape == (120, 160, 3)
+
+
+def test_what_is_recorded_has_the_drawing_on_it(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "out.mp4", DrawnSource(), encoder=Collector())
+    done = read(DrawnSource(3), tmp_path, recording=recording)
+    pictures = Collector.latest
+    assert len(pictures) == 3
+    assert (pictures[1] != moving_picture(1)).any()
+    assert done.summary.recording and (done.summary.recording.frames, done.summary.recording.missed) == (3, 0)
+
+
+class Collector:
+    """An encoder that keeps what it is given."""
+
+    latest: list[Picture] = []  # noqa: RUF012
+
+    def __call__(self, path: Path, size: tuple[int, int], fps: float) -> Collector:
+        path.write_bytes(b"video")
+        Collector.latest = []
+        return self
+
+    def write(self, image: Picture) -> None:
+        Collector.latest.append(image)
+
+    def finish(self, patience: float) -> bool:
+        return True
+
+
+class BrokenEncoder(Collector):
+    """One whose disk is full after two pictures."""
+
+    def write(self, image: Picture) -> None:
+        super().write(image)
+        if len(Collector.latest) > 2:
+            raise OSError("No space left on device")
+
+
+def test_a_recording_that_fails_does_not_end_the_reading(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "out.mp4", DrawnSource(), encoder=BrokenEncoder())
+    done = read(DrawnSource(40), tmp_path, recording=recording)
+    assert done.summary.frames == len(done.lines) == 40
+    assert done.said.count("the recording has stopped: No space left on device") == 1
+    assert done.summary.recording and done.summary.recording.problem == "No space left on device"
+    assert done.summary.recording.missed == 38
+
+
+def test_a_reader_of_the_lines_that_leaves_ends_it() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    said: list[str] = []
+    ended_by, tally = run(
+        DrawnSource(None), stand_ins(), Outputs(JsonLines(write_end), say=said.append), Limits(), lambda: False
+    )
+    assert (ended_by, tally.frames) == ("reader", 1)
+    assert not any("no more lines" in line for line in said)
+    os.close(write_end)
+
+
+def test_a_full_disk_for_the_lines_does_not_end_the_reading() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    said: list[str] = []
+    outputs = Outputs(JsonLines(Path("/dev/full")), say=said.append)
+    ended_by, tally = run(DrawnSource(20), stand_ins(), outputs, Limits(), lambda: False)
+    assert (ended_by, tally.frames) == ("source", 20)
+    assert said.count("no more lines are written: No space left on device") == 1
+
+
+def test_pictures_that_do_not_belong_together_are_not_followed(tmp_path: Path) -> None:
+    made: list[int] = []
+    stages = stand_ins()
+
+    def make() -> object:
+        made.append(1)
+        return stages.make_tracker()
+
+    source = DrawnSource(6, names=("a.png", "b.png"))
+    run(source, type(stages)(stages.reader, make, stages.read_numbers), Outputs(), Limits(), lambda: False)  # type: ignore[arg-type]
+    assert len(made) == 1 + 6
+
+
+def test_a_source_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
+    class Failing(DrawnSource):
+        def read(self, timeout: float) -> Frame | None:
+            raise InputError("no camera", "plug one in")
+
+    with pytest.raises(InputError, match="no camera"):
+        read(Failing(), tmp_path)
+    assert not (tmp_path / "lines.jsonl").exists()
+
+
+def test_a_source_that_is_streaming_but_silent_keeps_the_window_alive(tmp_path: Path) -> None:
+    class Silent(DrawnSource):
+        def read(self, timeout: float) -> Frame | None:
+            self.state = State.STREAMING
+            time.sleep(0.01)
+            return None
+
+    window = PressedWindow(tmp_path, {})
+    read(Silent(live=True), tmp_path, Limits(seconds=0.2), window=window)
+    assert window.waits > 1
