@@ -87,7 +87,7 @@ def above_texture(contrast: Picture) -> Picture:
 
 def weakest(contrast: Picture) -> float:
     """The threshold that finds the faintest ink, above the noise of the ground."""
-    return float(np.clip(2 * np.median(contrast[::4, ::4]) + 6, *WEAKEST))
+    return float(np.clip(2 * np.median(contrast[::8, ::4]) + 6, *WEAKEST))
 
 
 def is_noisy(contrast: Picture) -> bool:
@@ -115,7 +115,7 @@ def nest(shapes: list[Shape], known: list[Shape], roots: list[Shape]) -> None:
     """Put new shapes into the smallest of those that are known, unless they are the same, or among the roots."""
     kept = []
     for shape in shapes:
-        parent = next((other for other in reversed(known) if holds(other, shape.box)), None)
+        parent = smallest_about(shape, known)
         if parent is not None and shape.box[2] * shape.box[3] > SAME * parent.box[2] * parent.box[3]:
             continue
         if not may_hold(shape.level, shape.box):
@@ -158,16 +158,15 @@ def box_of(contour: cv2.typing.MatLike) -> Box:
     return (x, y, width, height)
 
 
-def holds(shape: Shape, box: Box) -> bool:
-    """Whether something with that box may be a part of a shape."""
-    return contains(shape.box, box) and not any(contains(hole, box) for hole in shape.holes)
-
-
-def contains(outer: Box, inner: Box) -> bool:
-    """Whether a box lies within another."""
-    return (
-        outer[0] <= inner[0]
-        and outer[1] <= inner[1]
-        and outer[0] + outer[2] >= inner[0] + inner[2]
-        and outer[1] + outer[3] >= inner[1] + inner[3]
-    )
+def smallest_about(shape: Shape, known: list[Shape]) -> Shape | None:
+    """The shape found last that this one may be a part of: its box is about it, and that of none of its holes is."""
+    left, top, width, height = shape.box
+    right, bottom = left + width, top + height
+    for other in reversed(known):
+        x, y, wide, high = other.box
+        inside = x <= left and y <= top and x + wide >= right and y + high >= bottom
+        if inside and not any(
+            x <= left and y <= top and x + wide >= right and y + high >= bottom for x, y, wide, high in other.holes
+        ):
+            return other
+    return None

@@ -95,11 +95,13 @@ def find_all_shapes(image: Picture) -> list[Shape]:
     """Of all levels of a frame."""
     rows, columns = image.shape[:2]
     sizes = reductions(rows, columns)
-    shapes = []
+    shapes: list[Shape] = []
+    gray, done = image, 1
     for reduction in sizes:
+        gray, done = reduce(gray, reduction // done), reduction
         lowest = SMALLEST if reduction == sizes[0] else LOWEST
         highest = LARGEST * rows / reduction if reduction == sizes[-1] else HIGHEST
-        for level in take_light_out(reduce(image, reduction), reduction, (lowest, highest)):
+        for level in take_light_out(gray, reduction, (lowest, highest)):
             shapes += find_shapes(level)
     return shapes
 
