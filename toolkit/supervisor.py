@@ -146,10 +146,11 @@ def tell(code: int, arguments: Sequence[str]) -> None:
     """Say what ended the child, and on what."""
     import shlex
 
+    from runtime.camera.sources.address import hide
     from runtime.errors import ToolkitError
     from toolkit.cli import report
 
-    command = shlex.join(["toolkit", *arguments])
+    command = hide(shlex.join(["toolkit", *arguments]))
     command = command if len(command) <= LONGEST_COMMAND else f"{command[:LONGEST_COMMAND]} ..."
     about, stage, limits = board.get("about"), board.get("stage"), board.get("limits")
     where = (f" while: {stage}" if stage else "") + (f" ({about})" if about else "")

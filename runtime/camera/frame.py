@@ -69,7 +69,7 @@ class Tracked:
         box: in this frame.
         label: what the frames so far voted for.
         probability: of that label, averaged over the latest frames, 0..1.
-        track: its id: 1, 2, ... in the order in which digits appeared; never given twice.
+        track: its id: 1, 2, ... in the order in which digits appeared; not given again.
     """
 
     box: Box

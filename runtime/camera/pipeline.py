@@ -118,6 +118,7 @@ def run(
     while (ended_by := why_end(source, tally, outputs, limits, stop)) is None:
         if outputs.window and outputs.window.paused:
             show_again(seen, source, tally, outputs)
+            teller.tell()
             continue
         frame = source.read(WAIT_S)
         teller.tell()
@@ -130,6 +131,7 @@ def run(
         age = seconds_since(frame)
         if source.live and age > limits.max_age_s:
             tally.too_old += 1
+            show_again(seen, source, tally, outputs)
             continue
         if frame.source != of_source:
             tracker, of_source = stages.make_tracker(), frame.source

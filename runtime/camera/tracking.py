@@ -63,10 +63,14 @@ class Track:
 class Tracker:
     """Follows what a reader finds.
 
-    For pictures that do not belong together, take a new one for each.
+    For pictures that do not belong together, take a new one for each, and ask for no more than one look.
+
+    Args:
+        enough: of a vote, with which something is first shown.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, enough: float = ENOUGH) -> None:
+        self.enough = enough
         self.tracks: list[Track] = []
         self.given = 0
         self.latest_ns: int | None = None
@@ -132,7 +136,7 @@ class Tracker:
         shown = []
         for track in self.tracks:
             unseen = track.unseen and (track.unseen > COASTS or track.answers < KNOWN)
-            if track.label is None or unseen or not (track.number or track.votes[track.label] >= ENOUGH):
+            if track.label is None or unseen or not (track.number or track.votes[track.label] >= self.enough):
                 continue
             if not track.number:
                 self.given += 1

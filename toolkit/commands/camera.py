@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +137,7 @@ def command(
     from runtime.camera.pipeline import Limits, Outputs, Stages, run
     from runtime.camera.reading.reader import DigitReader
     from runtime.camera.sources.open import open_source
+    from runtime.camera.sources.pictures import PictureSource
     from runtime.camera.summary import summarize
     from runtime.camera.tracking import Tracker
     from toolkit.output_file import place_for
@@ -165,7 +167,8 @@ def command(
         outputs = Outputs(lines, recording, window, tell)
         try:
             with board.saying("stage", f"reading {source.name}"):
-                stages = Stages(DigitReader(session), Tracker, read_numbers)
+                make_tracker = partial(Tracker, enough=0.0) if isinstance(source, PictureSource) else Tracker
+                stages = Stages(DigitReader(session), make_tracker, read_numbers)
                 ended_by, tally = run(source, stages, outputs, Limits(frames, seconds, max_age / 1000, roi), stop)
         finally:
             source.close()
@@ -227,6 +230,8 @@ def report(summary: Summary) -> None:
     parts += [f"{summary.reconnects:,} reconnects"] if summary.reconnects else []
     tell("; ".join(parts))
     recording = summary.recording
+    if recording and recording.problem:
+        tell(f"the recording: {recording.problem}")
     if recording and recording.file:
         missed = f", {recording.missed:,} are missing" if recording.missed else ""
         tell(f"{recording.file}: {recording.frames:,} frames{missed}")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from runtime.camera.reading.bars import is_bar
 from runtime.camera.reading.choose import inside, walk
 from runtime.camera.reading.cut import overlap
+from runtime.camera.reading.normalize import SIDE
 from runtime.camera.reading.reader import find_candidates
 from runtime.camera.synthetic.scene import DIFFICULTIES, Scene
 from runtime.camera.synthetic.truth import Truth
@@ -99,7 +100,12 @@ def cuts_of_scenes(digits: Digits, scenes: int, seed: int, stage: Stage) -> Cuts
         others += [nothing[index] for index in rng.permutation(len(nothing))[:MOST_OTHERS]]
         advance_or_stop(stage)
     cv2.setNumThreads(threads)
-    return Cuts(np.stack(images), np.array(labels, np.int64), np.stack(others))
+    return Cuts(stacked(images), np.array(labels, np.int64), stacked(others))
+
+
+def stacked(images: list[Image]) -> Image:
+    """uint8 (N, 28, 28), N may be 0."""
+    return np.stack(images) if images else np.zeros((0, SIDE, SIDE), np.uint8)
 
 
 def label_cuts(frame: Image, truth: tuple[Truth, ...]) -> Iterator[tuple[Image, int | None]]:

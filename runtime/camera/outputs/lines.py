@@ -29,7 +29,7 @@ class DigitEntry(Struct, frozen=True):
         box: x, y, width and height round its ink, in pixels of the source's frame.
         label: what the frames so far voted for.
         probability: of that label, averaged over the latest frames, 0..1.
-        track: its id, the same over frames; never given twice.
+        track: its id, the same over frames; not given again, but for each picture of a folder anew.
     """
 
     box: Box

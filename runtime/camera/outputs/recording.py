@@ -19,6 +19,7 @@ AHEAD = 8  # pictures that may wait for the encoder
 LIVE_FPS = 30.0  # of a source that does not say how fast it is
 PICTURES_FPS = 2.0  # of a folder of pictures, each of which is to be seen
 FASTEST_FPS = 120.0
+FASTEST_VIDEO_FPS = 1000.0  # what a file says beyond that is a clock's rate, not the pictures'
 LONGEST_GAP_S = 10.0  # without a frame, that is shown as long as it was; a longer one is cut to that
 LOOK_S = 0.1
 REWRITE_SHARE = 0.6  # of the patience at the end
@@ -194,7 +195,7 @@ class Recording:
 
 def speed_of(source: Source) -> float:
     """Frames a second of its recording."""
-    if source.fps and 1 <= source.fps <= FASTEST_FPS:
+    if source.fps and 1 <= source.fps <= (FASTEST_FPS if source.live else FASTEST_VIDEO_FPS):
         return source.fps
     return LIVE_FPS if source.live else PICTURES_FPS
 

@@ -29,7 +29,7 @@ class Answer:
         probability: of that; 0 where it is refused for what is round it.
         strength: as of the candidate.
         light_ink: whether it is lighter than its ground.
-        bar: whether it is one straight stroke.
+        bar: whether the model takes it for a 1, as which any straight stroke passes.
     """
 
     box: Box

@@ -80,7 +80,7 @@ def ink_of(frame: Picture, shape: Shape) -> tuple[Picture, Box, float] | None:
         times = level.reduction
         part = frame[top * times : bottom * times, left * times : right * times]
         size = (part.shape[1], part.shape[0])
-        gray = as_image(cv2.add(reduce(part, 1), HAZE))  # type: ignore[call-overload]  # a scalar
+        gray = as_image(cv2.convertScaleAbs(reduce(part, 1), beta=HAZE))
         ground = as_image(cv2.resize(level.ground[top:bottom, left:right], size, interpolation=cv2.INTER_LINEAR))
         contrast = contrast_of(gray, ground, level.light_ink)
         mask = as_image(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST))
@@ -118,7 +118,7 @@ def splits(whole: Candidate, ink: Picture) -> list[list[Candidate]]:
             continue
         cuts = [0]
         for number in range(1, count):
-            first, last = round((number - REACH) * share), round((number + REACH) * share)
+            first, last = max(1, round((number - REACH) * share)), round((number + REACH) * share)
             cuts.append(first + int(columns[first : last + 1].argmin()))
         if max(columns[cut] for cut in cuts[1:]) > 255 * MOST_CUT * height:
             continue

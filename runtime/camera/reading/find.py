@@ -20,7 +20,6 @@ from runtime.preprocess import as_image
 
 WEAKEST = (11, 28)
 STRENGTHS = (52, 96)  # of contrast, above what the bare ground has
-WIDEST = 2.6  # of its height: digits that touch are split later
 SAME = 0.7  # of a shape's box, that one within it has when it is the same shape
 MOST_SPECKS = 250
 USUAL = (17, 17)  # cells over which contrast is taken for texture

@@ -68,7 +68,7 @@ def take_light_out(gray: Picture, reduction: int, heights: tuple[float, float]) 
         reduction: of that against the frame.
         heights: of the digits to look for, in pixels of the level.
     """
-    hazy = as_image(cv2.add(gray, HAZE))  # type: ignore[call-overload]  # a scalar
+    hazy = as_image(cv2.convertScaleAbs(gray, beta=HAZE))
     size = (max(1, gray.shape[1] // CELL), max(1, gray.shape[0] // CELL))
     stops = as_image(cv2.LUT(cv2.resize(hazy, size, interpolation=cv2.INTER_AREA), STOPS))
     lean = lean_of(stops)

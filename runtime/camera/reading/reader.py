@@ -21,6 +21,7 @@ COARSEST = 100  # rows that a level has at least, but the first
 SMALLEST = 6  # pixels of the finest level, the height of a digit
 HIGHEST = 60  # pixels of a level: what is higher, the next one shows
 LOWEST = 24  # pixels of the other levels: what is lower, the one before shows
+ELSE = 0.5  # threshold of a model that refuses nothing: on a frame there is much that is no digit
 LARGEST = 0.75  # of the height of the frame
 
 
@@ -32,12 +33,13 @@ class DigitReader:
 
     Args:
         session: of a classifier of digits.
-        threshold: an answer less sure is refused; None takes the model's own.
+        threshold: an answer less sure is refused; None takes the model's own, or `ELSE` where it has none.
     """
 
     def __init__(self, session: Session, threshold: float | None = None) -> None:
         self.session = session
-        self.threshold = threshold if threshold is not None else session.spec.reject_threshold or 0.5
+        own = session.spec.reject_threshold
+        self.threshold = next(value for value in (threshold, own, ELSE) if value is not None)
         self.stages: dict[str, float] = {}
 
     def read(self, image: Picture) -> Reading:
@@ -62,9 +64,9 @@ class DigitReader:
         }
         choices = [choose(root, answers, self.threshold) for root in roots]
         digits, odd = in_company(without_doubles(digit for choice in choices for digit in choice.digits))
-        labels = self.session.spec
+        spec = self.session.spec
         accepted = tuple(
-            Digit(digit.box, labels.label(digit.label), digit.probability)
+            Digit(digit.box, spec.label(digit.label), digit.probability)
             for digit in sorted(digits, key=lambda digit: digit.box[0])
         )
         refused: tuple[Box, ...] = tuple(box for choice in choices for box in choice.refused) + tuple(

@@ -10,8 +10,8 @@ from runtime.errors import SourceError
 
 NETWORK = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtp", "rtmp", "srt")
 HIDDEN = "***"
-#: `://user:password@`; the password may hold an @ that somebody forgot to write as %40.
-USERINFO = re.compile(r"(://[^/?#\s:@]*):[^/?#\s]*@")
+#: `://user:password@`; the password may hold what should have been %40, %2F and the like, and a / may be missing.
+USERINFO = re.compile(r"(:/+[^/\s:@]*):(.*)@")
 #: `?pwd=...` of a URL, `user-pw=...` of a GStreamer pipeline.
 SECRET = re.compile(r"(?i)([\w-]*(?:pas\w*|pwd|pw|secret|token|api_?key|auth))=(\"[^\"]*\"|[^&\s!\"']+)")
 CSI_EXAMPLE = "csi://0?size=1280x720&fps=30&flip=2"
@@ -27,8 +27,8 @@ def hide(text: str) -> str:
 def secrets_of(text: str) -> list[str]:
     """What must not appear in what libraries say of an address, as it is written there and as it is meant."""
     found = [match[2].strip('"') for match in SECRET.finditer(text)]
-    if match := re.search(r"://[^/?#\s:@]*:([^/?#\s]*)@", text):
-        found.append(match[1])
+    if match := USERINFO.search(text):
+        found += [match[2], *re.split("[/?#]", match[2])]  # a library may name but a part, as a port
     return sorted({form for secret in found for form in (secret, unquote(secret)) if form}, key=len, reverse=True)
 
 
@@ -49,7 +49,7 @@ def check_url(text: str) -> None:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise SourceError(f"{hide(text)} is no URL: {error}", URL_HINT) from None
+        raise SourceError(f"{hide(text)} is no URL: {scrub(str(error), text)}", URL_HINT) from None
     if not host and parts.scheme not in ("udp", "tcp", "rtp"):  # those may listen: udp://:5000
         raise SourceError(f"{hide(text)} names no host", URL_HINT)
 

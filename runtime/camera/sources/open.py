@@ -123,7 +123,7 @@ def open_files(text: str, fast: bool, asked: list[str], fps: float | None, timeo
     if path.is_dir():
         images = find_images(path)
         if not images:
-            raise SourceError(f"there are no images in {text}", "give a folder that holds some, or a video file")
+            raise SourceError(f"there are no images in {hide(text)}", "give a folder that holds some, or a video file")
         return PictureSource(text, images, fps=fps)
     if glob.has_magic(text) and not os.path.lexists(text):
         like = [Path(name) for name in glob.glob(text, recursive=True)]
@@ -148,11 +148,11 @@ def check_file(text: str) -> None:
     try:
         if not os.path.isfile(text):
             what = "is no file" if os.path.lexists(text) else "does not exist"
-            raise SourceError(f"{text} {what}", UNDERSTOOD)
+            raise SourceError(f"{hide(text)} {what}", UNDERSTOOD)
         with open(text, "rb") as file:
             start = file.read(SNIFFED)
     except (OSError, ValueError) as error:
-        raise SourceError(f"{text!r} cannot be read: {error}", "give a file that you may read") from None
+        raise SourceError(f"{hide(text)!r} cannot be read: {error}", "give a file that you may read") from None
     if not start:
         raise SourceError(f"{text} is empty (0 bytes)", "it may have been cut off while it was copied: copy it again")
     if not any(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in start):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from runtime.camera.sources.address import csi_pipeline, hide, scrub
+from runtime.camera.sources.address import check_url, csi_pipeline, hide, scrub
 from runtime.camera.sources.devices import explain, find_cameras, holders
 from runtime.camera.sources.live import LiveSource
 from runtime.camera.sources.open import open_source, with_options
@@ -188,3 +189,15 @@ def test_a_device_without_a_driver_and_one_without_permission_are_said() -> None
         command = [sys.executable, "-c", AS_NOBODY, str(node)]
         said = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout
         assert f"you may not use {node}: permission denied" in said and "sudo usermod -aG video $USER" in said
+
+
+@pytest.mark.parametrize(
+    "address", ["rtsp://me:zq7/xw9@host/s", "rtsp://me:12/34@host/s", "rtsp:/me:secret@host", "rtsp://me:zq7#xw9@host"]
+)
+def test_a_password_with_signs_of_a_url_in_it_is_not_shown(address: str) -> None:
+    password = address.split("me:")[1].split("@")[0]
+    assert password not in hide(address)
+    try:
+        check_url(address)
+    except SourceError as error:
+        assert not any(part in str(error) for part in re.split("[/#]", password))

@@ -136,7 +136,7 @@ def test_digits_that_touch_are_cut_apart() -> None:
     assert missed(frame(picture), boxes, least=0.6) == []
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (7, 9), (33, 2000)])
+@pytest.mark.parametrize("shape", [(1, 1), (4, 1), (1, 500), (500, 1), (7, 9), (33, 2000)])
 def test_frames_too_small_for_a_digit_have_none(shape: tuple[int, int]) -> None:
     assert every(np.full((*shape, 3), 128, np.uint8)) == []
 

@@ -140,7 +140,15 @@ def test_fitting_keeps_the_proportions() -> None:
 
 @pytest.mark.parametrize(
     ("fps", "live", "speed"),
-    [(None, True, 30), (None, False, 2), (0.0, True, 30), (90000.0, False, 2), (15.0, True, 15), (29.97, False, 29.97)],
+    [
+        (None, True, 30),
+        (None, False, 2),
+        (0.0, True, 30),
+        (90000.0, False, 2),
+        (15.0, True, 15),
+        (29.97, False, 29.97),
+        (240.0, False, 240),
+    ],
 )
 def test_speeds_that_sources_tell(fps: float | None, live: bool, speed: float) -> None:
     assert speed_of(source_of(fps, live=live)) == speed

@@ -114,3 +114,8 @@ def test_tracks_that_are_gone_are_forgotten() -> None:
 
 def test_boxes_without_height_do_no_harm() -> None:
     assert Tracker().update(Reading((Digit((5, 5, 1, 1), "1", 0.95),), ((500, 5, 1, 1),)), 0)
+
+
+def test_of_a_still_picture_a_doubtful_digit_is_shown_at_once() -> None:
+    doubtful = Reading((digit("4", probability=0.6),), ())
+    assert labels(Tracker(enough=0.0), [doubtful]) == [[(1, "4")]]
