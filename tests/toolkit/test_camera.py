@@ -14,8 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
+from runtime.errors import ModelError
+from runtime.spec import Preprocess, classifier_spec
 from tests.command import TOOLKIT, assert_clean_failure, environment, strict_validator, toolkit, without_packages
 from tests.runtime.camera.digit_bundle import write_digit_bundle
+from toolkit.commands.camera import require_digits
 
 FRAMES = 12
 ENGINE = ("--backend", "onnxruntime", "--threads", 1)
@@ -213,3 +216,11 @@ def test_a_full_disk_ends_the_lines_and_not_the_reading(bundle: Path, video: Pat
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("no more lines are written: No space left on device") == 1
     assert f"{FRAMES} frames" in done.stderr
+
+
+@pytest.mark.parametrize("labels", [("cat", *"123456789"), tuple("0123456789ab")])
+def test_a_model_of_other_things_than_digits_is_refused(labels: tuple[str, ...]) -> None:
+    gray = Preprocess("gray", (), (0.0,), (1.0,))
+    spec = classifier_spec("things", height=28, width=28, classes=len(labels), preprocess=gray, labels=labels)
+    with pytest.raises(ModelError, match="the camera reads digits"):
+        require_digits(spec)

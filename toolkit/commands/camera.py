@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runtime.camera.summary import Summary
     from runtime.spec import ModelSpec
 
+DIGITS = 10
 STOP_S = 0.9  # that a recording may take to finish after a signal
 END_S = 60.0  # and after the last frame
 
@@ -196,6 +197,11 @@ def require_digits(spec: ModelSpec) -> None:
         raise ModelError(
             f"{spec.name} takes {kind} pictures of {width}x{height}: the camera reads with a model for grey digits of "
             f"at least {SIDE}x{SIDE}",
+            "toolkit build lenet --int8",
+        )
+    if spec.classes != DIGITS or not set(spec.labels) <= set(map(str, range(DIGITS))):
+        raise ModelError(
+            f"{spec.name} tells {spec.classes} classes apart, which are not the ten digits: the camera reads digits",
             "toolkit build lenet --int8",
         )
 

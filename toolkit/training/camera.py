@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.random import default_rng
 from numpy.typing import NDArray
@@ -80,8 +79,6 @@ def cuts_of_scenes(digits: Digits, scenes: int, seed: int, stage: Stage) -> Cuts
     images: list[Image] = []
     labels: list[int] = []
     others: list[Image] = []
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
     for number in range(scenes):
         rng = default_rng((seed, 3, number))
         size = SIZES[rng.integers(len(SIZES))]
@@ -99,7 +96,6 @@ def cuts_of_scenes(digits: Digits, scenes: int, seed: int, stage: Stage) -> Cuts
         nothing = [image for image, label in cuts if label is None and not is_bar(image)]
         others += [nothing[index] for index in rng.permutation(len(nothing))[:MOST_OTHERS]]
         advance_or_stop(stage)
-    cv2.setNumThreads(threads)
     return Cuts(stacked(images), np.array(labels, np.int64), stacked(others))
 
 

@@ -59,7 +59,10 @@ class Pictures:
             labels: of those.
         """
         if self.cache is None:
-            raise DataError(f"{self.dataset.name} does not fit into memory, beside which others are to be kept", "")
+            raise DataError(
+                f"{self.dataset.name} is not kept in memory, beside which more images are to be kept",
+                "give --scenes 0, and see --crop: what is cropped at random is read anew each time",
+            )
         more = prepared(images, self.spec)
         return replace(
             self, cache=torch.cat((self.cache, more)), labels=torch.cat((self.labels, torch.from_numpy(labels)))

@@ -206,6 +206,10 @@ def find_rejection(
 
 def refuse_misfits(recipe: Recipe, images: Dataset, world: World) -> None:
     """Refuse what no training can be made of."""
+    if recipe.scenes and recipe.crop:
+        raise DataError(
+            "the recipe crops at random, and digits of drawn scenes are whole", "give --scenes 0 or --crop 0"
+        )
     if recipe.batch % world.size or len(images) < world.size:
         raise DataError(
             f"a batch of {recipe.batch}, of {len(images)} images, cannot be shared out to {world.size} processes",

@@ -62,7 +62,7 @@ def test_pictures_take_more_beside_them(scenes: Scenes) -> None:
 
 
 def test_pictures_that_are_read_anew_take_none(scenes: Scenes) -> None:
-    with pytest.raises(DataError, match="does not fit into memory"):
+    with pytest.raises(DataError, match="is not kept in memory"):
         replace(prepare(TRAINING, SPEC), cache=None).with_more(scenes.training.digits, scenes.training.labels)
 
 
@@ -76,3 +76,8 @@ def test_the_last_epoch_is_kept_where_the_recipe_says_so(bars: Path) -> None:
     result = run(bars, RECIPE.changed({"epochs": 4, "keep": "last"}))
     assert result.epoch == 4
     assert result.held_out_top1 == result.history[-1]["held_out_top1"]
+
+
+def test_scenes_and_random_crops_do_not_go_together(bars: Path) -> None:
+    with pytest.raises(DataError, match="crops at random"):
+        run(bars, RECIPE.changed({"scenes": 5, "crop": 0.5}))
