@@ -18,10 +18,10 @@ CHATTER = re.compile(r"VIDEOIO\(|backend is generally available|^Traceback|^\s|^
 
 @dataclass(frozen=True)
 class Shot:
-    """A frame that was handed over.
+    """A frame that was captured, and waits or was handed over.
 
     Attributes:
-        image: uint8 (H, W, 3), BGR; a copy.
+        image: uint8 (H, W, 3), BGR.
         index: in the stream of this process, from 0.
         position: seconds from the beginning of a file.
     """

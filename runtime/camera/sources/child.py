@@ -13,14 +13,12 @@ import signal
 import sys
 import time
 from collections import deque
-from dataclasses import dataclass
 from threading import Condition, Thread
 from typing import Any, BinaryIO
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
+from runtime.camera.sources.answers import Shot
 from runtime.camera.sources.capture import as_bgr, describe, open_capture, taken_ns
 from runtime.camera.sources.memory import FrameMemory
 from runtime.camera.sources.request import Request
@@ -28,21 +26,6 @@ from runtime.camera.sources.request import Request
 AHEAD = 4  # frames of a file that wait, decoded, until they are asked for
 MOST_FAILURES = 30  # one after the other: OpenCV also fails on a damaged packet with good ones behind it
 PATIENCE_S = 0.25  # for the camera to be released
-
-
-@dataclass(frozen=True)
-class Captured:
-    """A frame that waits to be asked for.
-
-    Attributes:
-        position: seconds from the beginning of a file.
-    """
-
-    image: NDArray[np.uint8]
-    index: int
-    monotonic_ns: int
-    utc_ns: int
-    position: float
 
 
 class Handover:
@@ -57,12 +40,12 @@ class Handover:
     def __init__(self, memory: FrameMemory, answers: BinaryIO, live: bool) -> None:
         self.memory, self.answers, self.live = memory, answers, live
         self.changed = Condition()
-        self.frames: deque[Captured] = deque(maxlen=1 if live else None)
+        self.frames: deque[Shot] = deque(maxlen=1 if live else None)
         self.after: int | None = None
         self.over: dict[str, Any] | None = None
         self.stopped = False
 
-    def offer(self, frame: Captured) -> None:
+    def offer(self, frame: Shot) -> None:
         """Of the capturing thread: here is another one."""
         with self.changed:
             while not (self.live or self.stopped or len(self.frames) < AHEAD):
@@ -149,7 +132,7 @@ def run(request: Request, handover: Handover) -> None:
             continue
         damaged, failures = damaged + failures, 0
         utc -= time.monotonic_ns() - moment
-        handover.offer(Captured(as_bgr(image), index, moment, utc, position))
+        handover.offer(Shot(as_bgr(image), index, moment, utc, position))
         index += 1
     handover.end(opened=True, frames=index, damaged=damaged)
     source.release()
