@@ -40,7 +40,7 @@ class Digit:
     Attributes:
         box: round its ink.
         label: the class's name.
-        probability: of that class, 0..1.
+        probability: that it is a digit, and that one, 0..1.
     """
 
     box: Box

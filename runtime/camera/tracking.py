@@ -14,11 +14,11 @@ FADE = 0.85  # of its votes that a track keeps from frame to frame
 FRAME_S = 1 / 30  # seconds between frames for which that holds; votes fade faster where there are fewer frames
 FARTHEST = 0.7  # by how much of a digit's height it may move, and change its size, between frames
 TURNS_AT = 1.3  # times the votes of the present label, with which another one takes its place
-DOUBT = 0.9  # of a vote: what a refusal says
+DOUBT = 0.5  # of a vote: what a refusal says
 REMEMBERED = 15  # frames for which what is not seen is remembered
 COASTS = 1  # frames for which what is not seen is still shown
 KNOWN = 3.0  # answers about what is shown unseen
-ENOUGH = 0.8  # of a vote, with which something is first shown: a doubtful digit waits for a second frame
+ENOUGH = 0.5  # of a vote, with which something is first shown: a doubtful digit waits for a second frame
 
 
 @dataclass(eq=False)

@@ -23,8 +23,7 @@ import numpy as np
 import runtime
 from runtime import open_session
 from runtime.camera.frame import Box, Digit, Picture, Reading
-from runtime.camera.reading.choose import inside
-from runtime.camera.reading.cut import overlap
+from runtime.camera.reading.boxes import inside, overlap
 from runtime.camera.reading.normalize import to_mnist
 from runtime.camera.reading.reader import DigitReader
 from runtime.camera.synthetic.scene import DIFFICULTIES, Scene

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.random import default_rng
 from numpy.typing import NDArray
 
-from runtime.camera.reading.bars import is_bar
-from runtime.camera.reading.choose import inside, walk
-from runtime.camera.reading.cut import overlap
+from runtime.camera.reading.answer import walk
+from runtime.camera.reading.boxes import inside, overlap
 from runtime.camera.reading.normalize import SIDE
 from runtime.camera.reading.reader import find_candidates
 from runtime.camera.synthetic.scene import DIFFICULTIES, Scene
@@ -22,11 +23,13 @@ from runtime.progress import Progress, Stage, advance_or_stop
 from toolkit.training.digits import take_digits
 from toolkit.training.shapes import Digits
 
-RIGHT = 0.75  # intersection over union with a digit from which a cut is that digit
+RIGHT = 0.65  # intersection over union with a digit from which a cut is that digit
+MOST_CUTS = 2  # of a digit: the best, and one that the model may have to do with
 APART = 0.1  # share of a cut on any digit up to which it is none
 ORDER = (*DIFFICULTIES, "desk", "desk")
 SIZES = ((640, 480), (640, 480), (640, 480), (480, 360), (1024, 768))
 WITHIN = 0.8  # share of a digit within a cut, that makes it part of it
+SLENDER = 0.1  # the smaller over the larger variance along the axes of a shape: more is no bar
 MOST_OTHERS = 12  # of a scene: noise makes hundreds
 
 
@@ -119,5 +122,15 @@ def label_cuts(frame: Image, truth: tuple[Truth, ...]) -> Iterator[tuple[Image, 
         elif sum(inside(digit.box, box) > WITHIN for digit in known) > 1:
             yield candidate.image, None  # several digits in one
     for digit in known:
-        if digit.id in of_digit:
-            yield max(of_digit[digit.id], key=lambda cut: cut[0])[1], digit.label
+        cuts = sorted(of_digit.get(digit.id, []), key=lambda cut: -cut[0])
+        for _, image in cuts[:MOST_CUTS]:
+            yield image, digit.label
+
+
+def is_bar(image: Image) -> bool:
+    """Whether a shape, uint8 (28, 28), light on dark, is one straight stroke."""
+    mass = cv2.moments(image)
+    if not mass["m00"]:
+        return False
+    total, spread = mass["mu20"] + mass["mu02"], math.hypot(mass["mu20"] - mass["mu02"], 2 * mass["mu11"])
+    return total - spread < SLENDER * (total + spread)

@@ -24,6 +24,7 @@ REACH = 0.25  # of a part's width, how far from an even cut a better one is soug
 MOST_CUT = 0.22  # of the height, the ink that a cut may meet
 ENOUGH = 26  # pixels along the longer side, with which a level shows a digit as well as the frame itself
 FAINTEST = 30  # contrast of ink
+ABOUT = np.ones((3, 3), np.uint8)  # its soft edge is part of the ink
 INK = 100  # of 255, the strongest ink, from which a pixel counts when a shape is measured
 
 
@@ -36,35 +37,50 @@ class Candidate:
         image: uint8 (28, 28), as MNIST has its digits.
         strength: contrast of its ink, 0..255.
         light_ink: whether that is lighter than its ground.
-        parts: ways to see several digits in it instead.
-        severed: whether it was cut off from others that it touches.
+        shape: that it was cut out of; None where it was cut off from others that it touches.
+        ink: uint8 (H, W), of that shape.
+        parts: ways to see several digits in it instead, once it was taken apart.
     """
 
     box: Box
     image: Picture
     strength: float
     light_ink: bool
+    shape: Shape | None = None
+    ink: Picture | None = None
     parts: list[list[Candidate]] = field(default_factory=list)
-    severed: bool = False
+
+    @property
+    def severed(self) -> bool:
+        """Whether it was cut off from others that it touches."""
+        return self.shape is None
 
 
 def cut_out(frame: Picture, shape: Shape) -> list[Candidate]:
-    """The candidates that a shape makes: itself, with what lies within it as its parts; or those alone."""
-    within = [candidate for part in shape.within for candidate in cut_out(frame, part)]
+    """The candidate that a shape makes; or, where it is none, those that lie within it."""
     _, _, width, height = shape.box
-    if height > shape.level.heights[1] or not NARROWEST < width / height < WIDEST:
-        return within
-    cut = ink_of(frame, shape)
+    cut = None
+    if height <= shape.level.heights[1] and NARROWEST < width / height < WIDEST:
+        cut = ink_of(frame, shape)
     if cut is None:
-        return within
+        return [candidate for part in shape.within for candidate in cut_out(frame, part)]
     ink, box, strength = cut
-    whole = Candidate(box, to_mnist(ink), strength, shape.level.light_ink)
-    within = [part for part in within if part.box[2] * part.box[3] > SMALLEST_PART * box[2] * box[3]]
+    return [Candidate(box, to_mnist(ink), strength, shape.level.light_ink, shape, ink)]
+
+
+def take_apart(frame: Picture, whole: Candidate) -> None:
+    """Find the parts of a candidate, and theirs."""
+    if whole.shape is None or whole.ink is None:
+        return
+    least = SMALLEST_PART * whole.box[2] * whole.box[3]
+    within = [candidate for part in whole.shape.within for candidate in cut_out(frame, part)]
+    within = [part for part in within if part.box[2] * part.box[3] > least]
+    for part in within:
+        take_apart(frame, part)
     if within:
         whole.parts.append(within)
-    if box[2] > SPLIT_FROM * box[3]:
-        whole.parts += splits(whole, ink)
-    return [whole]
+    if whole.box[2] > SPLIT_FROM * whole.box[3]:
+        whole.parts += splits(whole, whole.ink)
 
 
 def ink_of(frame: Picture, shape: Shape) -> tuple[Picture, Box, float] | None:
@@ -74,7 +90,7 @@ def ink_of(frame: Picture, shape: Shape) -> tuple[Picture, Box, float] | None:
     right, bottom = min(level.ground.shape[1], x + width + 2), min(level.ground.shape[0], y + height + 2)
     mask = np.zeros((bottom - top, right - left), np.uint8)
     cv2.drawContours(mask, [shape.contour], -1, 255, cv2.FILLED, offset=(-left, -top))
-    cv2.drawContours(mask, [shape.contour], -1, 255, 2, offset=(-left, -top))
+    mask = as_image(cv2.dilate(mask, ABOUT))
     contrast, times = level.contrast[top:bottom, left:right], 1
     if max(width, height) < ENOUGH and level.reduction > 1:
         times = level.reduction
@@ -130,15 +146,7 @@ def splits(whole: Candidate, ink: Picture) -> list[list[Candidate]]:
                 break
             place = (box[0] + (left + x) * scale, box[1] + y * scale, wide * scale, high * scale)
             image = to_mnist(piece[y : y + high, x : x + wide])
-            way.append(Candidate(place, image, whole.strength, whole.light_ink, severed=True))
+            way.append(Candidate(place, image, whole.strength, whole.light_ink))
         else:
             ways.append(way)
     return ways
-
-
-def overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    common = max(width, 0) * max(height, 0)
-    return common / (one[2] * one[3] + other[2] * other[3] - common)

@@ -1,4 +1,4 @@
-"""Shapes that may be digits, at several strengths of ink: what is faint, and what stands out of it.
+"""Shapes that may be digits, at two strengths of ink: what is faint, and what stands out of it.
 
 On a ruled sheet the weakest threshold gives digits and rules in one piece, a stronger one the digits alone; a pencil's
 stroke is whole at the weakest and broken at a stronger one. All of them are shapes, one within the other, and the model
@@ -19,7 +19,7 @@ from runtime.camera.reading.rules import LONG, draw, find_rules, thickness_of, w
 from runtime.preprocess import as_image
 
 WEAKEST = (11, 28)
-STRENGTHS = (52, 96)  # of contrast, above what the bare ground has
+STRONG = 64  # of contrast, above what the bare ground has
 SAME = 0.7  # of a shape's box, that one within it has when it is the same shape
 MOST_SPECKS = 250
 USUAL = (17, 17)  # cells over which contrast is taken for texture
@@ -59,10 +59,10 @@ def find_shapes(level: Level) -> list[Shape]:
     contrast, lines = above_texture(level.contrast), NO_LINES
     if is_noisy(contrast):
         contrast = as_image(cv2.blur(contrast, (3, 3)))
-    for threshold in (weakest(level.contrast), *STRENGTHS):
+    for threshold in (weakest(level.contrast), STRONG):
         ink = as_image(cv2.threshold(contrast, threshold, 255, cv2.THRESH_BINARY)[1])
         shapes, long = shapes_of(level, ink, threshold)
-        if threshold < STRENGTHS[-1]:  # what is that strong has been joined already
+        if threshold < STRONG:  # what is stronger has been joined already
             nest(shapes_of(level, joined(ink), threshold)[0], known, roots)
         nest(shapes, known, roots)
         if long and not len(lines):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import numpy as np
 
 from runtime.camera.frame import Box, Digit, Picture, Reading
-from runtime.camera.reading.bars import stands_alone
-from runtime.camera.reading.choose import Answer, choose, walk, without_doubles
-from runtime.camera.reading.company import in_company
-from runtime.camera.reading.cut import Candidate, cut_out
+from runtime.camera.reading.answer import Answer, attach_parts, walk, walk_answers
+from runtime.camera.reading.boxes import WITHIN, inside
+from runtime.camera.reading.choose import choose, without_doubles
+from runtime.camera.reading.cut import Candidate, cut_out, take_apart
+from runtime.camera.reading.evidence import LEAST, weigh
 from runtime.camera.reading.find import Shape, find_shapes
 from runtime.camera.reading.light import reduce, take_light_out
 from runtime.camera.reading.normalize import SIDE
@@ -41,6 +43,7 @@ class DigitReader:
         own = session.spec.reject_threshold
         self.threshold = next(value for value in (threshold, own, ELSE) if value is not None)
         self.stages: dict[str, float] = {}
+        self.since = 0.0
 
     def read(self, image: Picture) -> Reading:
         """Find and read.
@@ -48,53 +51,71 @@ class DigitReader:
         Args:
             image: uint8 (H, W, 3) BGR, or (H, W).
         """
-        start = time.perf_counter()
+        answers = self.look(image)
+        weigh(image, [answer for answer in walk_answers(answers) if answer.probability >= LEAST])
+        digits = without_doubles(digit for answer in answers for digit in choose(answer)[1])
+        accepted = [digit for digit in digits if digit.sureness >= self.threshold]
+        left_to_right = sorted(accepted, key=lambda digit: digit.box[0])
+        reading = Reading(
+            tuple(Digit(digit.box, digit.label, digit.sureness) for digit in left_to_right),
+            tuple(refused(answers, accepted)),
+        )
+        self.lap("choose")
+        return reading
+
+    def look(self, image: Picture) -> list[Answer]:
+        """What the model says of what may be digits, and of the parts of what it is not sure of."""
+        self.stages, self.since = {}, time.perf_counter()
         shapes = find_all_shapes(image)
-        found = time.perf_counter()
+        self.lap("find")
         roots = [candidate for shape in shapes for candidate in cut_out(image, shape)]
-        candidates = list(walk(roots))
-        cut = time.perf_counter()
-        rows = self.infer(candidates)
-        inferred = time.perf_counter()
-        answers = {
-            id(candidate): self.judge(image, candidate, label, probability)
-            for candidate, label, probability in zip(
-                candidates, rows.argmax(1).tolist(), rows.max(1).tolist(), strict=True
-            )
-        }
-        choices = [choose(root, answers, self.threshold) for root in roots]
-        digits, odd = in_company(without_doubles(digit for choice in choices for digit in choice.digits))
-        spec = self.session.spec
-        accepted = tuple(
-            Digit(digit.box, spec.label(digit.label), digit.probability)
-            for digit in sorted(digits, key=lambda digit: digit.box[0])
-        )
-        refused: tuple[Box, ...] = tuple(box for choice in choices for box in choice.refused) + tuple(
-            answer.box for answer in odd
-        )
-        end = time.perf_counter()
-        self.stages = {"find": found - start, "crop": cut - found, "infer": inferred - cut, "choose": end - inferred}
-        return Reading(accepted, refused)
+        self.lap("crop")
+        answers = [Answer(root, *said) for root, said in zip(roots, self.infer(roots), strict=True)]
+        self.lap("infer")
+        doubtful = [answer for answer in answers if not answer.settled]
+        for answer in doubtful:
+            take_apart(image, answer.candidate)
+        parts = [part for answer in doubtful for way in answer.candidate.parts for part in walk(way)]
+        self.lap("crop")
+        said = self.infer(parts)
+        for answer in doubtful:
+            attach_parts(answer, said)
+        self.lap("infer")
+        return answers
 
-    def judge(self, image: Picture, candidate: Candidate, label: int, probability: float) -> Answer:
-        """What is made of the model's answer: a bar has to stand alone, too."""
-        bar = probability >= self.threshold and self.session.spec.label(label) == "1"
-        if bar and not stands_alone(image, candidate.box, candidate.image):
-            probability = 0.0
-        return Answer(candidate.box, label, probability, candidate.strength, candidate.light_ink, bar)
+    def lap(self, stage: str) -> None:
+        """Add the time since the last one to a stage."""
+        now = time.perf_counter()
+        self.stages[stage] = self.stages.get(stage, 0.0) + now - self.since
+        self.since = now
 
-    def infer(self, candidates: list[Candidate]) -> np.ndarray:
-        """Probabilities of all candidates, in one batch."""
+    def infer(self, candidates: list[Candidate]) -> Iterator[tuple[str, int, float]]:
+        """What the model says of candidates, in one batch: of each the label, its number, and its probability."""
+        if not candidates:
+            return iter(())
         height, width, _ = self.session.spec.image_shape
         images = np.zeros((len(candidates), height, width, 1), np.uint8)
         top, left = (height - SIDE) // 2, (width - SIDE) // 2
         for image, candidate in zip(images, candidates, strict=True):
             image[top : top + SIDE, left : left + SIDE, 0] = candidate.image
-        return self.session.run(images)
+        rows = self.session.run(images)
+        numbers = rows.argmax(1).tolist()
+        return zip(map(self.session.spec.label, numbers), numbers, rows.max(1).tolist(), strict=True)
+
+
+def refused(answers: list[Answer], accepted: list[Answer]) -> Iterator[Box]:
+    """The largest of what was looked at and holds no digit."""
+    for answer in answers:
+        if not any(inside(digit.box, answer.box) > WITHIN for digit in accepted):
+            yield answer.box
+            continue
+        for way in answer.ways:
+            if not way[0].candidate.severed:
+                yield from refused(way, accepted)
 
 
 def find_all_shapes(image: Picture) -> list[Shape]:
-    """Of all levels of a frame."""
+    """Of all levels of a frame, as long as one has shapes that the next is needed for."""
     rows, columns = image.shape[:2]
     sizes = reductions(rows, columns)
     shapes: list[Shape] = []
@@ -103,14 +124,19 @@ def find_all_shapes(image: Picture) -> list[Shape]:
         gray, done = reduce(gray, reduction // done), reduction
         lowest = SMALLEST if reduction == sizes[0] else LOWEST
         highest = LARGEST * rows / reduction if reduction == sizes[-1] else HIGHEST
-        for level in take_light_out(gray, reduction, (lowest, highest)):
-            shapes += find_shapes(level)
+        found = [shape for level in take_light_out(gray, reduction, (lowest, highest)) for shape in find_shapes(level)]
+        shapes += found
+        if all(shape.box[3] < 2 * LOWEST for shape in found):
+            break
     return shapes
 
 
 def find_candidates(image: Picture) -> list[Candidate]:
-    """What may be a digit on a frame, uint8 (H, W, 3) BGR or (H, W)."""
-    return [candidate for shape in find_all_shapes(image) for candidate in cut_out(image, shape)]
+    """What may be a digit on a frame, uint8 (H, W, 3) BGR or (H, W), with all its parts."""
+    roots = [candidate for shape in find_all_shapes(image) for candidate in cut_out(image, shape)]
+    for root in roots:
+        take_apart(image, root)
+    return roots
 
 
 def reductions(height: int, width: int) -> list[int]:

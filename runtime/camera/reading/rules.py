@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from runtime.camera.frame import Picture
 from runtime.preprocess import as_image
 
+STEP = math.pi / 90  # radians between directions; finer ones find no more
 LONG = 70  # pixels of a level: no stroke of a digit is as long and as straight
 GAP = 6  # pixels by which a rule may be broken
 VOTES = 45  # of its pixels, on one line
@@ -25,7 +26,7 @@ def find_rules(ink: Picture) -> NDArray[np.int32]:
     Args:
         ink: uint8 (H, W), 0 or 255.
     """
-    lines = cv2.HoughLinesP(ink, 1, math.pi / 180, VOTES, minLineLength=LONG, maxLineGap=GAP)
+    lines = cv2.HoughLinesP(ink, 1, STEP, VOTES, minLineLength=LONG, maxLineGap=GAP)
     if lines is None or len(lines) > MOST:
         return np.zeros((0, 4), np.int32)
     return np.asarray(lines, np.int32).reshape(-1, 4)

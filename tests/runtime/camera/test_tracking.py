@@ -64,7 +64,7 @@ def test_what_was_seen_but_once_is_not_shown_unseen() -> None:
 
 
 def test_a_doubtful_digit_waits_for_a_second_frame() -> None:
-    doubtful = Reading((digit("4", probability=0.6),), ())
+    doubtful = Reading((digit("4", probability=0.45),), ())
     assert labels(Tracker(), [doubtful] * 3) == [[], [(1, "4")], [(1, "4")]]
 
 

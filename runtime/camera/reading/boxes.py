@@ -1,0 +1,34 @@
+"""How boxes lie to each other."""
+
+from __future__ import annotations
+
+from runtime.camera.frame import Box
+
+SAME = 0.4  # intersection over union of two that are one
+WITHIN = 0.7  # share of a box within another, from which it is that or a part of it
+
+
+def same_place(one: Box, other: Box) -> bool:
+    """Whether two boxes are about the same, or one lies within the other."""
+    common = common_area(one, other)
+    return common > WITHIN * min(one[2] * one[3], other[2] * other[3]) or overlap(one, other) > SAME
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    common = common_area(one, other)
+    return common / (one[2] * one[3] + other[2] * other[3] - common)
+
+
+def inside(inner: Box, outer: Box) -> float:
+    """The share of a box that lies within another."""
+    return common_area(inner, outer) / (inner[2] * inner[3])
+
+
+def common_area(one: Box, other: Box) -> int:
+    """Of two boxes, in pixels."""
+    x, y, width, height = one
+    left, top, wide, high = other
+    if x >= left + wide or left >= x + width or y >= top + high or top >= y + height:
+        return 0  # most are, so this is asked first
+    return (min(x + width, left + wide) - max(x, left)) * (min(y + height, top + high) - max(y, top))

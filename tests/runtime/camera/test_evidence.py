@@ -1,0 +1,154 @@
+"""What is round a shape, and what else is on the frame, and what both say about whether it is a digit."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from runtime.camera.frame import Box, Picture
+from runtime.camera.reading.answer import Answer
+from runtime.camera.reading.cut import Candidate
+from runtime.camera.reading.evidence import FACTORS, measure, shipped_weights, weigh
+from runtime.camera.reading.find import Shape
+from runtime.camera.reading.light import Level
+from runtime.camera.reading.normalize import to_mnist
+from runtime.camera.reading.surroundings import look_around
+
+EMPTY = np.zeros((28, 28), np.uint8)
+LEVEL = Level(1, (6, 60), False, EMPTY, EMPTY, EMPTY)
+UPRIGHT = ((100, 60), (100, 110))
+
+
+def paper(value: int = 200) -> Picture:
+    return np.full((200, 200, 3), value, np.uint8)
+
+
+def stroke(
+    frame: Picture, ends: tuple[tuple[int, int], tuple[int, int]], ink: tuple[int, int, int] = (40, 40, 40)
+) -> tuple[Box, Picture]:
+    """A stroke on a frame, with its box and what the model sees of it."""
+    mask = np.zeros(frame.shape[:2], np.uint8)
+    cv2.line(mask, *ends, 255, 5, cv2.LINE_AA)
+    share = mask[:, :, None] / 255.0
+    frame[:] = np.rint(frame * (1 - share) + np.array(ink) * share).astype(np.uint8)
+    x, y, wide, high = cv2.boundingRect((mask > 100).astype(np.uint8))
+    return (x, y, wide, high), to_mnist(mask[y : y + high, x : x + wide])
+
+
+def of(frame: Picture, box: Box, image: Picture, light: bool = False) -> tuple[float, float, float]:
+    around = look_around(frame, [box], [image], [light])
+    return float(around.uneven[0]), float(around.like_ink[0]), float(around.rim[0])
+
+
+@pytest.mark.parametrize("ends", [UPRIGHT, ((115, 60), (95, 110)), ((70, 62), (130, 108))])
+@pytest.mark.parametrize("light", [False, True])
+def test_ink_has_one_ground_on_all_sides(ends: tuple[tuple[int, int], tuple[int, int]], light: bool) -> None:
+    frame = paper(40 if light else 200)
+    uneven, like_ink, rim = of(frame, *stroke(frame, ends, ink=(220,) * 3 if light else (40,) * 3), light)
+    assert uneven < 0.15
+    assert like_ink < 0.05
+    assert rim < 0.4
+
+
+def test_the_edge_of_a_sheet_has_two() -> None:
+    frame = paper()
+    frame[:, 103:] = 45
+    uneven, like_ink, _ = of(frame, *stroke(frame, UPRIGHT))
+    assert uneven > 0.4
+    assert like_ink > 0.35
+
+
+def test_a_piece_of_a_longer_line_goes_on_at_its_end() -> None:
+    frame = paper()
+    alone = of(frame, *stroke(frame, UPRIGHT))
+    box, image = stroke(frame, UPRIGHT)
+    stroke(frame, ((100, 20), (100, 190)))
+    uneven, like_ink, _ = of(frame, box, image)
+    assert uneven > alone[0] + 0.1
+    assert like_ink > alone[1] + 0.05
+
+
+def test_grey_frames_and_any_size_and_place_are_measured() -> None:
+    frame = paper()
+    box, image = stroke(frame, UPRIGHT)
+    assert of(frame[:, :, 0], box, image) == pytest.approx(of(frame, box, image), abs=0.02)
+    large = cv2.resize(frame, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    assert of(large, tuple(4 * side for side in box), image) == pytest.approx(of(frame, box, image), abs=0.1)
+    for x, y in ((0, 0), (1, 140), (190, 3), (193, 149)):
+        cornered = of(frame, (x, y, 7, 51), image)
+        assert all(np.isfinite(cornered))
+
+
+def test_the_color_is_that_of_the_ink() -> None:
+    frame = paper()
+    red, blue = stroke(frame, ((50, 60), (50, 110)), ink=(30, 30, 180)), stroke(frame, UPRIGHT, ink=(180, 30, 30))
+    color = look_around(frame, [red[0], blue[0]], [red[1], blue[1]], [False, False]).color
+    assert color[0, 0] > 150  # a* of red
+    assert color[1, 1] < 90  # b* of blue
+
+
+def answers(frame: Picture, count: int = 4, **changes: object) -> list[Answer]:
+    """Digits in a row of which the last is another one."""
+    result = []
+    for place in range(count):
+        x = 20 + 45 * place
+        box, image = stroke(frame, ((x, 60), (x + 8, 100)))
+        result.append(Answer(Candidate(box, image, 150.0, False, Shape(LEVEL, EMPTY, box, 30, [])), "7", 7, 0.99))
+    for name, value in changes.items():
+        setattr(result[-1] if hasattr(result[-1], name) else result[-1].candidate, name, value)
+    return result
+
+
+def factors(given: list[Answer], frame: Picture) -> dict[str, float]:
+    return dict(zip(FACTORS, measure(frame, given)[-1].tolist(), strict=True))
+
+
+def test_a_digit_like_the_others_has_nothing_against_it() -> None:
+    frame = paper()
+    seen = factors(answers(frame), frame)
+    for name in FACTORS[FACTORS.index("lower") :]:
+        assert seen[name] == pytest.approx(0, abs=0.7 if name == "other_color" else 1e-6), name
+
+
+def test_what_is_unlike_the_others_is_seen() -> None:
+    frame = paper()
+    given = answers(frame, strength=50.0, light_ink=True)
+    x, y, width, height = given[-1].box
+    given[-1].candidate.box = (x, y, width, height // 2)
+    seen = factors(given, frame)
+    assert seen["fainter"] == pytest.approx(np.log(3), abs=0.01)
+    assert seen["lower"] == pytest.approx(np.log(2), abs=0.05)
+    assert seen["other_ink"] == 0.75
+
+
+def test_a_digit_alone_is_compared_with_none() -> None:
+    frame = paper()
+    seen = factors(answers(frame, 1), frame)
+    assert all(seen[name] == 0 for name in ("lower", "higher", "fainter", "other_color", "other_ink"))
+
+
+def test_the_weights_that_ship_name_every_factor() -> None:
+    weights = shipped_weights()
+    for kind in (weights.digit, weights.bar):
+        assert set(kind) == {*FACTORS, "constant"}
+        assert kind["sure"] > 0
+        assert all(kind[name] < 0 for name in ("uneven", "like_ink", "lower", "fainter", "severed"))
+
+
+def test_an_edge_that_looks_like_a_1_is_not_sure_to_be_one() -> None:
+    sureness = []
+    for edge in (False, True):
+        frame = paper()
+        if edge:
+            frame[:, 103:] = 45
+        box, image = stroke(frame, UPRIGHT)
+        given = [Answer(Candidate(box, image, 150.0, False), "1", 1, 1.0)]
+        weigh(frame, given)
+        sureness.append(given[0].sureness)
+    assert sureness[0] > 0.5
+    assert sureness[1] < 0.1
+
+
+def test_no_answers_are_no_trouble() -> None:
+    weigh(paper(), [])

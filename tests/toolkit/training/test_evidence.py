@@ -1,0 +1,63 @@
+"""The weights of the camera's evidence are fitted to what was read right on drawn scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import runtime
+from runtime.camera.reading.answer import Answer
+from runtime.camera.reading.cut import Candidate
+from runtime.camera.reading.evidence import FACTORS, Weights
+from runtime.camera.synthetic.truth import Truth
+from tests.runtime.camera.digit_bundle import write_digit_bundle
+from toolkit.training.evidence import fit, is_right, main
+
+MNIST = Path(runtime.__file__).parent / "data" / "mnist"
+
+
+def test_a_fit_finds_the_weights_that_made_the_verdicts() -> None:
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(20_000, len(FACTORS))) * rng.uniform(0.2, 5, len(FACTORS))
+    true = np.where(np.arange(len(FACTORS)) % 3 == 0, 1.0, -0.5) / factors.std(0)
+    right = rng.random(len(factors)) < 1 / (1 + np.exp(-(factors @ true + 0.7)))
+    found = fit(factors, right)
+    assert found["constant"] == pytest.approx(0.7, abs=0.1)
+    for name, value, deviation in zip(FACTORS, true, factors.std(0), strict=True):
+        assert found[name] * deviation == pytest.approx(value * deviation, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("box", "number", "verdict"),
+    [
+        ((10, 10, 20, 40), 3, True),
+        ((12, 11, 20, 38), 3, True),
+        ((10, 10, 20, 40), 5, False),
+        ((10, 32, 20, 18), 3, False),  # half of it
+        ((200, 10, 20, 40), 3, False),
+        ((100, 10, 20, 40), 3, None),  # cut off
+    ],
+)
+def test_what_is_right(box: tuple[int, int, int, int], number: int, verdict: bool | None) -> None:
+    truth = (
+        Truth((10, 10, 20, 40), 3, "digit", 1, False, None),
+        Truth((95, 5, 30, 50), None, "letter", 2, True, None),
+    )
+    answer = Answer(Candidate(box, np.zeros((28, 28), np.uint8), 150.0, False), str(number), number, 0.9)
+    assert is_right(answer, truth) is verdict
+
+
+def test_the_command_writes_weights_and_the_same_again(tmp_path: Path) -> None:
+    bundle = write_digit_bundle(tmp_path / "bundle")
+    files = [tmp_path / "one.json", tmp_path / "two.json"]
+    for file in files:
+        result = CliRunner().invoke(main, [str(bundle), str(MNIST), "--scenes", "6", "-o", str(file)])
+        assert result.exit_code == 0, result.output
+        assert "answers of 6 scenes" in result.output
+    assert files[0].read_bytes() == files[1].read_bytes()
+    weights = msgspec.json.decode(files[0].read_bytes(), type=Weights)
+    assert set(weights.digit) == set(weights.bar) == {*FACTORS, "constant"}
