@@ -1,6 +1,8 @@
 """Drawn scenes, and the camera that shows them."""
 
+import gc
 import time
+import tracemalloc
 from functools import cache
 from itertools import pairwise
 
@@ -9,8 +11,9 @@ import numpy as np
 import pytest
 
 from runtime.camera.frame import Source, State
+from runtime.camera.synthetic.noise import BLURS, tile
 from runtime.camera.synthetic.scene import DIFFICULTIES, Scene
-from runtime.camera.synthetic.source import open_synthetic, shipped_digits
+from runtime.camera.synthetic.source import SCENES_KEPT, open_synthetic, shipped_digits
 from runtime.camera.synthetic.strokes import thinned
 from runtime.errors import SourceError, ToolkitError
 
@@ -194,6 +197,32 @@ def test_scenes_follow_one_another_and_difficulties_take_turns():
     labels = [[one.label for one in truth] for truth in truths]
     assert labels[0] == labels[1] or len(labels[0]) != len(labels[1])  # one scene, of which a digit may have left
     assert labels[1] != labels[2] and labels[3] != labels[4]
+
+
+def test_no_frame_is_kept():
+    """Once the noise that all scenes share is there, 24 frames of 8 scenes leave less behind than one of them takes."""
+    for kind in BLURS:
+        tile(kind)
+    assert tile.cache_info().maxsize == len(BLURS)
+    source = open_synthetic("synthetic://?size=160x120&fps=30&scene=0.1", fast=True)
+
+    def held():
+        """Bytes, once scenes are let go."""
+        source.scenes.clear()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        for _ in range(9):  # a scene of each difficulty: what is imported or made once
+            source.read(0)
+        before = held()
+        for _ in range(24):
+            size = source.read(0).image.nbytes
+            assert len(source.scenes) <= SCENES_KEPT
+        assert held() - before < size
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_live_source_drops_what_is_not_taken_in_time():
