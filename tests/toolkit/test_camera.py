@@ -51,12 +51,12 @@ def frames_in(path: Path) -> int:
     return count
 
 
-def start(*arguments: object, cwd: Path) -> subprocess.Popen[bytes]:
+def start(*arguments: object, cwd: Path, **variables: str) -> subprocess.Popen[bytes]:
     """A command that goes on, and is killed after a while."""
     process = subprocess.Popen(
         [*TOOLKIT, "camera", *map(str, arguments)],
         cwd=cwd,
-        env=environment(DISPLAY="", WAYLAND_DISPLAY=""),
+        env=environment(DISPLAY="", WAYLAND_DISPLAY="", **variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -172,11 +172,54 @@ def test_signals_are_its_normal_end(number: signal.Signals, bundle: Path, tmp_pa
     assert b"interrupted" not in said and b"Traceback" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
     assert len(lines) >= 10
-    for _ in range(300):  # on a machine with much to do, ffmpeg takes longer than we do
-        if frames_in(tmp_path / "out.mp4"):
-            return
+    assert plays_soon(tmp_path / "out.mp4")
+
+
+def plays_soon(path: Path) -> bool:
+    """On a machine with much to do, ffmpeg takes longer than we do."""
+    for _ in range(300):
+        if frames_in(path):
+            return True
         time.sleep(0.1)
-    raise AssertionError("it does not play")
+    return False
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.15, 0.4])
+def test_a_signal_right_after_the_start_leaves_a_video_or_says_that_there_is_none(
+    delay_s: float, bundle: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    process = start(bundle, *ENDLESS, "--view", "none", "--record", "out.mp4", cwd=tmp_path)
+    assert process.stderr and b"streaming" in process.stderr.readline()
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    files = [path.name for path in tmp_path.iterdir()]
+    if b"nothing was recorded" in said:
+        assert files == []
+    else:
+        assert files == ["out.mp4"] and plays_soon(tmp_path / "out.mp4")
+
+
+def test_a_signal_ends_the_finishing_of_a_recording(bundle: Path, video: Path, tmp_path: Path) -> None:
+    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    ffmpeg, copying, folder = tmp_path / "ffmpeg", tmp_path / "copying", tmp_path / "new"
+    real = imageio_ffmpeg.get_ffmpeg_exe()
+    ffmpeg.write_text(
+        f"#!/bin/sh\ncase \"$*\" in *faststart*) touch '{copying}'; exec sleep 600;; *) exec '{real}' \"$@\";; esac\n"
+    )
+    ffmpeg.chmod(0o755)
+    options = ("--source", video, "--fast", "--view", "none", "--record", folder / "out.mp4", *ENGINE)
+    process = start(bundle, *options, cwd=tmp_path, IMAGEIO_FFMPEG_EXE=str(ffmpeg))
+    while not copying.exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert f"out.mp4: {FRAMES} frames" in said.decode()
+    assert [path.name for path in folder.iterdir()] == ["out.mp4"]
+    assert frames_in(folder / "out.mp4") == FRAMES
 
 
 def test_a_reader_that_has_enough_ends_it(bundle: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DIGITS = 10
 STOP_S = 0.9  # that a recording may take to finish after a signal
-END_S = 60.0  # and after the last frame
+END_S = 60.0  # and after the last frame, while no signal comes
 
 
 class Pixels(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
@@ -176,7 +176,7 @@ def command(
             if window:
                 window.close()
             if recording:
-                recording.close(STOP_S if stop() else END_S)
+                recording.close(END_S, STOP_S)
             if lines:
                 lines.close()
         summary = summarize(source, ended_by, tally, lines, recording)
@@ -236,7 +236,9 @@ def report(summary: Summary) -> None:
     parts += [f"{summary.reconnects:,} reconnects"] if summary.reconnects else []
     tell("; ".join(parts))
     recording = summary.recording
-    if recording and recording.problem:
+    if recording and not recording.file:
+        tell(f"nothing was recorded: {recording.problem or 'no frame came'}")
+    elif recording and recording.problem:
         tell(f"the recording: {recording.problem}")
     if recording and recording.file:
         missed = f", {recording.missed:,} are missing" if recording.missed else ""

@@ -14,15 +14,19 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import cv2
+import numpy as np
 
 from runtime.camera.frame import Picture
+from runtime.camera.outputs.deadline import Deadline
 from runtime.errors import MissingPackageError
 
 KEYFRAME_S = 2  # a fragment of the file begins with each keyframe: what a power cut may cost
+LOOK_S = 0.05  # how often it is looked whether a copy still has time
 FASTER_ABOVE = 800 * 600  # pixels of a frame, from which on files may be larger so that a core keeps up
 NVENC = (Path("/dev/v4l2-nvenc"), Path("/dev/nvhost-msenc"))  # a Jetson that has an encoder; Orin Nano has none
 # A file that is cut off anywhere plays up to there.
@@ -41,7 +45,7 @@ class Encoder(Protocol):
         ...
 
     def finish(self, patience: float) -> bool:
-        """Write what is left.
+        """Write what is left; may be called again where it was not done in time.
 
         Args:
             patience: seconds to wait for that.
@@ -52,6 +56,10 @@ class Encoder(Protocol):
         Raises:
             OSError: it could not be written.
         """
+        ...
+
+    def abandon(self) -> None:
+        """End at once; the file is of no use."""
         ...
 
 
@@ -97,16 +105,23 @@ def require_ffmpeg() -> str:
     """
     found = [path for path in (packaged_ffmpeg(), shutil.which("ffmpeg")) if path]
     for path in found:
-        asked = [path, "-v", "error", "-h", "encoder=libx264"]
-        with suppress(OSError, subprocess.TimeoutExpired):
-            done = subprocess.run(asked, capture_output=True, stdin=subprocess.DEVNULL, timeout=20)
-            if b"Encoder libx264" in done.stdout:
-                return path
+        if writes_h264(path):
+            return path
     without = f"{found[0]} writes no H.264 (libx264)" if found else "there is no ffmpeg here"
     raise MissingPackageError(
         f"a recording needs ffmpeg: {without}",
         "pip install 'imageio-ffmpeg>=0.6', or on a Jetson: sudo apt install ffmpeg",
     )
+
+
+@lru_cache
+def writes_h264(ffmpeg: str) -> bool:
+    """Whether that ffmpeg has libx264; asked once, so that the first picture does not wait for the answer."""
+    asked = [ffmpeg, "-v", "error", "-h", "encoder=libx264"]
+    with suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(asked, capture_output=True, stdin=subprocess.DEVNULL, timeout=20)
+        return b"Encoder libx264" in done.stdout
+    return False
 
 
 def packaged_ffmpeg() -> str:
@@ -136,29 +151,22 @@ class FfmpegEncoder:
         self.ffmpeg, self.path = ffmpeg, path
         self.messages = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
         preset = "ultrafast" if size[0] * size[1] > FASTER_ABOVE else "veryfast"
-        command = [ffmpeg, "-v", "error", "-nostdin", "-y"]
-        command += [
-            "-f",
-            "rawvideo",
-            "-pix_fmt",
-            "bgr24",
-            "-s",
-            f"{size[0]}x{size[1]}",
-            "-r",
-            f"{fps:g}",
-            "-i",
-            "pipe:0",
-        ]
+        command = [ffmpeg, "-v", "error", "-nostdin", "-f", "rawvideo", "-pix_fmt", "bgr24"]
+        command += ["-s", f"{size[0]}x{size[1]}", "-r", f"{fps:g}", "-i", "pipe:0"]
         command += ["-c:v", "libx264", "-preset", preset, "-crf", "23", "-pix_fmt", "yuv420p"]
-        command += ["-g", str(max(1, round(KEYFRAME_S * fps))), "-movflags", FRAGMENTS, "-f", "mp4", as_file(path)]
-        self.process = self.start(command, stdin=subprocess.PIPE)
+        command += ["-g", str(max(1, round(KEYFRAME_S * fps))), "-movflags", FRAGMENTS, "-f", "mp4", "pipe:1"]
+        with path.open("wb") as file:  # opened here, it can be renamed before ffmpeg is up
+            self.process = self.start(command, subprocess.PIPE, file)
 
-    def start(self, command: list[str], stdin: int) -> subprocess.Popen[bytes]:
+    def start(
+        self, command: list[str], stdin: int, stdout: int | IO[bytes] = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
         """Start ffmpeg where neither Ctrl-C nor the end of this process reaches it."""
         return subprocess.Popen(
             command,
+            bufsize=0,  # what is written is in the pipe, and none of it lost with this process
             stdin=stdin,
-            stdout=subprocess.DEVNULL,
+            stdout=stdout,
             stderr=self.messages,
             start_new_session=True,
             restore_signals=False,  # a file size limit is then an error that it reports, and no death
@@ -166,8 +174,10 @@ class FfmpegEncoder:
 
     def write(self, image: Picture) -> None:
         assert self.process.stdin
+        rest = np.ascontiguousarray(image).data.cast("B")
         try:
-            self.process.stdin.write(image.tobytes())
+            while rest:
+                rest = rest[self.process.stdin.write(rest) :]
         except (BrokenPipeError, ValueError):
             raise OSError(self.trouble()) from None
 
@@ -182,6 +192,10 @@ class FfmpegEncoder:
             return False
         return True
 
+    def abandon(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
     def trouble(self) -> str:
         """Why ffmpeg ended: its most telling line."""
         with suppress(subprocess.TimeoutExpired):
@@ -191,12 +205,12 @@ class FfmpegEncoder:
         telling = [line for line in lines if "No space left" in line or "File too large" in line]
         return (telling or lines or [f"ffmpeg ended with {self.process.returncode}"])[0]
 
-    def rewrite(self, other: Path, patience: float) -> bool:
+    def rewrite(self, other: Path, end: Deadline) -> bool:
         """Copy a finished file into the usual form, with its index in front, by which players seek at once.
 
         Args:
             other: the copy; left out where it takes too long.
-            patience: seconds.
+            end: of the time that it may take.
 
         Returns:
             Whether there is one.
@@ -204,12 +218,13 @@ class FfmpegEncoder:
         command = [self.ffmpeg, "-v", "error", "-nostdin", "-y", "-i", as_file(self.path)]
         command += ["-c", "copy", "-movflags", "+faststart", "-f", "mp4", as_file(other)]
         process = self.start(command, stdin=subprocess.DEVNULL)
-        try:
-            if process.wait(patience) == 0:
-                return True
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        while end.left and process.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(min(LOOK_S, end.left))
+        if process.poll() == 0:
+            return True
+        process.kill()
+        process.wait()
         other.unlink(missing_ok=True)
         return False
 
@@ -239,6 +254,9 @@ class JetsonEncoder:
     def finish(self, patience: float) -> bool:
         self.writer.release()
         return True
+
+    def abandon(self) -> None:
+        self.writer.release()
 
 
 def as_file(path: Path) -> str:

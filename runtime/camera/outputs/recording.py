@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Full, Queue
 
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 
 from runtime.camera.frame import Picture, Source
+from runtime.camera.outputs.deadline import Deadline
 from runtime.camera.outputs.encoders import Encoder, FfmpegEncoder, make_encoder
 
 AHEAD = 8  # pictures that may wait for the encoder
@@ -23,6 +25,8 @@ FASTEST_VIDEO_FPS = 1000.0  # what a file says beyond that is a clock's rate, no
 LONGEST_GAP_S = 10.0  # without a frame, that is shown as long as it was; a longer one is cut to that
 LOOK_S = 0.1
 REWRITE_SHARE = 0.6  # of the patience at the end
+HURRIED_REWRITE_S = 0.5  # of that, after a signal
+NOT_READY = "the end came before the encoder was ready"
 
 
 class Recording:
@@ -47,7 +51,7 @@ class Recording:
         path: of the file to be.
         source: of the pictures; how fast it is, it need not know before the first of them.
         force: whether a file of that name is replaced; it is kept, too, where it came to be in the meantime.
-        stop: whether to give up waiting for the encoder.
+        stop: whether a signal asks to stop: the encoder is then waited for no more, or a short time in the end.
         encoder: what makes one.
     """
 
@@ -70,6 +74,8 @@ class Recording:
         self._encoder: Encoder | None = None
         self._size = (0, 0)
         self._thread: threading.Thread | None = None
+        self._opening = threading.Lock()
+        self._over = False  # the thread begins nothing more
 
     def add(self, picture: Picture, monotonic_ns: int) -> None:
         """Hand over the next picture, not to be written to any more, with the time when it was taken."""
@@ -93,40 +99,64 @@ class Recording:
         minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
         return f"rec {minutes:02d}:{seconds:02d}"
 
-    def close(self, patience: float = 60.0) -> None:
+    def close(self, patience: float = 60.0, hurried: float = 0.9) -> None:
         """Finish the file and give it its name; may be called twice.
 
         Args:
             patience: seconds to wait for what is not written yet. An encoder that takes longer goes on by itself.
+            hurried: seconds of that from when a signal asks to stop.
         """
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        end = time.monotonic() + patience
+        end = Deadline(patience, hurried, self.stop)
         self._end_queue(thread, end)
-        thread.join(max(0.0, end - time.monotonic()))
-        whole = False
-        if self._encoder and not thread.is_alive():
-            try:
-                whole = self._encoder.finish(max(0.0, end - time.monotonic()))
-            except OSError as error:
-                self.problem = self.problem or str(error)
-        if self._part:
-            try:
-                self._publish(self._part, whole and not self.problem, REWRITE_SHARE * (end - time.monotonic()))
-            except OSError as error:
-                self.file, self.problem = self._part, self.problem or error.strerror or str(error)
+        while thread.is_alive() and end.left:
+            thread.join(min(LOOK_S, end.left))
+        with self._opening:
+            self._over = True
+        if thread.is_alive():
+            self.missed += self._drop_waiting()
+            self._waiting.put_nowait(None)
+        try:
+            if not self.written:
+                self.problem = self.problem or NOT_READY
+                if self._encoder:
+                    self._encoder.abandon()
+            whole = not thread.is_alive() and self._finish(end)
+            if self._part:
+                self._publish(self._part, whole and not self.problem, end)
+        except OSError as error:
+            self.file, self.problem = self._part, self.problem or error.strerror or str(error)
 
-    def _end_queue(self, thread: threading.Thread, end: float) -> None:
+    def _end_queue(self, thread: threading.Thread, end: Deadline) -> None:
         """Tell the thread that nothing more comes."""
-        while thread.is_alive() and time.monotonic() < end:
+        while thread.is_alive() and end.left:
             try:
-                return self._waiting.put(None, timeout=LOOK_S)
+                return self._waiting.put(None, timeout=min(LOOK_S, end.left))
             except Full:
                 continue
 
+    def _finish(self, end: Deadline) -> bool:
+        """Let the encoder write what is left; whether the file is whole."""
+        try:
+            while self._encoder:
+                if self._encoder.finish(min(LOOK_S, end.left)):
+                    return True
+                if not end.left:
+                    break
+        except OSError as error:
+            self.problem = self.problem or str(error)
+        return False
+
     def _work(self) -> None:
-        """The thread: everything that is handed over, until None is."""
+        """The thread: everything that is handed over, until None is; also the end, where nobody waited for it."""
+        self._take_all()
+        if self._over and self._encoder:
+            with suppress(OSError):
+                self._encoder.finish(0)
+
+    def _take_all(self) -> None:
         start, latest, fps = 0, 0, LIVE_FPS
         slots = 0  # frames in the file
         previous: Picture | None = None
@@ -159,9 +189,12 @@ class Recording:
         """Begin the file, of the first picture's size."""
         height, width = picture.shape[0], picture.shape[1]
         self._size = (width + width % 2, height + height % 2)  # as the encoder's format of colours asks for
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._part = reserve(self.path)
-        self._encoder = self.make(self._part, self._size, fps)
+        with self._opening:
+            if self._over:
+                raise OSError(NOT_READY)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._part = reserve(self.path)
+            self._encoder = self.make(self._part, self._size, fps)
 
     def _encode(self, picture: Picture) -> None:
         assert self._encoder
@@ -176,13 +209,14 @@ class Recording:
             except Empty:
                 return count
 
-    def _publish(self, part: Path, whole: bool, patience: float) -> None:
-        """Give the file its name; nothing where there is none, or it is empty."""
-        if not part.stat().st_size:
+    def _publish(self, part: Path, whole: bool, end: Deadline) -> None:
+        """Give the file its name; remove it where nothing in it plays, nor will."""
+        if self.problem and not plays(part):
             part.unlink()
             return
-        other = part.with_name(f".{part.name}.tmp")
-        if whole and isinstance(self._encoder, FfmpegEncoder) and self._encoder.rewrite(other, patience):
+        other, share = part.with_name(f".{part.name}.tmp"), REWRITE_SHARE * end.left
+        copied = Deadline(share, min(share, HURRIED_REWRITE_S), self.stop)
+        if whole and isinstance(self._encoder, FfmpegEncoder) and self._encoder.rewrite(other, copied):
             os.replace(other, part)
         place = self.path
         if not self.force:
@@ -210,6 +244,16 @@ def reserve(path: Path) -> Path:
             return part
         except FileExistsError:  # of another recording, or what is left of one that was killed
             number += 1
+
+
+def plays(path: Path) -> bool:
+    """Whether there are pictures in an MP4 file, and not its head alone."""
+    with path.open("rb") as file:
+        while len(head := file.read(8)) == 8:
+            if head[4:] == b"mdat":
+                return True
+            file.seek(max(0, int.from_bytes(head[:4], "big") - 8), os.SEEK_CUR)
+    return False
 
 
 def fitted(picture: Picture, size: tuple[int, int]) -> Picture:

@@ -16,8 +16,8 @@ import pytest
 
 from runtime.camera.frame import Picture
 from runtime.camera.outputs import encoders
-from runtime.camera.outputs.encoders import require_encoder, require_ffmpeg
-from runtime.camera.outputs.recording import AHEAD, Recording, fitted, reserve, speed_of
+from runtime.camera.outputs.encoders import FfmpegEncoder, require_encoder, require_ffmpeg
+from runtime.camera.outputs.recording import AHEAD, NOT_READY, Recording, fitted, plays, reserve, speed_of
 from runtime.errors import MissingPackageError
 from tests.command import environment
 from tests.runtime.camera.stand_ins import DrawnSource, moving_picture
@@ -171,6 +171,9 @@ class SlowEncoder:
     def finish(self, patience: float) -> bool:
         return True
 
+    def abandon(self) -> None:
+        self.let.set()
+
 
 def test_a_slow_encoder_holds_no_live_source(tmp_path: Path) -> None:
     encoder = SlowEncoder()
@@ -249,6 +252,7 @@ def test_an_encoder_that_dies_ends_the_recording_and_nothing_else(tmp_path: Path
         time.sleep(0.005)
     recording.close()
     assert "ffmpeg ended with -9" in recording.problem
+    assert [path for path in tmp_path.iterdir() if not plays(path)] == []
     assert recording.text == "recording stopped"
 
 
@@ -366,3 +370,85 @@ def test_an_ffmpeg_without_h264_will_not_do(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with pytest.raises(MissingPackageError, match=r"writes no H\.264"):
         require_encoder()
+
+
+def ffmpeg_that(
+    folder: Path, *, starts: str = "", copies: str = ""
+) -> Callable[[Path, tuple[int, int], float], FfmpegEncoder]:
+    """Encoders whose ffmpeg does something else first, when it starts to record or when it copies the finished file."""
+    script = folder / "ffmpeg"
+    script.write_text(f'#!/bin/sh\ncase "$*" in *faststart*) {copies or ":"};; *) {starts or ":"};; esac\n')
+    with script.open("a") as file:
+        file.write(f'exec "{require_ffmpeg()}" "$@"\n')
+    script.chmod(0o755)
+    return lambda path, size, fps: FfmpegEncoder(str(script), path, size, fps)
+
+
+def test_a_signal_while_the_file_is_copied_leaves_it_in_fragments(tmp_path: Path) -> None:
+    copying, stopped = tmp_path / "copying", threading.Event()
+    encoder = ffmpeg_that(tmp_path, copies=f"touch '{copying}'; exec sleep 600")
+    path = tmp_path / "new" / "out.mp4"
+    recording = Recording(path, source_of(25, live=False), stop=stopped.is_set, encoder=encoder)
+    for index in range(5):
+        recording.add(moving_picture(index), index)
+    closing = threading.Thread(target=recording.close, args=(3600.0,))
+    closing.start()
+    wait_for(copying.exists)
+    stopped.set()
+    closing.join(120)
+    assert not closing.is_alive()
+    assert (recording.file, recording.problem) == (path, "")
+    assert [each.name for each in path.parent.iterdir()] == ["out.mp4"]
+    assert b"moof" in boxes_of(path.read_bytes())
+    assert len(frames_of(path)) == 5
+
+
+def test_a_signal_before_ffmpeg_takes_a_picture_leaves_nothing_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "out.mp4"
+    encoder = ffmpeg_that(tmp_path, starts="exec sleep 600")
+    recording = Recording(path, source_of(30, live=True), stop=lambda: True, encoder=encoder)
+    recording.add(moving_picture(0, (640, 480)), 0)
+    wait_for(lambda: recording._encoder is not None)
+    recording.close(3600.0, 0.2)
+    assert (recording.file, recording.written, recording.problem) == (None, 0, NOT_READY)
+    assert list(path.parent.iterdir()) == []
+    assert recording._encoder.process.poll() is not None  # type: ignore[union-attr]
+
+
+def test_a_signal_before_ffmpeg_is_up_leaves_a_video_that_it_finishes(tmp_path: Path) -> None:
+    """The first picture fits into the pipe, the second does half."""
+    path = tmp_path / "new" / "out.mp4"
+    encoder = ffmpeg_that(tmp_path, starts="sleep 2")
+    recording = Recording(path, source_of(30, live=True), stop=lambda: True, encoder=encoder)
+    for index in range(3):
+        recording.add(moving_picture(index), index * SECOND // 30)
+    wait_for(lambda: recording.written > 0)
+    recording.close(3600.0, 0.1)
+    assert (recording.file, recording.problem) == (path, "")
+    wait_for(lambda: len(frames_of(path)) > 0)
+    assert [each.name for each in path.parent.iterdir()] == ["out.mp4"]
+
+
+def test_a_signal_while_the_encoder_is_made_leaves_nothing_or_a_video(tmp_path: Path) -> None:
+    def make(path: Path, size: tuple[int, int], fps: float) -> FfmpegEncoder:
+        time.sleep(0.3)
+        return FfmpegEncoder(require_ffmpeg(), path, size, fps)
+
+    path = tmp_path / "out.mp4"
+    recording = Recording(path, source_of(30, live=True), stop=lambda: True, encoder=make)
+    recording.add(moving_picture(0), 0)
+    recording.close(3600.0, 0.0)
+    if recording.file:
+        wait_for(lambda: len(frames_of(path)) > 0)
+    else:
+        assert (list(tmp_path.iterdir()), recording.problem) == ([], NOT_READY)
+
+
+def test_a_file_without_pictures_does_not_play(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "out.mp4", source_of(10, live=False))
+    recording.add(moving_picture(0), 0)
+    recording.close()
+    whole = (tmp_path / "out.mp4").read_bytes()
+    for length in (0, 5, 40, whole.index(b"mdat") - 4, len(whole)):
+        (tmp_path / "cut.mp4").write_bytes(whole[:length])
+        assert plays(tmp_path / "cut.mp4") == (length == len(whole))
