@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -235,12 +236,16 @@ def test_a_reader_that_has_enough_ends_it(bundle: Path, tmp_path: Path) -> None:
 def test_a_reader_that_does_not_read_does_not_keep_it_from_ending(bundle: Path, tmp_path: Path) -> None:
     process = start(bundle, *ENDLESS, "--fast", "--jsonl", "-", cwd=tmp_path)
     assert process.stdout and process.stderr
-    process.stdout.readline()
+    begin = process.stdout.readline()
     time.sleep(3)  # the pipe is full by now, or soon
     process.send_signal(signal.SIGTERM)
     said = process.stderr.read()
     assert process.wait() == 0, said
-    assert b"frames in" in said
+    *lines, rest = (begin + process.stdout.read()).split(b"\n")
+    frames = re.search(rb"([\d,]+) frames in", said)
+    assert frames and [json.loads(line)["frame"] for line in lines] == list(range(len(lines)))
+    assert (b"their reader has stalled" in said) == (len(lines) < int(frames[1].replace(b",", b"")))
+    assert not rest or b"stalled" in said
 
 
 def test_a_full_disk_ends_the_lines_and_not_the_reading(bundle: Path, video: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import select
 import stat
@@ -15,10 +16,13 @@ import msgspec
 from msgspec import Struct
 
 from runtime.camera.frame import Box
+from runtime.camera.outputs.deadline import Deadline
 from runtime.camera.outputs.seen import Seen
 
 PIECE = 4096  # bytes that a pipe which is ready takes at once
 LOOK_S = 0.1  # how often a writer that waits for its reader looks whether it is to stop
+GRACE_S = 0.5  # that a reader then has to take the line
+STALLED = "their reader has stalled; what it has of the last one may be cut off"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -105,7 +109,7 @@ class JsonLines:
     The file is made with the first line, so that a source which cannot be opened leaves none.
 
     Attributes:
-        written: lines so far.
+        written: whole lines so far.
         gone: whether the reader at the other end of a pipe has left.
         problem: why no more lines are written; empty while they are.
 
@@ -127,8 +131,10 @@ class JsonLines:
         try:
             if not self.written:
                 self.open()
-            self.put(msgspec.json.encode(line_of(seen, time.monotonic_ns())) + b"\n")
-            self.written += 1
+            if self.put(msgspec.json.encode(line_of(seen, time.monotonic_ns())) + b"\n"):
+                self.written += 1
+            else:
+                self.problem = STALLED
         except BrokenPipeError:
             self.gone = True
         except OSError as error:
@@ -142,22 +148,27 @@ class JsonLines:
             self._descriptor = os.open(self.target, flags, 0o666)
         self._regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
 
-    def put(self, data: bytes) -> None:
-        """Write all bytes, or none of them where a file's disk is full."""
-        rest = memoryview(data)
+    def put(self, data: bytes) -> bool:
+        """Write all bytes, or none of them where a file's disk is full.
+
+        Returns:
+            False where it was asked to stop while the reader had stalled.
+        """
+        rest, end = memoryview(data), Deadline(math.inf, GRACE_S, self.stop)
         try:
             while rest:
                 if self._regular or os.name == "nt":
                     rest = rest[os.write(self._descriptor, rest) :]
                 elif select.select([], [self._descriptor], [], LOOK_S)[1]:
                     rest = rest[os.write(self._descriptor, rest[:PIECE]) :]
-                elif self.stop():
-                    return
+                elif not end.left:
+                    return False
         except OSError:
             if self._regular and len(rest) < len(data):
-                end = os.lseek(self._descriptor, 0, os.SEEK_CUR) - (len(data) - len(rest))
-                os.ftruncate(self._descriptor, end)
+                start = os.lseek(self._descriptor, 0, os.SEEK_CUR) - (len(data) - len(rest))
+                os.ftruncate(self._descriptor, start)
             raise
+        return True
 
     def close(self) -> None:
         """Close the file; may be called twice."""

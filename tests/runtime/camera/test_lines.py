@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import threading
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from runtime.camera.frame import Frame, Number, Tracked
-from runtime.camera.outputs.lines import JsonLines, utc_text
+from runtime.camera.outputs.lines import STALLED, JsonLines, utc_text
 from runtime.camera.outputs.seen import Seen
 
 FULL = Path("/dev/full")
@@ -97,14 +98,15 @@ def test_what_did_not_fit_leaves_no_half_line(tmp_path: Path, monkeypatch: pytes
     assert (tmp_path / "out.jsonl").read_text() == whole
 
 
-def test_a_reader_that_does_not_read_does_not_keep_us_from_stopping() -> None:
+def test_a_line_that_a_stalled_reader_did_not_take_is_not_counted() -> None:
     read, write = os.pipe()
-    stopped = threading.Event()
+    stopped, filled = threading.Event(), threading.Event()
     lines = JsonLines(write, stopped.is_set)
 
     def fill() -> None:
-        while not stopped.is_set():
+        while not lines.problem:
             lines.write(seen())
+        filled.set()
 
     thread = threading.Thread(target=fill)
     thread.start()
@@ -112,8 +114,28 @@ def test_a_reader_that_does_not_read_does_not_keep_us_from_stopping() -> None:
     while size != lines.written:  # until the pipe is full
         size = lines.written
         time.sleep(0.3)
+    assert not lines.problem  # a reader that takes its time is waited for
     stopped.set()
-    thread.join(60)
-    assert not thread.is_alive()
-    os.close(read)
+    assert filled.wait(60)
+    assert lines.problem == STALLED and not lines.gone
+    lines.write(seen())  # nothing follows half a line
     os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        whole = [line for line in pipe.read().splitlines(keepends=True) if line.endswith(b"\n")]
+    assert len(whole) == lines.written
+    for line in whole:
+        json.loads(line)
+
+
+def test_a_reader_that_still_reads_when_a_signal_comes_gets_its_line_whole() -> None:
+    read, write = os.pipe()
+    while select.select([], [write], [], 0)[1]:
+        os.write(write, b" " * 4096)
+    lines = JsonLines(write, lambda: True)
+    thread = threading.Thread(target=os.read, args=(read, 1 << 20))
+    threading.Timer(0.05, thread.start).start()
+    lines.write(seen())
+    assert (lines.written, lines.problem) in ((1, ""), (0, STALLED))  # the latter on a machine with much else to do
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        assert pipe.read().count(b"\n") == lines.written
