@@ -89,7 +89,11 @@ class Pixels(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
 @click.option("--frames", type=click.IntRange(min=1), help="Stop after so many frames.")
 @click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Stop after so many seconds.")
 @click.option("--size", type=Pixels("WxH", "x", (1, 1), "1280x720"), help="Ask the camera for frames of this size.")
-@click.option("--fps", type=FiniteRange(min=0, min_open=True), help="Ask the camera for so many frames a second.")
+@click.option(
+    "--fps",
+    type=FiniteRange(min=0, min_open=True),
+    help="Ask the camera for so many frames a second; of pictures, show so many.",
+)
 @click.option(
     "--source-timeout",
     type=FiniteRange(min=0, min_open=True),

@@ -124,19 +124,29 @@ def open_files(text: str, fast: bool, asked: list[str], fps: float | None, timeo
         images = find_images(path)
         if not images:
             raise SourceError(f"there are no images in {hide(text)}", "give a folder that holds some, or a video file")
-        return PictureSource(text, images, fps=fps)
+        return open_pictures(text, images, asked, fps)
     if glob.has_magic(text) and not os.path.lexists(text):
         like = [Path(name) for name in glob.glob(text, recursive=True)]
         images = [name for name in like if name.suffix.lower() in SUFFIXES and name.is_file()]
         if not images:
             what = "no image" if like else "nothing"
             raise SourceError(f"there is {what} like {text}", "look at the pattern, and where it starts")
-        return PictureSource(text, images, fps=fps)
+        return open_pictures(text, images, asked, fps)
     check_file(text)
     if path.suffix.lower() in SUFFIXES:
-        return PictureSource(text, [path], fps=fps)
+        return open_pictures(text, [path], asked, fps)
     refuse(text, asked, "what the file has")
     return VideoSource(text, fast=fast, timeout_s=timeout_s)
+
+
+def open_pictures(text: str, images: list[Path], asked: list[str], fps: float | None) -> Source:
+    """Pictures, so many in a second.
+
+    Raises:
+        SourceError: a size was asked for.
+    """
+    refuse(text, [name for name in asked if name == "size"], "the sizes of its pictures")
+    return PictureSource(text, images, fps=fps)
 
 
 def check_file(text: str) -> None:

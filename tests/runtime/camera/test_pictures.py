@@ -97,6 +97,14 @@ def test_pictures_come_at_the_rate_that_was_asked_for(tmp_path: Path) -> None:
     assert time.monotonic() - start > 0.1
 
 
+@pytest.mark.parametrize("name", ["", "1.png", "*.png"])
+def test_pictures_cannot_be_asked_for_a_size(tmp_path: Path, name: str) -> None:
+    save(tmp_path / "1.png")
+    with pytest.raises(SourceError, match="cannot be given a size: it has the sizes of its pictures") as caught:
+        open_source(str(tmp_path / name), size=(640, 480), fps=20)
+    assert caught.value.hint == "leave the size out"
+
+
 def test_close_ends_it(tmp_path: Path) -> None:
     save(tmp_path / "1.png")
     source = open_source(str(tmp_path))
