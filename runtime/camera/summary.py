@@ -24,7 +24,7 @@ class Recorded(Struct, frozen=True):
     """What became of the recording.
 
     Attributes:
-        file: that was written; null where no frame came.
+        file: that was written; null where nothing was.
         frames: in it.
         missed: frames that are not in it, since the encoder was too slow or the disk full.
         problem: why it ended early; empty where it did not.
@@ -51,7 +51,7 @@ class Summary(Struct, frozen=True):
         reconnects: how often the source was lost and came back.
         digits: that were accepted, over all frames.
         refused: things that were looked at and are no digits, over all frames.
-        lines: of JSON that were written; null where none were asked for.
+        lines: of JSON that were written whole; null where none were asked for.
         recording: null where none was asked for.
         latency_ms: percentiles by stage: `age` (from the capture to the reading), `find`, `crop`, `infer`, `choose`,
             `track`, `show` (all outputs) and `total` (from the capture to the end of all outputs).
