@@ -132,9 +132,20 @@ def tiny_bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def lenet_fp32(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The FP32 graph of lenet, exported once for all workers: not to be changed."""
-    with shared_folder(tmp_path_factory, worker_id, "lenet-fp32") as root:
+    return fp32_graph("lenet", tmp_path_factory, worker_id)
+
+
+@pytest.fixture(scope="session")
+def lenet_28_fp32(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The same of lenet-28, for which entropy finds a bad threshold."""
+    return fp32_graph("lenet-28", tmp_path_factory, worker_id)
+
+
+def fp32_graph(name: str, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The FP32 graph of a model of the zoo."""
+    with shared_folder(tmp_path_factory, worker_id, f"{name}-fp32") as root:
         if not (root / "done").exists():
-            done = zygote.run("tests.export.lenet", [str(root / "lenet.onnx")], ROOT, environment())
+            done = zygote.run("tests.export.lenet", [name, str(root / "lenet.onnx")], ROOT, environment())
             assert done.code == 0, done.err
             (root / "done").touch()
     return root / "lenet.onnx"

@@ -25,13 +25,13 @@ from tests.fakes import RecordingProgress
 from toolkit.zoo import ZOO
 
 DIGITS = open_dataset(Path(runtime.__file__).parent / "data" / "mnist", "train")
-SPEC = ZOO["lenet"].spec
+SPEC = ZOO["lenet-28"].spec
 
 
 @pytest.fixture(scope="module")
-def calibration(lenet_fp32: Path) -> Calibration:
-    """Of lenet by entropy, which is bad for conv2 and good for the others."""
-    return calibrate(request(lenet_fp32, rounding="nearest", correct_biases=False), RecordingProgress())
+def calibration(lenet_28_fp32: Path) -> Calibration:
+    """Of lenet-28 by entropy, which is bad for conv2 and good for the others."""
+    return calibrate(request(lenet_28_fp32, rounding="nearest", correct_biases=False), RecordingProgress())
 
 
 def request(path: Path, **options: Any) -> CalibrationRequest:
@@ -49,16 +49,16 @@ def met(path: Path, calibration: Calibration, max_drop: float, *, labelled: bool
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_the_layer_that_is_to_blame_goes_back_to_float(
-    lenet_fp32: Path, calibration: Calibration, labelled: bool
+    lenet_28_fp32: Path, calibration: Calibration, labelled: bool
 ) -> None:
-    found = met(lenet_fp32, calibration, 1.0, labelled=labelled)
+    found = met(lenet_28_fp32, calibration, 1.0, labelled=labelled)
     budget = found.budget
     assert budget is not None and budget.met and budget.lost_at_first > 3 > 1 >= budget.lost
     assert (budget.judged_by, budget.images) == ("top1" if labelled else "agreement", 256)
     assert found.in_float == ("conv2",) and budget.given_back[0].sqnr_db < 10
     assert structs.replace(found, budget=None) == calibration
 
-    model = onnx.load(lenet_fp32)
+    model = onnx.load(lenet_28_fp32)
     quantized, _ = at_precision(model, "int8", found, {})
     reads = {node.name: node.input[0] for node in quantized.graph.node}
     makers = {node.output[0]: node.op_type for node in quantized.graph.node}
@@ -69,42 +69,42 @@ def test_the_layer_that_is_to_blame_goes_back_to_float(
     }
 
 
-def test_nothing_goes_back_where_little_is_lost(lenet_fp32: Path, calibration: Calibration) -> None:
+def test_nothing_goes_back_where_little_is_lost(lenet_28_fp32: Path, calibration: Calibration) -> None:
     good = structs.replace(calibration, method="minmax", tensors=of_method(calibration.tensors, "minmax"))
-    budget = met(lenet_fp32, good, 1.0).budget
+    budget = met(lenet_28_fp32, good, 1.0).budget
     assert budget is not None and budget.met and not budget.given_back and budget.lost == budget.lost_at_first <= 1
 
 
 def test_what_no_int8_layer_meets_is_said_with_the_best_that_was_found(
-    lenet_fp32: Path, calibration: Calibration
+    lenet_28_fp32: Path, calibration: Calibration
 ) -> None:
     bad = {
         name: tensor if tensor.source == "exact" else structs.replace(tensor, scale=1e-6)
         for name, tensor in calibration.tensors.items()
     }
     only_first = {**bad, "image_minus_128": structs.replace(bad["image_minus_128"], scale=0.01)}
-    budget = met(lenet_fp32, structs.replace(calibration, tensors=only_first), 0.0).budget
+    budget = met(lenet_28_fp32, structs.replace(calibration, tensors=only_first), 0.0).budget
     assert budget is not None and not budget.met
     assert 0 < budget.lost <= budget.lost_at_first and len(budget.given_back) < 5
 
 
-def test_labels_that_are_no_classes_are_refused(lenet_fp32: Path, calibration: Calibration) -> None:
+def test_labels_that_are_no_classes_are_refused(lenet_28_fp32: Path, calibration: Calibration) -> None:
     images = ArrayDataset("wrong", np.zeros((3, 28, 28), np.uint8), np.array([0, 1, 10]))
     with pytest.raises(DataError, match="10 classes"):
-        meet_budget(BudgetRequest(request(lenet_fp32), 1.0, images), calibration, RecordingProgress())
+        meet_budget(BudgetRequest(request(lenet_28_fp32), 1.0, images), calibration, RecordingProgress())
 
 
-def test_a_request_to_stop_ends_it(lenet_fp32: Path, calibration: Calibration) -> None:
+def test_a_request_to_stop_ends_it(lenet_28_fp32: Path, calibration: Calibration) -> None:
     with pytest.raises(Cancelled):
-        meet_budget(BudgetRequest(request(lenet_fp32), 1.0, DIGITS), calibration, RecordingProgress(stop_after=300))
+        meet_budget(BudgetRequest(request(lenet_28_fp32), 1.0, DIGITS), calibration, RecordingProgress(stop_after=300))
 
 
-def test_biases_fit_the_layers_that_are_left(lenet_fp32: Path) -> None:
-    corrected = calibrate(request(lenet_fp32), RecordingProgress())
-    found = met(lenet_fp32, corrected, 0.5)
+def test_biases_fit_the_layers_that_are_left(lenet_28_fp32: Path) -> None:
+    corrected = calibrate(request(lenet_28_fp32), RecordingProgress())
+    found = met(lenet_28_fp32, corrected, 0.5)
     assert found.in_float and found.biases and found.biases != corrected.biases
     assert not found.biases.keys() & set(found.in_float)
-    assert found.budget is not None and found.budget.lost < corrected_loss(lenet_fp32, corrected, found.in_float)
+    assert found.budget is not None and found.budget.lost < corrected_loss(lenet_28_fp32, corrected, found.in_float)
 
 
 def corrected_loss(path: Path, corrected: Calibration, in_float: tuple[str, ...]) -> float:
@@ -143,7 +143,7 @@ def test_what_is_lost() -> None:
     assert loss(found, expected, np.array([0, 1, 2, 3])) == -50
 
 
-def test_the_reason_is_that_of_the_budget(lenet_fp32: Path) -> None:
-    planned = without_layers(plan(onnx.load(lenet_fp32)), ["conv2"])
+def test_the_reason_is_that_of_the_budget(lenet_28_fp32: Path) -> None:
+    planned = without_layers(plan(onnx.load(lenet_28_fp32)), ["conv2"])
     assert [(layer.name, layer.reason) for layer in planned.skipped] == [("conv2", GIVEN_BACK)]
     assert [layer.name for layer in planned.layers] == ["conv1", "fc1", "fc2", "fc3"]

@@ -196,7 +196,7 @@ def test_lenet_comes_nearer_to_fp32_and_the_file_gives_the_same_graph(
         assert np.abs(numpy_helper.to_array(constants[f"{name}.weight/int8"]).astype(int)).max() <= 64
     digits = batches(evenly_spaced(open_dataset(DATA, "test"), 200), SPEC, 50)
     (sqnr,) = measure_sqnr(model, quantized, ["logits"], digits, RecordingStage(200, None)).values()
-    assert sqnr > (41 if feedback else 36)
+    assert sqnr > (40 if feedback else 36)
 
 
 def test_few_images_are_kept_of_large_activations(branches: onnx.ModelProto) -> None:

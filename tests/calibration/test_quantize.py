@@ -66,13 +66,13 @@ def test_the_table_names_tensors_of_the_graph_and_what_it_was_taken_from(lenet_b
     assert re.fullmatch("[0-9a-f]{64}", table.weights_digest)
 
 
-def test_three_quarters_calibrate_and_a_quarter_chooses(lenet_fp32: Path) -> None:
+def test_three_quarters_calibrate_and_a_quarter_chooses(lenet_28_fp32: Path) -> None:
     progress = RecordingProgress()
-    digits = evenly_spaced(open_dataset(DIGITS, "train"), 40)
-    request = CalibrationRequest(lenet_fp32, plan(onnx.load(lenet_fp32)), digits, SPEC, True)
+    digits = evenly_spaced(open_dataset(DIGITS, "train"), 800)
+    request = CalibrationRequest(lenet_28_fp32, plan(onnx.load(lenet_28_fp32)), digits, ZOO["lenet-28"].spec, True)
     calibration = calibrate(request, progress)
-    assert (calibration.images, calibration.held_out) == (30, 10)
-    assert (progress.stages["calibrate"].done, progress.stages["compare methods"].done) == (30, 10)
+    assert (calibration.images, calibration.held_out) == (600, 200)
+    assert (progress.stages["calibrate"].done, progress.stages["compare methods"].done) == (600, 200)
     assert set(calibration.compared) == set(METHODS)
     assert calibration.compared["minmax"] > calibration.compared["entropy"] + 20
     assert calibration.method in ("minmax", "percentile", "mse")

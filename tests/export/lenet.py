@@ -1,4 +1,4 @@
-"""One real export: the LeNet that ships, on digits that ship. Run as a program it does so in a process of its own."""
+"""One real export: a LeNet that ships, on digits that ship. Run as a program it does so in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import runtime
 from export.module import ExportResult, export_module
 from runtime.datasets import Dataset, batches, evenly_spaced, open_dataset
 from runtime.progress import Progress, SilentProgress
-from runtime.spec import BatchRange
+from runtime.spec import BatchRange, ModelSpec
 from toolkit.zoo import ZOO
 from toolkit.zoo.weights import make_with_weights
 
@@ -26,9 +26,9 @@ def dataset() -> Dataset:
     return evenly_spaced(open_dataset(Path(runtime.__file__).parent / "data" / "mnist", "test"), COUNT)
 
 
-def digits() -> NDArray[np.uint8]:
-    """Their pixels, uint8 (32, 32, 32, 1)."""
-    return next(batches(dataset(), LENET, COUNT))
+def digits(spec: ModelSpec = LENET) -> NDArray[np.uint8]:
+    """Their pixels as a model takes them, uint8 (32, height, width, 1)."""
+    return next(batches(dataset(), spec, COUNT))
 
 
 def trained_lenet() -> nn.Module:
@@ -36,10 +36,11 @@ def trained_lenet() -> nn.Module:
     return make_with_weights(ZOO["lenet"])
 
 
-def export_lenet(module: nn.Module, path: Path, progress: Progress) -> ExportResult:
+def export_lenet(module: nn.Module, path: Path, progress: Progress, spec: ModelSpec = LENET) -> ExportResult:
     """Export it for batches of 1 to 32."""
-    return export_module(module, LENET, digits(), path, BatchRange(1, 1, COUNT), progress)
+    return export_module(module, spec, digits(spec), path, BatchRange(1, 1, COUNT), progress)
 
 
 if __name__ == "__main__":
-    export_lenet(trained_lenet(), Path(sys.argv[1]), SilentProgress())
+    model = ZOO[sys.argv[1]]
+    export_lenet(make_with_weights(model), Path(sys.argv[2]), SilentProgress(), model.spec)

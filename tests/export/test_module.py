@@ -111,7 +111,7 @@ def test_another_process_writes_the_same_bytes_says_nothing_and_leaves_nothing(l
     for folder in (temporary, here, target):
         folder.mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "tests.export.lenet", str(target / "other.onnx")],
+        [sys.executable, "-m", "tests.export.lenet", "lenet", str(target / "other.onnx")],
         cwd=here,
         env=environment(TMPDIR=str(temporary), PYTHONHASHSEED="7"),
         capture_output=True,

@@ -15,10 +15,10 @@ from tests.command import assert_clean_failure, toolkit
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with calibration.json of lenet by entropy, from 200 images, and TensorRT's cache."""
+    """A folder with calibration.json of lenet-28 by entropy, from 200 images, and TensorRT's cache."""
     folder = tmp_path_factory.mktemp("made")
     done = toolkit(
-        "calibrate", "lenet", "--calib-images", 200, "--method", "entropy", "-o", "calibration.json",
+        "calibrate", "lenet-28", "--calib-images", 200, "--method", "entropy", "-o", "calibration.json",
         "--trt-cache", "lenet.cache", "--trt-version", "8.6.1", cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -28,7 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_file_that_is_given_is_used_and_a_budget_is_met(made: Path, tmp_path: Path) -> None:
-    build = ("build", "lenet", "--int8", "--target", "onnxruntime", "--calibration", made / "calibration.json")
+    build = ("build", "lenet-28", "--int8", "--target", "onnxruntime", "--calibration", made / "calibration.json")
     done = toolkit(*build, "--max-drop", 1, "-o", "bundle", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -44,7 +44,7 @@ def test_a_file_that_is_given_is_used_and_a_budget_is_met(made: Path, tmp_path: 
 
 
 def test_the_export_takes_another_method_of_the_file(made: Path, tmp_path: Path) -> None:
-    export = ("export", "lenet", "--int8", "--calibration", made / "calibration.json", "--json")
+    export = ("export", "lenet-28", "--int8", "--calibration", made / "calibration.json", "--json")
     methods = {}
     for method in (None, "minmax"):
         done = toolkit(*export, *(["--method", method] if method else []), "-o", f"{method}.onnx", cwd=tmp_path)
@@ -64,13 +64,15 @@ def test_the_export_takes_another_method_of_the_file(made: Path, tmp_path: Path)
 def test_a_stale_file_is_refused_with_what_differs(
     made: Path, tmp_path: Path, options: tuple[object, ...], words: list[str]
 ) -> None:
-    done = toolkit("build", "lenet", "--int8", *options, "--calibration", made / "calibration.json", cwd=tmp_path)
-    assert_clean_failure(done, "does not fit lenet", *words)
+    done = toolkit("build", "lenet-28", "--int8", *options, "--calibration", made / "calibration.json", cwd=tmp_path)
+    assert_clean_failure(done, "does not fit lenet-28", *words)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_whose_rounded_weights_are_damaged_is_refused(made: Path, tmp_path: Path) -> None:
-    content = json.loads((made / "calibration.json").read_bytes())
+def test_a_file_whose_rounded_weights_are_damaged_is_refused(tmp_path: Path) -> None:
+    done = toolkit("calibrate", "lenet", "--calib-images", 64, "--method", "minmax", "-o", "c.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "c.json").read_bytes())
     assert content["roundings"].keys() == {"conv1", "conv2", "fc1", "fc2", "fc3"}
     content["roundings"]["fc1"] = content["roundings"]["fc2"]
     (tmp_path / "c.json").write_text(json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False) + "\n")
@@ -93,7 +95,7 @@ def test_layers_are_rounded_as_they_are_told(tmp_path: Path) -> None:
 
 def test_a_file_that_is_none_is_refused_before_the_work(made: Path, tmp_path: Path) -> None:
     (tmp_path / "c.json").write_bytes((made / "calibration.json").read_bytes()[:-2])
-    done = toolkit("build", "lenet", "--int8", "--calibration", tmp_path / "c.json", cwd=tmp_path)
+    done = toolkit("build", "lenet-28", "--int8", "--calibration", tmp_path / "c.json", cwd=tmp_path)
     assert_clean_failure(done, "c.json")
     assert "export:" not in done.stderr
 

@@ -125,7 +125,7 @@ def test_lenet_and_its_int8_bundle(lenet_bundle: Path, compare: Any) -> None:
     assert {"tanh", "max_pool2d_1"} <= {layer["name"] for layer in result["layers"]}
     assert [result[side]["answered_with"] for side in "ab"] == ["pytorch", "openvino"]
     assert max(result[side]["engine_difference"] for side in "ab") < 0.05
-    assert result["agreement"] > 98 and result["top1_a"] > 98 and result["top1_b"] > 98 and result["images"] == 200
+    assert result["agreement"] > 98 and result["top1_a"] > 97 and result["top1_b"] > 97 and result["images"] == 200
     assert result["unmatched"] == [] and result["warnings"] == []
 
 

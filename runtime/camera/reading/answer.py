@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from runtime.camera.frame import Box
 from runtime.camera.reading.cut import Candidate
 
-SETTLED = 0.99
+SETTLED = 0.95
 
 
 @dataclass(eq=False)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from runtime.camera.frame import Box, Picture
 from runtime.camera.reading.light import CELL, Level, may_hold
-from runtime.camera.reading.rules import LONG, draw, find_rules, thickness_of, without_rules
+from runtime.camera.reading.rules import RULED, draw, find_rules, thickness_of, without_rules
 from runtime.preprocess import as_image
 
 WEAKEST = (11, 28)
@@ -144,7 +144,7 @@ def shapes_of(level: Level, ink: Picture, threshold: float) -> tuple[list[Shape]
         if above >= 0 or len(contour) < 4:
             continue  # the border of a hole; a speck
         x, y, width, height = box = box_of(contour)
-        long = long or max(width, height) > LONG
+        long = long or max(width, height) > RULED
         if height < level.heights[0] or x <= 0 or y <= 0 or x + width >= columns or y + height >= rows:
             continue
         shapes.append(Shape(level, np.asarray(contour, np.int32), box, threshold, holes.get(number, [])))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -58,12 +60,11 @@ def even_strokes(ink: Picture) -> Picture:
     missing = min(max(thickness, THINNEST * unit), THICKEST * unit) - thickness
     if not missing or not area:
         return ink
-    change = cv2.dilate if missing > 0 else cv2.erode
-    ink = as_image(cv2.copyMakeBorder(ink, 3, 3, 3, 3, cv2.BORDER_CONSTANT))
-    missing = abs(missing)
-    while missing > 0:  # each changes a stroke by two pixels, or by a share of that
-        share = min(missing / 2, 1.0)
+    room = math.ceil(abs(missing) / 2)
+    change, grown = (cv2.dilate, room) if missing > 0 else (cv2.erode, -int(-missing / 2))
+    height, width = ink.shape
+    ink = as_image(cv2.copyMakeBorder(ink, room, room, room, room, cv2.BORDER_CONSTANT))
+    for number in range(room):  # each changes a stroke by two pixels, the last one by a share of that
+        share = min(abs(missing) / 2 - number, 1.0)
         ink = as_image(cv2.addWeighted(ink, 1 - share, change(ink, ROUND), share, 0))
-        missing -= 2
-    x, y, width, height = cv2.boundingRect(cv2.threshold(ink, INK, 255, cv2.THRESH_BINARY)[1])
-    return ink[y : y + height, x : x + width] if width else ink
+    return ink[room - grown : room + height + grown, room - grown : room + width + grown]

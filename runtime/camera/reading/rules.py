@@ -12,6 +12,7 @@ from runtime.camera.frame import Picture
 from runtime.preprocess import as_image
 
 STEP = math.pi / 90  # radians between directions; finer ones find no more
+RULED = 110  # pixels of a level, the length of something that may be the rules of a sheet
 LONG = 70  # pixels of a level: no stroke of a digit is as long and as straight
 GAP = 6  # pixels by which a rule may be broken
 VOTES = 45  # of its pixels, on one line
