@@ -25,6 +25,7 @@ HIGHEST = 60  # pixels of a level: what is higher, the next one shows
 LOWEST = 24  # pixels of the other levels: what is lower, the one before shows
 ELSE = 0.5  # threshold of a model that refuses nothing: on a frame there is much that is no digit
 LARGEST = 0.75  # of the height of the frame
+SPECK = 0.7  # of the height of the lowest digit: what is lower and refused is not worth a word
 
 
 class DigitReader:
@@ -104,14 +105,15 @@ class DigitReader:
 
 
 def refused(answers: list[Answer], accepted: list[Answer]) -> Iterator[Box]:
-    """The largest of what was looked at and holds no digit."""
+    """The largest of what was looked at and holds no digit, but for pieces of digits and specks."""
+    lowest = SPECK * min((digit.box[3] for digit in accepted), default=0)
     for answer in answers:
-        if not any(inside(digit.box, answer.box) > WITHIN for digit in accepted):
+        if any(inside(digit.box, answer.box) > WITHIN for digit in accepted):
+            for way in answer.ways:
+                if not way[0].candidate.severed:
+                    yield from refused(way, accepted)
+        elif answer.box[3] >= lowest and not any(inside(answer.box, digit.box) > WITHIN for digit in accepted):
             yield answer.box
-            continue
-        for way in answer.ways:
-            if not way[0].candidate.severed:
-                yield from refused(way, accepted)
 
 
 def find_all_shapes(image: Picture) -> list[Shape]:
