@@ -2,8 +2,9 @@
 # Train the LeNet-5 that ships, with toolkit on the PATH:
 #   examples/train_lenet.sh MNIST FASHION_MNIST OUTPUT
 # MNIST and FASHION_MNIST are folders with the four IDX files of each, OUTPUT is the file to write. About an hour on a core.
-# The same machine's CPU gives the same weights, bit for bit; another one gives weights that are about as good. What a
-# camera's reader makes of their answers is fitted afterwards: python -m toolkit.training.evidence BUNDLE MNIST
+# The same machine's CPU gives the same weights each time, bit for bit; another one, or another version of the camera's reader,
+# which cuts the digits out of drawn scenes, gives weights that are about as good: those that ship come from the reader before.
+# What it makes of their answers is fitted afterwards: python -m toolkit.training.evidence BUNDLE MNIST
 set -eu
 if [ $# -ne 3 ]; then
     sed -n '3s/^# *//p' "$0" >&2

@@ -150,5 +150,10 @@ def test_an_edge_that_looks_like_a_1_is_not_sure_to_be_one() -> None:
     assert sureness[1] < 0.1
 
 
-def test_no_answers_are_no_trouble() -> None:
-    weigh(paper(), [])
+def test_nothing_seen_is_nothing_to_weigh() -> None:
+    frame = paper()
+    given = answers(frame, 1)
+    weigh(frame, [])
+    assert given[0].sureness == 0  # of what was not weighed
+    weigh(frame, given)
+    assert 0 < given[0].sureness < 1
