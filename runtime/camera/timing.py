@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -33,15 +34,23 @@ class Durations:
 
     Attributes:
         counts: int64 (BINS,); the first bin takes what is shorter, the last one what is longer.
+        sum_s: seconds of all together.
     """
 
     def __init__(self) -> None:
-        self.counts = np.zeros(BINS, np.int64)
+        self.counts, self.sum_s = np.zeros(BINS, np.int64), 0.0
 
     def add(self, seconds: float) -> None:
         """One more; clocks that disagree may make it negative, which counts as nothing."""
         place = math.log(max(seconds, SHORTEST_S) / SHORTEST_S) / math.log(STEP)
         self.counts[min(int(place), BINS - 1)] += 1
+        self.sum_s += max(seconds, 0.0)
+
+    def up_to(self, bounds_s: Sequence[float]) -> list[int]:
+        """How many durations are at most so long, of each bound; one may be a bin off."""
+        sums = np.cumsum(self.counts)
+        places = [int(math.log(bound / SHORTEST_S) / math.log(STEP)) for bound in bounds_s]
+        return [int(sums[min(max(place, 0), BINS - 1)]) for place in places]
 
     def quantile(self, share: float) -> float:
         """Seconds that a share of 0..1 of the durations do not exceed; NaN where there are none."""

@@ -14,24 +14,11 @@ import pytest
 import tomllib
 
 from tests.command import ROOT
+from tests.containerfiles import extras, instructions, sources
 
 FOLDER = ROOT / "examples" / "containers"
 FILES = sorted(FOLDER.glob("*.Containerfile"))
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-
-
-def instructions(file: Path) -> list[tuple[str, str]]:
-    """Each with its arguments on one line."""
-    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    text = "\n".join(lines).replace("\\\n", " ")
-    found = re.findall(r"^([A-Z]+) +(.+)$", text, re.MULTILINE)
-    return [(name, " ".join(rest.split())) for name, rest in found]
-
-
-def sources(file: Path) -> list[str]:
-    """What is copied from the repository."""
-    copies = [rest.split() for name, rest in instructions(file) if name == "COPY" and not rest.startswith("--from")]
-    return [source for *given, _ in copies for source in given]
 
 
 def test_both_are_there() -> None:
@@ -56,10 +43,9 @@ def test_every_rule_that_is_ignored_has_a_reason_above_it(file: Path) -> None:
 def test_what_is_copied_exists_and_what_is_installed_is_an_extra(file: Path) -> None:
     assert sources(file)
     assert [source for source in sources(file) if not (ROOT / source).exists()] == []
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    (named,) = re.findall(r"'\.\[([\w,]+)\]'", " ".join(rest for name, rest in instructions(file) if name == "RUN"))
-    assert set(named.split(",")) == ({"cpu"} if file.stem == "runtime" else {"export", "cpu"})
-    assert set(named.split(",")) <= set(extras)
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert extras(file) == ({"cpu"} if file.stem == "runtime" else {"export", "cpu"})
+    assert extras(file) <= set(known)
 
 
 @each_file

@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from toolkit import board, stopping
+from toolkit.camera_options import Pixels, WebOptions, web_options
 from toolkit.console import print_json, print_table, printable
 from toolkit.options import FOLDER, FiniteRange, bundle_argument, engine_options, output_options
 
 if TYPE_CHECKING:
-    from runtime.camera.outputs.window import Window
+    from runtime.camera.frame import Source
     from runtime.camera.summary import Summary
+    from runtime.camera.tracking import Tracker
     from runtime.spec import ModelSpec
 
 DIGITS = 10
 STOP_S = 0.9  # that a recording may take to finish after a signal
+MQTT_S = 0.5  # for the broker to take what is left
 END_S = 60.0  # and after the last frame, while no signal comes
-
-
-class Pixels(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
-    """Whole numbers with something between them.
-
-    Args:
-        metavar: the form, such as X,Y,W,H.
-        between: what is between.
-        least: of each number.
-        example: for the message.
-    """
-
-    def __init__(self, metavar: str, between: str, least: tuple[int, ...], example: str) -> None:
-        self.name, self.between, self.least, self.example = metavar, between, least, example
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).lower().split(self.between)
-        good = len(parts) == len(self.least) and all(part.isdecimal() and len(part) < 6 for part in parts)
-        numbers = tuple(map(int, parts)) if good else ()
-        if not good or any(number < least for number, least in zip(numbers, self.least, strict=True)):
-            self.fail(f"'{value}' is not {self.name} in pixels, such as {self.example}", param, ctx)
-        return numbers
 
 
 @click.command()
@@ -54,29 +33,36 @@ class Pixels(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
     "--source",
     "where",
     metavar="SOURCE",
-    default="0",
-    show_default=True,
+    multiple=True,
+    default=("0",),
     help="A camera (0, /dev/video0, csi://0), a stream (rtsp://, http://, ...), a GStreamer pipeline, a video, a "
-    "folder or quoted pattern of pictures, or synthetic:// for one that is drawn.",
+    "folder or quoted pattern of pictures, browser:// for the camera of whoever opens the page, or synthetic:// for "
+    "one that is drawn; repeatable.  [default: 0]",
 )
 @click.option(
     "--view",
-    type=click.Choice(("auto", "window", "none")),
+    type=click.Choice(("auto", "window", "web", "none")),
     default="auto",
     show_default=True,
-    help="Show a window; auto: where there is a display.",
+    help="Show what is read in a window, or on a page for a browser; auto: a page where there is no display.",
 )
 @click.option("--jsonl", metavar="FILE|-", help="Write a line of JSON for each frame to this file, or standard output.")
 @click.option(
     "--record",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.mp4",
-    help="Record what the window shows, as H.264.",
+    help="Record one source as the window shows it, as H.264.",
 )
 @click.option(
     "--snapshots", type=FOLDER, default=".", metavar="DIR", help="Where the key s puts pictures.  [default: .]"
 )
 @click.option("--roi", type=Pixels("X,Y,W,H", ",", (0, 0, 1, 1), "100,50,320,240"), help="Read this part of the frame.")
+@click.option(
+    "--threshold",
+    type=FiniteRange(min=0, max=1),
+    metavar="P",
+    help="What is less sure is no digit, 0 to 1.  [default: the bundle's]",
+)
 @click.option(
     "--max-age",
     type=FiniteRange(min=0, min_open=True),
@@ -102,17 +88,26 @@ class Pixels(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
     metavar="S",
     help="Open the source anew when no frame came for so long.",
 )
+@click.option(
+    "--mqtt",
+    envvar="TOOLKIT_MQTT",
+    metavar="URL",
+    help="Publish changes of numbers to this broker: mqtt://HOST or mqtts://HOST, with :PORT and /TOPIC.  [env: "
+    "TOOLKIT_MQTT, where a password is better kept]",
+)
 @click.option("--force", is_flag=True, help="Replace the files of --jsonl and --record.")
+@web_options
 @engine_options
 @output_options
 def command(
     bundle: Path,
-    where: str,
+    where: tuple[str, ...],
     view: str,
     jsonl: str | None,
     record: Path | None,
     snapshots: Path,
     roi: tuple[int, int, int, int] | None,
+    threshold: float | None,
     max_age: float,
     fast: bool,
     frames: int | None,
@@ -120,7 +115,9 @@ def command(
     size: tuple[int, int] | None,
     fps: float | None,
     source_timeout: float,
+    mqtt: str | None,
     force: bool,
+    web: WebOptions,
     backend: str | None,
     device: str | None,
     threads: int | None,
@@ -128,23 +125,28 @@ def command(
     trust: bool,
     as_json: bool,
 ) -> int:
-    """Read digits live from a camera, a stream, a video or pictures.
+    """Read digits live from cameras, streams, videos or pictures.
 
-    A window shows what is read: q quits, h lists the other keys. Of a live source only the newest frame is read; of a
-    video, every one. Ctrl-C or SIGTERM finish the recording and end it, with exit code 0; a table of latencies goes to
-    standard error, and with --json a summary to standard output.
+    A window shows what is read: q quits, h lists the other keys; or a page for a browser does. Of a live source only
+    the newest frame is read; of a video, every one. Ctrl-C or SIGTERM finish the recording and end it, with exit code
+    0; a table of latencies goes to standard error, and with --json a summary to standard output.
     """
     from runtime import open_session
+    from runtime.camera.controls import Controls
+    from runtime.camera.feed import VISITORS, Feed
     from runtime.camera.numbers import read_numbers
+    from runtime.camera.outputs.broker import parse_broker
     from runtime.camera.outputs.encoders import require_encoder
     from runtime.camera.outputs.lines import JsonLines
+    from runtime.camera.outputs.mqtt import MqttPublisher
+    from runtime.camera.outputs.outputs import Output, Outputs
+    from runtime.camera.outputs.publishing import Publishing
     from runtime.camera.outputs.recording import Recording
-    from runtime.camera.pipeline import Limits, Outputs, Stages, run
+    from runtime.camera.pipeline import Limits, Stages, run
     from runtime.camera.reading.reader import DigitReader
     from runtime.camera.sources.open import open_source
-    from runtime.camera.sources.pictures import PictureSource
     from runtime.camera.summary import summarize
-    from runtime.camera.tracking import Tracker
+    from toolkit.camera_views import check_views, make_views
     from toolkit.output_file import place_for
 
     if as_json and jsonl == "-":
@@ -153,41 +155,71 @@ def command(
         raise click.UsageError("--force is about the files of --jsonl and --record: give one")
     if record and record.suffix.lower() != ".mp4":
         raise click.UsageError(f"--record writes MP4: give {record.with_suffix('.mp4')} in place of {record}")
+    require_different(where)
+    own = [one for one in where if one.strip().lower() != VISITORS]
+    visitors = len(own) < len(where)
+    if record and (len(own) != 1 or visitors):
+        raise click.UsageError("--record records one source that is no visitor's: run a command for each")
+    check_views(view, visitors, web)
+    broker = parse_broker(mqtt) if mqtt else None
     with ExitStack() as stack:
         if record:
             stack.enter_context(place_for(record, force=force, option="--record"))
             require_encoder()
         if jsonl and jsonl != "-":
             stack.enter_context(place_for(Path(jsonl), force=force, option="--jsonl"))
-        window = make_window(view, snapshots, roi)
         session = stack.enter_context(
             open_session(bundle, backend=backend, device=device, threads=threads, cache_dir=cache_dir, trust=trust)
         )
         require_digits(session.spec)
         stop = stack.enter_context(stopping.only_noted())
-        source = open_source(where, fast=fast, size=size, fps=fps, timeout_s=source_timeout)
-        stack.callback(source.close)
+        sources = [open_source(one, fast=fast, size=size, fps=fps, timeout_s=source_timeout) for one in own]
+        names = [source.name for source in sources]
+        require_different(names)
+        reader = DigitReader(session, threshold)
+        controls = Controls(reader.threshold, roi)
+        views = make_views(view, names, visitors, snapshots, controls, web, tell)
+        stack.callback(views.close)
         lines = JsonLines(sys.stdout.fileno() if jsonl == "-" else Path(jsonl), stop) if jsonl else None
-        recording = Recording(record, source, force=force, stop=stop) if record else None
-        outputs = Outputs(lines, recording, window, tell)
+        recording = Recording(record, sources[0], force=force, stop=stop) if record else None
+        others: list[Output] = [views.page] if views.page else []
+        if broker:
+            publisher = MqttPublisher(broker, names)
+            stack.callback(publisher.close, MQTT_S)
+            others.append(Publishing(publisher, tell))
+        outputs = Outputs(lines, recording, views.window, others, tell)
+        feed = Feed(sources, views.page.newcomers if views.page and visitors else None)
         try:
-            with board.saying("stage", f"reading {source.name}"):
-                make_tracker = partial(Tracker, enough=0.0) if isinstance(source, PictureSource) else Tracker
-                stages = Stages(DigitReader(session), make_tracker, read_numbers)
-                ended_by, tally = run(source, stages, outputs, Limits(frames, seconds, max_age / 1000, roi), stop)
+            with board.saying("stage", f"reading {', '.join(names) or VISITORS}"):
+                stages = Stages(reader, make_tracker, read_numbers)
+                limits = Limits(frames, seconds, max_age / 1000)
+                ended_by, tally = run(feed, stages, outputs, controls, limits, stop)
         finally:
-            source.close()
-            if window:
-                window.close()
+            feed.close()
+            views.close()
             if recording:
                 recording.close(END_S, STOP_S)
             if lines:
                 lines.close()
-        summary = summarize(source, ended_by, tally, lines, recording)
+        summary = summarize(feed, ended_by, tally, lines, recording)
         report(summary)
         if as_json:
             print_json(summary)
     return 0
+
+
+def require_different(sources: Sequence[str]) -> None:
+    """Refuse sources that are the same, or would be named so."""
+    if len(set(sources)) < len(sources):
+        raise click.UsageError("a --source is given twice: each is read once")
+
+
+def make_tracker(source: Source) -> Tracker:
+    """What follows digits over the frames of a source; pictures are each looked at once."""
+    from runtime.camera.sources.pictures import PictureSource
+    from runtime.camera.tracking import Tracker
+
+    return Tracker(enough=0.0) if isinstance(source, PictureSource) else Tracker()
 
 
 def require_digits(spec: ModelSpec) -> None:
@@ -210,20 +242,6 @@ def require_digits(spec: ModelSpec) -> None:
         )
 
 
-def make_window(view: str, snapshots: Path, roi: tuple[int, int, int, int] | None) -> Window | None:
-    """The window, if there is to be one and one can be shown."""
-    from runtime.camera.outputs.display import why_no_window
-    from runtime.camera.outputs.window import Window
-    from runtime.errors import ToolkitError
-
-    problem = None if view == "none" else why_no_window()
-    if problem and view == "window":
-        raise ToolkitError(f"no window can be shown: {problem.reason}", problem.remedy)
-    if problem:
-        tell(f"no window: {problem.reason}")
-    return None if problem or view == "none" else Window(snapshots, roi)
-
-
 def tell(text: str) -> None:
     """A line for people, to standard error: standard output may be a program's."""
     click.echo(printable(text), err=True)
@@ -234,11 +252,15 @@ def report(summary: Summary) -> None:
     rows = [[name, f"{times.p50:.1f}", f"{times.p99:.1f}"] for name, times in summary.latency_ms.items()]
     if rows:
         print_table("", ["stage", ">p50 ms", ">p99 ms"], rows, stderr=True)
-    parts = [f"{summary.frames:,} frames in {summary.seconds:.1f} s, {summary.fps:.1f} a second"]
-    parts += [f"{summary.replaced:,} replaced by newer ones"] if summary.replaced else []
-    parts += [f"{summary.too_old:,} too old"] if summary.too_old else []
-    parts += [f"{summary.reconnects:,} reconnects"] if summary.reconnects else []
-    tell("; ".join(parts))
+    tell(f"{summary.frames:,} frames in {summary.seconds:.1f} s, {summary.fps:.1f} a second")
+    for source in summary.sources:
+        dropped = source.dropped
+        parts = [f"{source.frames:,} frames"] if len(summary.sources) > 1 else []
+        parts += [f"{dropped.replaced:,} replaced by newer ones"] if dropped.replaced else []
+        parts += [f"{dropped.too_old:,} too old"] if dropped.too_old else []
+        parts += [f"{source.reconnects:,} reconnects"] if source.reconnects else []
+        if parts:
+            tell(f"{source.source}: {'; '.join(parts)}")
     recording = summary.recording
     if recording and not recording.file:
         tell(f"nothing was recorded: {recording.problem or 'no frame came'}")

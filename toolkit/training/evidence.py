@@ -44,7 +44,7 @@ def observe(reader: DigitReader, digits: Digits, scenes: int, seed: int) -> Iter
         difficulty = ORDER[number % len(ORDER)]
         scene = Scene(digits.images, digits.labels, difficulty=difficulty, seed=int(rng.integers(1 << 31)))
         frame, truth = scene.frame(int(rng.integers(200)))
-        answers = [answer for answer in walk_answers(reader.look(frame)) if answer.probability >= LEAST]
+        answers = [answer for answer in walk_answers(reader.look([frame])[0]) if answer.probability >= LEAST]
         if not answers:
             continue
         right = [is_right(answer, truth) for answer in answers]

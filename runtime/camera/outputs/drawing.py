@@ -35,6 +35,7 @@ HELP = (
     ("s", "save a snapshot"),
     ("r", "drag a region to read"),
     ("c", "read all of the frame"),
+    ("n", "show the next source"),
     ("h", "this help"),
 )
 

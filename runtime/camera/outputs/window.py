@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 import cv2
 
+from runtime.camera.controls import SMALLEST_REGION, Controls
 from runtime.camera.frame import Box, Picture
 
 TITLE = "toolkit camera"
 ESCAPE = 27
-SMALLEST_REGION = 8  # pixels a side: less is a click, and no drag
 WIDEST, HIGHEST = 1600, 900  # of the window when it opens
 DRAG_COLOR = (255, 180, 70)
 
@@ -21,25 +22,34 @@ class Window:
 
     Attributes:
         closed: whether the person wants to end.
-        paused: whether the picture is to stand still.
         help_shown: whether the keys are to be listed.
-        region: the part of the frame to read, chosen with the mouse; None for all of it.
+        watched: the number of the source that is shown.
         note: what came of the latest key, to be told once; empty where there is nothing.
 
     Args:
         snapshots: the folder for snapshots, which is made when one is taken.
-        region: that is read at first.
+        controls: what keys and mouse change.
+        sources: their names.
     """
 
-    def __init__(self, snapshots: Path, region: Box | None = None) -> None:
-        self.snapshots, self.region = snapshots, region
-        self.closed = self.paused = self.help_shown = False
-        self.note = ""
+    def __init__(self, snapshots: Path, controls: Controls | None = None, sources: Sequence[str] = ("",)) -> None:
+        self.snapshots, self.controls, self.sources = snapshots, controls or Controls(), sources
+        self.closed = self.help_shown = False
+        self.watched, self.note = 0, ""
         self._selecting = False
         self._from: tuple[int, int] | None = None
         self._to = (0, 0)
         self._picture: Picture | None = None
         self._open = False
+
+    @property
+    def region(self) -> Box | None:
+        """The part of the frame that is read, of the source that is shown."""
+        return self.controls.region_of(self.sources[self.watched])
+
+    @region.setter
+    def region(self, region: Box | None) -> None:
+        self.controls.regions[self.sources[self.watched]] = region
 
     def show(self, picture: Picture) -> None:
         """Show a picture, uint8 (H, W, 3) BGR, and see to keys and mouse."""
@@ -77,7 +87,7 @@ class Window:
         if key in (ord("q"), ord("Q"), ESCAPE):
             self.closed = True
         elif key == ord(" "):
-            self.paused = not self.paused
+            self.controls.paused = not self.controls.paused
         elif key in (ord("h"), ord("H"), ord("?")):
             self.help_shown = not self.help_shown
         elif key in (ord("r"), ord("R")):
@@ -85,6 +95,8 @@ class Window:
             self.note = "drag a rectangle with the mouse over what is to be read"
         elif key in (ord("c"), ord("C")):
             self.region, self._selecting, self._from = None, False, None
+        elif key in (ord("n"), ord("N")):
+            self.watched, self._selecting, self._from = (self.watched + 1) % len(self.sources), False, None
         elif key in (ord("s"), ord("S")) and self._picture is not None:
             self.note = self.save(self._picture)
 

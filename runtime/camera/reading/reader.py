@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -32,11 +32,14 @@ class DigitReader:
     """Reads the digits of a frame.
 
     Attributes:
-        stages: seconds that the latest frame took, by what was done.
+        stages: seconds that the latest frames took together, by what was done.
+        threshold: an answer less sure is refused.
+        inferences: images that the model has seen.
+        batches: calls that they came in.
 
     Args:
         session: of a classifier of digits.
-        threshold: an answer less sure is refused; None takes the model's own, or `ELSE` where it has none.
+        threshold: None takes the model's own, or `ELSE` where it has none.
     """
 
     def __init__(self, session: Session, threshold: float | None = None) -> None:
@@ -45,6 +48,7 @@ class DigitReader:
         self.threshold = next(value for value in (threshold, own, ELSE) if value is not None)
         self.stages: dict[str, float] = {}
         self.since = 0.0
+        self.batches = self.inferences = 0
 
     def read(self, image: Picture) -> Reading:
         """Find and read.
@@ -52,37 +56,56 @@ class DigitReader:
         Args:
             image: uint8 (H, W, 3) BGR, or (H, W).
         """
-        answers = self.look(image)
+        return self.read_all([image])[0]
+
+    def read_all(self, images: Sequence[Picture]) -> list[Reading]:
+        """Find and read on several frames, of which the model sees all in one batch.
+
+        Args:
+            images: uint8 (H, W, 3) BGR, or (H, W), each of any size.
+        """
+        looks = self.look(images)
+        readings = [self.decide(image, answers) for image, answers in zip(images, looks, strict=True)]
+        self.lap("choose")
+        return readings
+
+    def decide(self, image: Picture, answers: list[Answer]) -> Reading:
+        """What is a digit, among all that was read on a frame."""
         weigh(image, [answer for answer in walk_answers(answers) if answer.probability >= LEAST])
         digits = without_doubles(digit for answer in answers for digit in choose(answer)[1])
         accepted = [digit for digit in digits if digit.sureness >= self.threshold]
         left_to_right = sorted(accepted, key=lambda digit: digit.box[0])
-        reading = Reading(
+        return Reading(
             tuple(Digit(digit.box, digit.label, digit.sureness) for digit in left_to_right),
             tuple(refused(answers, accepted)),
         )
-        self.lap("choose")
-        return reading
 
-    def look(self, image: Picture) -> list[Answer]:
-        """What the model says of what may be digits, and of the parts of what it is not sure of."""
+    def look(self, images: Sequence[Picture]) -> list[list[Answer]]:
+        """What the model says of what may be digits on each frame, and of the parts of what it is not sure of."""
         self.stages, self.since = {}, time.perf_counter()
-        shapes = find_all_shapes(image)
+        shapes = [find_all_shapes(image) for image in images]
         self.lap("find")
-        roots = [candidate for shape in shapes for candidate in cut_out(image, shape)]
+        pairs = list(zip(images, shapes, strict=True))
+        roots = [[candidate for shape in found for candidate in cut_out(image, shape)] for image, found in pairs]
         self.lap("crop")
-        answers = [Answer(root, *said) for root, said in zip(roots, self.infer(roots), strict=True)]
+        said = self.infer([root for found in roots for root in found])
+        looks = [[Answer(root, *next(said)) for root in found] for found in roots]
         self.lap("infer")
-        doubtful = [answer for answer in answers if not answer.settled]
-        for answer in doubtful:
+        doubtful = [
+            (image, answer)
+            for image, answers in zip(images, looks, strict=True)
+            for answer in answers
+            if not answer.settled
+        ]
+        for image, answer in doubtful:
             take_apart(image, answer.candidate)
-        parts = [part for answer in doubtful for way in answer.candidate.parts for part in walk(way)]
+        parts = [part for _, answer in doubtful for way in answer.candidate.parts for part in walk(way)]
         self.lap("crop")
         said = self.infer(parts)
-        for answer in doubtful:
+        for _, answer in doubtful:
             attach_parts(answer, said)
         self.lap("infer")
-        return answers
+        return looks
 
     def lap(self, stage: str) -> None:
         """Add the time since the last one to a stage."""
@@ -94,6 +117,8 @@ class DigitReader:
         """What the model says of candidates, in one batch: of each the label, its number, and its probability."""
         if not candidates:
             return iter(())
+        self.batches += 1
+        self.inferences += len(candidates)
         height, width, _ = self.session.spec.image_shape
         images = np.zeros((len(candidates), height, width, 1), np.uint8)
         top, left = (height - SIDE) // 2, (width - SIDE) // 2

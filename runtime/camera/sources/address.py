@@ -11,7 +11,7 @@ from runtime.errors import SourceError
 NETWORK = ("rtsp", "rtsps", "http", "https", "udp", "tcp", "rtp", "rtmp", "srt")
 HIDDEN = "***"
 #: `://user:password@`; the password may hold what should have been %40, %2F and the like, and a / may be missing.
-USERINFO = re.compile(r"(:/+[^/\s:@]*):(.*)@")
+USERINFO = re.compile(r"(:/+[^/:]*):(.*)@")
 #: `?pwd=...` of a URL, `user-pw=...` of a GStreamer pipeline.
 SECRET = re.compile(r"(?i)([\w-]*(?:pas\w*|pwd|pw|secret|token|api_?key|auth))=(\"[^\"]*\"|[^&\s!\"']+)")
 CSI_EXAMPLE = "csi://0?size=1280x720&fps=30&flip=2"

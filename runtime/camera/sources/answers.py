@@ -63,11 +63,11 @@ def last_words(lines: Sequence[str]) -> str:
     return next(filter(None, said), "")
 
 
-def of_exit(code: int, words: str) -> str:
+def of_exit(code: int, words: str, what: str = "the capturing process") -> str:
     """Why a process ended that should not have: its exit code, or the signal that ended it, below 0."""
     if code >= 0:
-        return f"the capturing process ended with exit code {code}" + (f": {words}" if words else "")
+        return f"{what} ended with exit code {code}" + (f": {words}" if words else "")
     try:
-        return f"the capturing process died by signal {-code} ({signal.Signals(-code).name})"
+        return f"{what} died by signal {-code} ({signal.Signals(-code).name})"
     except ValueError:
-        return f"the capturing process died by signal {-code}"
+        return f"{what} died by signal {-code}"

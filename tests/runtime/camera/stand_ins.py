@@ -34,6 +34,7 @@ class DrawnSource:
         live: frames come by the clock, and the newest is handed out.
         fps: of a live source.
         gaps: before the frames of these numbers, or those after them, it reports itself lost once.
+        gap_s: how long that takes.
         age_s: that its frames have when they are handed out.
         sizes: of frames, in turn.
     """
@@ -48,12 +49,14 @@ class DrawnSource:
         age_s: float = 0.0,
         sizes: Sequence[tuple[int, int]] = ((160, 120),),
         names: Sequence[str] = ("drawn",),
+        name: str = "drawn",
+        gap_s: float = 0.02,
     ) -> None:
-        self.name, self.live, self.fps = "drawn", live, fps
+        self.name, self.live, self.fps = name, live, fps
         self.size: tuple[int, int] | None = sizes[0]
         self.state, self.status, self.dropped, self.reconnects = State.CONNECTING, "", 0, 0
         self.count, self.age_s, self.sizes, self.names = count, age_s, sizes, names
-        self.gaps = set(gaps)
+        self.gaps, self.gap_s = set(gaps), gap_s
         self.next, self.closed = 0, False
         self.start: float | None = None
 
@@ -61,7 +64,7 @@ class DrawnSource:
         if due := {gap for gap in self.gaps if gap <= self.next}:
             self.gaps -= due
             self.state, self.status = State.LOST, "no frame for 2.0 s, trying again in 0.8 s"
-            time.sleep(min(timeout, 0.02))
+            time.sleep(self.gap_s)
             return None
         self.reconnects += self.state is State.LOST
         self.state, self.status = State.STREAMING, "160x120, drawn"
@@ -91,6 +94,7 @@ class SquareReader:
 
     Attributes:
         shapes: of the pictures that it was given.
+        together: how many came at once.
 
     Args:
         seconds: that it takes.
@@ -99,9 +103,17 @@ class SquareReader:
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds, self.shapes = seconds, list[tuple[int, ...]]()
         self.stages: dict[str, float] = {}
+        self.threshold, self.inferences, self.batches = 0.5, 0, 0
+        self.together: list[int] = []
+
+    def read_all(self, images: Sequence[Picture]) -> list[Reading]:
+        time.sleep(self.seconds)
+        self.together.append(len(images))
+        self.batches += 1
+        return [self.read(image) for image in images]
 
     def read(self, image: Picture) -> Reading:
-        time.sleep(self.seconds)
+        self.inferences += 1
         self.shapes.append(image.shape)
         grey = np.asarray(image[:, :, 0])
         self.stages = {"find": 0.001, "crop": 0.002, "infer": 0.003, "choose": 0.0005}
@@ -126,4 +138,4 @@ def each_a_number(digits: Sequence[Tracked]) -> tuple[Number, ...]:
 
 def stand_ins(reader: SquareReader | None = None) -> Stages:
     """All three."""
-    return Stages(reader or SquareReader(), OneTrack, each_a_number)
+    return Stages(reader or SquareReader(), lambda source: OneTrack(), each_a_number)

@@ -37,6 +37,8 @@ def refused(text: str, *words: str, **options: object) -> SourceError:
         ("rtsp://user:secret@10.0.0.2:554/live", "rtsp://user:***@10.0.0.2:554/live"),
         ("rtsp://user:se@cret@10.0.0.2/live", "rtsp://user:***@10.0.0.2/live"),
         ("rtsp://:secret@10.0.0.2/live", "rtsp://:***@10.0.0.2/live"),
+        ("rtsp://me@here.org:secret@10.0.0.2/live", "rtsp://me@here.org:***@10.0.0.2/live"),
+        ("rtsp://my name:secret@10.0.0.2/live", "rtsp://my name:***@10.0.0.2/live"),
         ("rtsp://user@10.0.0.2/live", "rtsp://user@10.0.0.2/live"),
         ("http://10.0.0.2/video?user=me&pwd=secret&size=1", "http://10.0.0.2/video?user=me&pwd=***&size=1"),
         ("http://10.0.0.2/video?loginPas=secret", "http://10.0.0.2/video?loginPas=***"),

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from runtime.camera.frame import Box, Frame, Picture, State
+from runtime.camera.controls import Controls
+from runtime.camera.feed import Feed
+from runtime.camera.frame import Box, Frame, Picture, Source, State
 from runtime.camera.outputs.lines import JsonLines
+from runtime.camera.outputs.outputs import Outputs
 from runtime.camera.outputs.recording import Recording
 from runtime.camera.outputs.window import Window
-from runtime.camera.pipeline import Limits, Outputs, run
-from runtime.camera.summary import Summary, summarize
+from runtime.camera.pipeline import Follower, Limits, Stages, run
+from runtime.camera.summary import Dropped, SourceSummary, Summary, summarize
 from runtime.errors import InputError
 from tests.runtime.camera.stand_ins import SIDE, DrawnSource, SquareReader, moving_picture, stand_ins
 
@@ -44,16 +47,20 @@ def read(
     window: Window | None = None,
     recording: Recording | None = None,
     stop: Callable[[], bool] = never,
+    region: Box | None = None,
 ) -> Run:
-    lines, said = JsonLines(folder / "lines.jsonl"), list[str]()
-    ended_by, tally = run(
-        source, stand_ins(reader), Outputs(lines, recording, window, said.append), limits or Limits(), stop
-    )
+    lines, said, feed = JsonLines(folder / "lines.jsonl"), list[str](), Feed([source])
+    controls = window.controls if window else Controls(region=region)
+    outputs = Outputs(lines, recording, window, say=said.append)
+    try:
+        ended_by, tally = run(feed, stand_ins(reader), outputs, controls, limits or Limits(), stop)
+    finally:
+        feed.close()
     if recording:
         recording.close()
     lines.close()
     text = (folder / "lines.jsonl").read_text() if lines.written else ""
-    summary = summarize(source, ended_by, tally, lines, recording)
+    summary = summarize(feed, ended_by, tally, lines, recording)
     return Run(summary, said, [json.loads(line) for line in text.splitlines()])
 
 
@@ -61,7 +68,7 @@ class PressedWindow(Window):
     """A window without a display, whose keys are pressed at given pictures."""
 
     def __init__(self, folder: Path, keys: dict[int, str], region: Box | None = None) -> None:
-        super().__init__(folder, region)
+        super().__init__(folder, Controls(region=region), ["drawn"])
         self.keys, self.shown, self.pictures, self.waits = keys, 0, list[Picture](), 0
 
     def show(self, picture: Picture) -> None:
@@ -84,8 +91,8 @@ def test_every_frame_of_a_video_is_read_in_order(tmp_path: Path) -> None:
     assert first["numbers"] == [{"text": "7", "box": [10, 30, SIDE, SIDE], "tracks": [1]}]
     summary = done.summary
     assert summary.ended_by == "source"
-    assert (summary.frames, summary.digits, summary.refused, summary.lines) == (10, 10, 10, 10)
-    assert (summary.replaced, summary.too_old, summary.reconnects, summary.recording) == (0, 0, 0, None)
+    assert (summary.frames, summary.lines, summary.recording) == (10, 10, None)
+    assert summary.sources == (SourceSummary("drawn", 10, Dropped(0, 0, 0), 0, 10, 10, ""),)
 
 
 def test_times_of_every_stage_are_in_the_summary(tmp_path: Path) -> None:
@@ -97,17 +104,19 @@ def test_times_of_every_stage_are_in_the_summary(tmp_path: Path) -> None:
 
 def test_a_slow_reader_drops_frames_of_a_camera_and_none_of_a_video(tmp_path: Path) -> None:
     live = read(DrawnSource(30, live=True, fps=100), tmp_path, reader=SquareReader(0.05)).summary
-    assert live.replaced > 0
-    assert live.frames + live.replaced <= 30
+    dropped = live.sources[0].dropped
+    assert dropped.replaced > 0
+    assert live.frames + dropped.replaced + dropped.too_old == 30
     video = read(DrawnSource(12), tmp_path, reader=SquareReader(0.02)).summary
-    assert (video.frames, video.replaced) == (12, 0)
+    assert (video.frames, video.sources[0].dropped.replaced) == (12, 0)
 
 
 def test_a_frame_that_is_too_old_is_never_read(tmp_path: Path) -> None:
     reader = SquareReader()
     done = read(DrawnSource(10, live=True, fps=200, age_s=2), tmp_path, Limits(max_age_s=0.5), reader=reader)
     assert (done.summary.frames, reader.shapes, done.lines) == (0, [], [])
-    assert done.summary.too_old + done.summary.replaced == 10
+    dropped = done.summary.sources[0].dropped
+    assert dropped.too_old + dropped.replaced == 10
     assert read(DrawnSource(10, age_s=2), tmp_path).summary.frames == 10  # a video has no age
 
 
@@ -129,23 +138,23 @@ def test_a_wish_to_stop_ends_it(tmp_path: Path) -> None:
 
 def test_only_the_region_is_read_and_boxes_are_those_of_the_frame(tmp_path: Path) -> None:
     reader = SquareReader()
-    done = read(DrawnSource(1), tmp_path, Limits(region=(5, 25, 60, 40)), reader=reader)
+    done = read(DrawnSource(1), tmp_path, region=(5, 25, 60, 40), reader=reader)
     assert reader.shapes == [(40, 60, 3)]
     assert done.lines[0]["digits"][0]["box"] == [10, 30, SIDE, SIDE]  # type: ignore[index]
 
 
 def test_a_region_that_reaches_beyond_the_frame_is_cut_and_one_outside_is_an_error(tmp_path: Path) -> None:
     reader = SquareReader()
-    read(DrawnSource(1), tmp_path, Limits(region=(100, 100, 500, 500)), reader=reader)
+    read(DrawnSource(1), tmp_path, region=(100, 100, 500, 500), reader=reader)
     assert reader.shapes == [(20, 60, 3)]
     with pytest.raises(InputError, match="160x120"):
-        read(DrawnSource(1), tmp_path, Limits(region=(160, 0, 10, 10)))
+        read(DrawnSource(1), tmp_path, region=(160, 0, 10, 10))
 
 
 def test_a_source_that_shrinks_below_the_region_is_read_whole(tmp_path: Path) -> None:
     reader = SquareReader()
     source = DrawnSource(2, sizes=((320, 240), (80, 60)))
-    read(source, tmp_path, Limits(region=(200, 100, 50, 50)), reader=reader)
+    read(source, tmp_path, region=(200, 100, 50, 50), reader=reader)
     assert reader.shapes == [(50, 50, 3), (60, 80, 3)]
 
 
@@ -154,7 +163,7 @@ def test_what_happens_to_the_source_is_said_once(tmp_path: Path) -> None:
     states = [line.split(": ")[1] for line in done.said]
     assert states == ["streaming", "lost", "streaming"]
     assert done.said[1] == "drawn: lost: no frame for 2.0 s, trying again in 0.8 s"
-    assert done.summary.reconnects == 1
+    assert done.summary.sources[0].reconnects == 1
 
 
 def test_keys_of_the_window(tmp_path: Path) -> None:
@@ -171,14 +180,14 @@ def test_keys_of_the_window(tmp_path: Path) -> None:
 
 def test_the_region_of_the_window_counts(tmp_path: Path) -> None:
     window, reader = PressedWindow(tmp_path, {3: "c"}, region=(0, 0, 100, 80)), SquareReader()
-    read(DrawnSource(6), tmp_path, Limits(region=(0, 0, 100, 80)), window=window, reader=reader)
+    read(DrawnSource(6), tmp_path, window=window, reader=reader)
     assert reader.shapes == [(80, 100, 3)] * 4 + [(120, 160, 3)] * 2
 
 
 def test_the_window_tells_of_a_source_that_has_no_frame_yet(tmp_path: Path) -> None:
     window = PressedWindow(tmp_path, {})
-    done = read(DrawnSource(2, live=True, gaps=(0,)), tmp_path, window=window)
-    assert len(window.pictures) == 1 + done.summary.frames
+    done = read(DrawnSource(2, live=True, gaps=(0,), gap_s=0.5), tmp_path, window=window)
+    assert len(window.pictures) > done.summary.frames
     assert window.pictures[0].shape == (120, 160, 3)
 
 
@@ -230,9 +239,9 @@ def test_a_reader_of_the_lines_that_leaves_ends_it() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     said: list[str] = []
-    ended_by, tally = run(
-        DrawnSource(None), stand_ins(), Outputs(JsonLines(write_end), say=said.append), Limits(), lambda: False
-    )
+    outputs, feed = Outputs(JsonLines(write_end), say=said.append), Feed([DrawnSource(None)])
+    ended_by, tally = run(feed, stand_ins(), outputs, Controls(), Limits(), never)
+    feed.close()
     assert (ended_by, tally.frames) == ("reader", 1)
     assert not any("no more lines" in line for line in said)
     os.close(write_end)
@@ -243,7 +252,7 @@ def test_a_full_disk_for_the_lines_does_not_end_the_reading() -> None:
         pytest.skip("no /dev/full here")
     said: list[str] = []
     outputs = Outputs(JsonLines(Path("/dev/full")), say=said.append)
-    ended_by, tally = run(DrawnSource(20), stand_ins(), outputs, Limits(), lambda: False)
+    ended_by, tally = run(Feed([DrawnSource(20)]), stand_ins(), outputs, Controls(), Limits(), never)
     assert (ended_by, tally.frames) == ("source", 20)
     assert said.count("no more lines are written: No space left on device") == 1
 
@@ -252,13 +261,13 @@ def test_pictures_that_do_not_belong_together_are_not_followed(tmp_path: Path) -
     made: list[int] = []
     stages = stand_ins()
 
-    def make() -> object:
+    def make(source: Source) -> Follower:
         made.append(1)
-        return stages.make_tracker()
+        return stages.make_tracker(source)
 
-    source = DrawnSource(6, names=("a.png", "b.png"))
-    run(source, type(stages)(stages.reader, make, stages.read_numbers), Outputs(), Limits(), lambda: False)  # type: ignore[arg-type]
-    assert len(made) == 1 + 6
+    feed = Feed([DrawnSource(6, names=("a.png", "b.png"))])
+    run(feed, Stages(stages.reader, make, stages.read_numbers), Outputs(), Controls(), Limits(), never)
+    assert len(made) == 6
 
 
 def test_a_source_that_cannot_be_opened_says_so(tmp_path: Path) -> None:

@@ -45,9 +45,21 @@ def test_keys_that_end(key: int, tmp_path: Path) -> None:
 def test_keys_that_turn_something_on_and_off(tmp_path: Path) -> None:
     window = Window(tmp_path)
     press(window, " ", "h", "x")
-    assert (window.paused, window.help_shown, window.closed) == (True, True, False)
+    assert (window.controls.paused, window.help_shown, window.closed) == (True, True, False)
     press(window, " ", "h")
-    assert (window.paused, window.help_shown) == (False, False)
+    assert (window.controls.paused, window.help_shown) == (False, False)
+
+
+def test_n_shows_the_next_source_and_a_region_is_of_one_source(tmp_path: Path) -> None:
+    window = Window(tmp_path, sources=["left", "right"])
+    window._picture = moving_picture(0, (160, 120))
+    press(window, "r")
+    drag(window, (10, 10), (50, 50))
+    press(window, "n")
+    assert (window.watched, window.region) == (1, None)
+    assert window.controls.regions == {"left": (10, 10, 40, 40)}
+    press(window, "n")
+    assert (window.watched, window.region) == (0, (10, 10, 40, 40))
 
 
 def test_a_drag_after_r_chooses_the_region_in_any_direction(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""Options of `toolkit camera` that belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from toolkit.options import FILE, combine
+
+
+class Pixels(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
+    """Whole numbers with something between them.
+
+    Args:
+        metavar: the form, such as X,Y,W,H.
+        between: what is between.
+        least: of each number.
+        example: for the message.
+    """
+
+    def __init__(self, metavar: str, between: str, least: tuple[int, ...], example: str) -> None:
+        self.name, self.between, self.least, self.example = metavar, between, least, example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).lower().split(self.between)
+        good = len(parts) == len(self.least) and all(part.isdecimal() and len(part) < 6 for part in parts)
+        numbers = tuple(map(int, parts)) if good else ()
+        if not good or any(number < least for number, least in zip(numbers, self.least, strict=True)):
+            self.fail(f"'{value}' is not {self.name} in pixels, such as {self.example}", param, ctx)
+        return numbers
+
+
+@dataclass(frozen=True)
+class WebOptions:
+    """Where the page is served, and to whom.
+
+    Attributes:
+        listen: host and port; None leaves that to chance, on this machine alone.
+        token_file: holds what has to be known to see it.
+        tls_cert: PEM file of a certificate.
+        tls_key: PEM file of its key.
+        allow_host: names of this machine beside those that it knows itself.
+    """
+
+    listen: str | None = None
+    token_file: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    allow_host: tuple[str, ...] = ()
+
+    @property
+    def given(self) -> list[str]:
+        """The options that were."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return [f"--{name.replace('_', '-')}" for name, value in values.items() if value]
+
+
+def web_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say where the page is served; the command gets them as one, `web`."""
+
+    @wraps(function)
+    def gather(*given: Any, **values: Any) -> Any:
+        chosen = {name: values.pop(name) for name in WebOptions.__dataclass_fields__}
+        return function(*given, web=WebOptions(**chosen), **values)
+
+    return combine(
+        click.option(
+            "--listen",
+            metavar="HOST:PORT",
+            help="Serve the page, /healthz, /readyz and /metrics here; with --view window or none, all but the page.  "
+            "[default for the page: 127.0.0.1:8765]",
+        ),
+        click.option(
+            "--token-file",
+            type=FILE,
+            help="Ask for the token in this file. Where other machines reach the page, one is always asked for.",
+        ),
+        click.option("--tls-cert", type=FILE, help="Serve HTTPS with this certificate (PEM)."),
+        click.option("--tls-key", type=FILE, help="The certificate's key, where another file has it (PEM)."),
+        click.option(
+            "--allow-host", multiple=True, metavar="NAME", help="A name by which this machine is asked for; repeatable."
+        ),
+    )(gather)
