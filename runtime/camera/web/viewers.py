@@ -148,7 +148,7 @@ class ViewSocket(Socket):
 
     async def send_frames(self) -> None:
         """One for each time that the viewer wants one."""
-        while True:
+        while self.admitted:
             await self.wanted.wait()
             self.wanted.clear()
             view = self.view
@@ -166,7 +166,7 @@ class ViewSocket(Socket):
 
     async def send_stats(self) -> None:
         """Twice a second."""
-        while True:
+        while self.admitted:
             if self.desk.stats and not await self.tell(StatsText.of(self.desk.stats)):
                 return
             await asyncio.sleep(STATS_S)
@@ -182,6 +182,7 @@ class ViewSocket(Socket):
         self.close(1001, "the end")
 
     def on_close(self) -> None:
+        self.admitted = False  # `wait_for` of Python before 3.12 may swallow what follows
         self.desk.watching.discard(self)
         for task in self.tasks:
             task.cancel()
