@@ -20,12 +20,14 @@ from toolkit.doctor.probe import Answer
 
 State = Literal["ok", "missing", "too old", "cannot be imported", "not checked"]
 
-DEVELOPER_EXTRAS = {"bench", "dev", "experiments", "models", "test"}
+DEVELOPER_EXTRAS = {"bench", "browser", "dev", "experiments", "models", "test"}
 PURPOSES = {
     "cpu": "to run bundles on this machine",
     "export": "to build from PyTorch models",
     "train": "to train models of the zoo",
     "report": "to draw pictures of comparisons",
+    "camera": "to show a camera on a page and to record it",
+    "mqtt": "to publish the numbers that a camera reads",
     "tensorrt": "to build and run with TensorRT on an NVIDIA GPU",
     "rtx": "to build with TensorRT for RTX, and to run on a GPU that it supports",
     "cuda": "to run on an NVIDIA GPU",
@@ -50,9 +52,10 @@ SAME_MODULE: dict[str, tuple[str, ...]] = {
     ),
     "openvino": ("openvino", "openvino-nightly"),
 }
-# What brings the same module without a clash: a package, and the one that it is made of.
+# What brings the same module without a clash (a package, and the one that it is made of), or one of another name.
 PROVIDERS = SAME_MODULE | {
     "cuda.bindings": ("cuda-python", "cuda-bindings"),
+    "paho.mqtt": ("paho-mqtt",),
     "tensorrt": ("tensorrt", "tensorrt-cu12", "tensorrt-cu13"),
     "tensorrt_rtx": ("tensorrt-rtx", "tensorrt-rtx-cu12", "tensorrt-rtx-cu13"),
 }
