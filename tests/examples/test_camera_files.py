@@ -7,6 +7,7 @@ import platform
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ import yaml
 
 from tests.command import ROOT
 from tests.containerfiles import extras, instructions, sources
+from toolkit.stopping import EXIT_CODES
 
 FOLDER = ROOT / "examples" / "camera"
 UNIT = FOLDER / "toolkit-camera.service"
@@ -82,6 +84,10 @@ def test_the_unit_is_hardened(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rated = re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)
     assert rated and float(rated[1]) <= EXPOSURE, done.stdout
+
+
+def test_a_stop_before_the_model_is_loaded_is_no_failure_of_the_unit() -> None:
+    assert f"\nSuccessExitStatus={EXIT_CODES[signal.SIGTERM]}\n" in UNIT.read_text(encoding="utf-8")
 
 
 # Command lines
