@@ -42,8 +42,11 @@ class Guard:
         return True
 
     def knows_origin(self, origin: str | None, scheme: str, host: str) -> bool:
-        """Whether a request comes from this very page. Programs that are no browsers say no origin."""
-        return origin is None or origin.lower() == f"{scheme}://{host}".lower()
+        """Whether a request comes from this very page. Programs that are no browsers say no origin.
+
+        The page has TLS where it comes by a proxy that ends it, and there none is left on the way from there.
+        """
+        return origin is None or origin.lower() in {f"{s}://{host}".lower() for s in (scheme, "https")}
 
     @property
     def cookie(self) -> str:

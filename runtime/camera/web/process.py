@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from queue import SimpleQueue
 from threading import Thread
 
 from runtime.camera.controls import Controls
 from runtime.camera.feed import Channel, Feed
 from runtime.camera.frame import Source
 from runtime.camera.outputs.seen import Seen
-from runtime.camera.sources.answers import last_words, of_exit
 from runtime.camera.sources.memory import FrameMemory
 from runtime.camera.sources.visitor import VisitorSource
 from runtime.camera.summary import Tally
 from runtime.camera.web import messages
+from runtime.camera.web.link import LAST_WORDS, Link
 from runtime.camera.web.messages import (
     MOST_VISITORS,
     Answered,
@@ -42,12 +38,8 @@ from runtime.camera.web.messages import (
 )
 from runtime.camera.web.stats import stats_of
 
-START = "import sys; sys.path[:] = {path!r}; from runtime.camera.web.serve import main; main()"
-GO_S, KILL_S = 0.6, 0.3  # how long to wait for it to end: asked to, and killed
-LOOK_S = 0.1
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # before it is started again
 LIVED_S = 60.0  # after which its end is the first of its kind
-LAST_WORDS = 20
 
 
 @dataclass(frozen=True)
@@ -145,7 +137,7 @@ class Page:
     def start(self) -> None:
         """Start the process, or try again later."""
         try:
-            self.link = Link(self)
+            self.link = Link(self.order(), self.inherited(), self.hear)
         except OSError as error:  # there is no memory left, or no descriptor
             self.lines.append(f"the page's process cannot be started: {error.strerror}; it is tried again")
             self.wait()
@@ -211,6 +203,10 @@ class Page:
             parent=os.getpid(),
         )
 
+    def inherited(self) -> list[int]:
+        """File descriptors that the process gets: the socket, and the memory of pictures."""
+        return [self.listener.fileno(), *(memory.file for memory in [*self.memories, *self.visitor_memories])]
+
     def forget(self) -> None:
         """The process is gone, and with it all who waited."""
         self.link = None
@@ -236,75 +232,3 @@ def answers_of(seen: Seen) -> Answers:
     frame, (height, width) = seen.frame, seen.frame.image.shape[:2]
     age_ms = (time.monotonic_ns() - frame.monotonic_ns) / 1e6
     return Answers(frame.index, round(age_ms, 2), (width, height), seen.digits, seen.refused, seen.numbers, seen.region)
-
-
-class Link:
-    """One process, and the threads that talk with it.
-
-    Attributes:
-        start: when, by `time.monotonic()`.
-        over: whether it has ended, or said what is no message.
-        outgoing: lines for it; None ends the thread that sends them.
-    """
-
-    def __init__(self, page: Page) -> None:
-        self.start, self.over, self.outgoing = time.monotonic(), False, SimpleQueue[bytes | None]()
-        self.words: deque[str] = deque(maxlen=LAST_WORDS)
-        inherited = [page.listener.fileno(), *(memory.file for memory in [*page.memories, *page.visitor_memories])]
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", START.format(path=sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=inherited,
-        )
-        self.outgoing.put(messages.encode(page.order()))
-        self.threads = [
-            Thread(target=self.hear, args=(page,), daemon=True),
-            Thread(target=self.tell, daemon=True),
-            Thread(target=self.overhear, daemon=True),
-        ]
-        for thread in self.threads:
-            thread.start()
-
-    def hear(self, page: Page) -> None:
-        """In a thread: take its messages."""
-        assert self.process.stdout
-        with suppress(Exception), self.process.stdout as lines:  # what is no message ends it: it is started again
-            for line in lines:
-                page.hear(messages.decode_from_page(line))
-        self.over = True
-
-    def tell(self) -> None:
-        """In a thread: send what is to be sent."""
-        assert self.process.stdin
-        with suppress(OSError, ValueError), self.process.stdin as lines:
-            while (line := self.outgoing.get()) is not None:
-                lines.write(line + b"\n")
-                lines.flush()
-
-    def overhear(self) -> None:
-        """In a thread: keep the last lines that it prints."""
-        assert self.process.stderr
-        with self.process.stderr as lines:
-            for line in lines:
-                self.words.append(line.decode(errors="replace").rstrip())
-
-    def why(self) -> str:
-        """It ended, for people."""
-        try:
-            return of_exit(self.process.wait(LOOK_S), last_words(self.words), "the page's process")
-        except subprocess.TimeoutExpired:
-            return "the page's process said what nobody understands"
-
-    def stop(self) -> None:
-        """End it: politely, then by force."""
-        self.outgoing.put(None)
-        try:
-            self.process.wait(GO_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(KILL_S)
-        for thread in self.threads:
-            thread.join(KILL_S)

@@ -171,7 +171,7 @@ def test_hosts_that_are_no_requests_are_refused_too(page: Running) -> None:
         "http://evil.example",
         "null",
         "",
-        "https://127.0.0.1:PORT",
+        "https://localhost:PORT",
         "http://127.0.0.1",
         "http://127.0.0.1:1",
         "http://localhost:PORT",
@@ -195,6 +195,11 @@ def test_another_site_gets_nothing(origin: str, page: Running) -> None:
 
 def test_the_page_itself_gets_its_socket(page: Running) -> None:
     with page.view(Origin=f"http://127.0.0.1:{page.port}", Sec_Fetch_Site="same-origin") as viewer:
+        viewer.frame()
+
+
+def test_the_page_may_come_by_a_proxy_that_ends_tls(page: Running) -> None:
+    with page.view(Origin=f"https://127.0.0.1:{page.port}", Sec_Fetch_Site="same-origin") as viewer:
         viewer.frame()
 
 

@@ -15,7 +15,7 @@ import pytest
 from tornado.httpclient import HTTPClientError
 
 from runtime.camera.controls import Controls
-from runtime.camera.web import process
+from runtime.camera.web import link, process
 from runtime.camera.web.listen import bound
 from runtime.camera.web.process import Page, Served
 from runtime.camera.web.serve import MOST_CONNECTIONS
@@ -103,9 +103,7 @@ def test_when_it_hangs_the_reading_goes_on_and_the_end_is_soon() -> None:
 
 
 def test_what_it_says_that_is_no_message_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        process, "START", "import sys; sys.stdin.readline(); print('hello', flush=True); input() # {path}"
-    )
+    monkeypatch.setattr(link, "START", "import sys; sys.stdin.readline(); print('hello', flush=True); input() # {path}")
     with running(live()) as it:
         until(lambda: [line for line in it.said if "nobody understands" in line])
         assert it.frames >= 0
@@ -127,12 +125,12 @@ def test_where_no_process_can_be_started_the_reading_goes_on(monkeypatch: pytest
 
     monkeypatch.setattr(process, "FIRST_PAUSE_S", 0.05)
     with monkeypatch.context() as without:
-        without.setattr(process.subprocess, "Popen", refuse)
+        without.setattr(link.subprocess, "Popen", refuse)
         page = Page(bound("127.0.0.1", 0), [], Served(), Controls(), print)
         page.close()
         without.undo()
     with running(live()) as it:
-        monkeypatch.setattr(process.subprocess, "Popen", refuse)
+        monkeypatch.setattr(link.subprocess, "Popen", refuse)
         gone = it.process
         gone.kill()
         until(lambda: [line for line in it.said if "cannot be started: Resource temporarily unavailable" in line])
