@@ -29,6 +29,7 @@ export class Link {
     this.chatty = chatty;
     this.wait = SHORTEST_MS;
     this.socket = null;
+    this.goodbye = "";
     addEventListener("online", () => this.timer && this.open());
   }
 
@@ -38,10 +39,10 @@ export class Link {
     this.timer = 0;
     this.drop();
     if (!this.state) this.tell("connecting");
-    this.goodbye = "";
     const socket = new WebSocket(this.address);
     this.socket = socket;
     socket.onopen = () => {
+      this.goodbye = ""; // only now: until then it says why there is no connection
       this.tell("connected");
       this.expect();
       this.on.opened?.();
