@@ -9,15 +9,16 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 # make test-runtime: an environment for each Python and each file of constraints, without PyTorch and ONNX.
 CONSTRAINTS ?=
 RUNTIME_NAME = py$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')$(addprefix -,$(basename $(notdir $(CONSTRAINTS))))
-RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,answers bundle_commands camera camera_web classify cli doctor_nvidia download gates \
-    imagenet killed on_ray rebuild schema stopping supervisor)
+RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,answers bench bundle_commands camera camera_web classify cli doctor_nvidia download \
+    gates imagenet killed on_ray rebuild remote remote_parts report schema stopping supervisor) tests/toolkit/report
 
 DEMO_BUNDLE := build/lenet-int8
 BENCHMARKS := build_time startup open_time session_overhead open_close threads int8_accuracy
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-gpu test-runtime check-wheels schemas lint format bench bench-calibration bench-classify clean
+.PHONY: help demo test test-gpu test-runtime check-wheels schemas docs docs-reference release lint format bench \
+    bench-calibration bench-classify clean
 
 help:
 	@echo "make demo     build an INT8 LeNet-5 and read ten pictures of digits with it"
@@ -28,6 +29,10 @@ help:
 	@echo "              CONSTRAINTS=constraints-oldest.txt takes the oldest libraries (Python 3.10), else the newest"
 	@echo "make check-wheels   whether the device's packages exist for ARM, with sizes; downloads 240 MB"
 	@echo "make schemas  write toolkit/schemas again, from the types that commands print"
+	@echo "make docs     the documentation as a site, in build/site; fails where a link leads nowhere, or a page loads anything"
+	@echo "              from elsewhere"
+	@echo "make docs-reference   write docs/reference/cli.md again, from the commands"
+	@echo "make release  sdist and wheel in build/dist; installs the wheel in an environment of its own and runs the demo there"
 	@echo "make lint     ruff, mypy, import-linter and codespell"
 	@echo "make format   let ruff put the code into shape"
 	@echo "make bench    run tests/benchmarks; the figures go to build/benchmarks"
@@ -60,6 +65,27 @@ check-wheels: $(VENV)/.made
 
 schemas: $(VENV)/.dev
 	$(BIN)/python -m toolkit.schemas.generate
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f docs/site/mkdocs.yml
+	$(BIN)/python docs/site/check.py build/site
+	@echo "build/site/index.html"
+
+docs-reference: $(VENV)/.dev
+	$(BIN)/python docs/site/commands.py
+
+# `build` makes the wheel from the sdist, each in an environment of its own. The demo sees neither this folder nor the user's cache.
+release: build/venvs/release/.made
+	rm -rf build/dist
+	build/venvs/release/bin/python -m build --outdir build/dist . >build/release.log 2>&1 || { cat build/release.log >&2; exit 1; }
+	build/venvs/release/bin/twine check --strict build/dist/*
+	build/venvs/release/bin/python tests/check_release.py build/dist
+	$(PYTHON) -m venv --clear build/venvs/released
+	build/venvs/released/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt "$$(echo build/dist/*.whl)[all]"
+	set -e; place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; root=$$PWD; cd "$$place"; export XDG_CACHE_HOME="$$place/cache"; unset PYTHONPATH; \
+	    toolkit=$$root/build/venvs/released/bin/toolkit; $$toolkit --version; $$toolkit build lenet --int8; \
+	    $$toolkit verify lenet-int8; $$toolkit classify lenet-int8 $$root/examples/digits/*.png
+	@du -sh build/venvs/released; ls -l build/dist
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -98,6 +124,11 @@ build/venvs/modelopt/.made:
 	$(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps nvidia-modelopt==0.47.0
 	@touch $@
 
+build/venvs/release/.made: constraints.txt
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt build==1.6.1 twine==7.0.0
+	@touch $@
+
 clean:
 	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
@@ -123,6 +154,11 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "of PyTorch (README: Installation), a minute or two once they are downloaded"
 	@$(PIP) -e '.[export,cpu,ray,experiments,models,rtx,cuda,test,dev]' || { echo "pip failed; what it says stands above. Once that is mended, run make again" >&2; exit 1; }
 	@touch $(VENV)/.demo $@
+
+$(VENV)/.docs: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing mkdocs into $(VENV): 120 MB on disk beside what the toolkit itself needs"
+	@$(PIP) -e '.[docs]' || { echo "pip failed; what it says stands above. Once that is mended, run make again" >&2; exit 1; }
+	@touch $@
 
 build/venvs/%/.ready: pyproject.toml $(CONSTRAINTS)
 	@echo "Making build/venvs/$* with $$($(PYTHON) -V): about 0.5 GB on disk"

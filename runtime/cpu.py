@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 
@@ -16,6 +17,20 @@ FACTS = frozenset(
 )
 X86 = ("x86_64", "AMD64")
 VNNI = frozenset({"avx512_vnni", "avx_vnni"})
+# ARM's /proc/cpuinfo may name a core by numbers alone: (implementer, part).
+ARM_CORES = {
+    ("0x41", "0xd03"): "Cortex-A53",
+    ("0x41", "0xd05"): "Cortex-A55",
+    ("0x41", "0xd07"): "Cortex-A57",
+    ("0x41", "0xd08"): "Cortex-A72",
+    ("0x41", "0xd0b"): "Cortex-A76",
+    ("0x41", "0xd0c"): "Neoverse-N1",
+    ("0x41", "0xd40"): "Neoverse-V1",
+    ("0x41", "0xd42"): "Cortex-A78AE",
+    ("0x41", "0xd49"): "Neoverse-N2",
+    ("0x41", "0xd4f"): "Neoverse-V2",
+    ("0x41", "0xd83"): "Neoverse-V3AE",
+}
 
 
 @cache
@@ -30,6 +45,12 @@ def cpu_identity() -> dict[str, str]:
             if name in FACTS:
                 facts[name] = value
     return facts
+
+
+def cpu_name(facts: Mapping[str, str]) -> str:
+    """What to call it, by the lines of a processor in /proc/cpuinfo; empty where they do not say."""
+    core = ARM_CORES.get((facts.get("CPU implementer", ""), facts.get("CPU part", "")))
+    return core or facts.get("model name", "")
 
 
 def cpu_features() -> frozenset[str]:

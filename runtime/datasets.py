@@ -155,6 +155,20 @@ class Subset:
         return hashlib.sha256(f"{self.source.digest()} {self.indices}".encode()).hexdigest()
 
 
+def place_of(dataset: Dataset, index: int) -> tuple[int, str | None]:
+    """Where an image is in the whole set that this one is taken from, and its file; None where that is one file."""
+    while isinstance(dataset, Subset):
+        index, dataset = dataset.indices[index], dataset.source
+    return index, str(dataset.paths[index]) if isinstance(dataset, FileDataset) else None
+
+
+def whole(dataset: Dataset) -> Dataset:
+    """The set that this one is taken from, or itself."""
+    while isinstance(dataset, Subset):
+        dataset = dataset.source
+    return dataset
+
+
 def evenly_spaced(dataset: Dataset, count: int | None) -> Dataset:
     """`count` images spread evenly over the set; all of them where there are no more, or count is None."""
     if count is None or count >= len(dataset):

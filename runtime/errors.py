@@ -18,9 +18,11 @@
     |   `-- DeviceMemoryError        a GPU has no memory left
     |-- CacheError                   the cache folder that was asked for cannot be made
     |-- MissingPackageError          an optional package is not installed
+    |-- RemoteError                  another machine cannot be used
+    |   `-- ConnectionLostError      the connection to it broke off
     `-- Cancelled                    a progress display asked to stop
 
-The command line prints message and hint, and exits with 1.
+The command line prints message and hint, and exits with 1, or as a command did that failed on another machine.
 """
 
 from __future__ import annotations
@@ -32,7 +34,12 @@ class ToolkitError(Exception):
     Args:
         message: what is wrong, naming the thing and saying why.
         hint: what to do about it.
+
+    Attributes:
+        exit_code: of the command line.
     """
+
+    exit_code: int = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -109,6 +116,14 @@ class CacheError(ToolkitError):
 
 class MissingPackageError(ToolkitError):
     """An optional package is not installed."""
+
+
+class RemoteError(ToolkitError):
+    """Another machine cannot be used."""
+
+
+class ConnectionLostError(RemoteError):
+    """The connection to another machine broke off."""
 
 
 class Cancelled(ToolkitError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,10 @@ from runtime.progress import Progress, advance_or_stop
 from runtime.session import Session
 from runtime.spec import ModelSpec
 
+Classes: TypeAlias = NDArray[np.int64]
+Probabilities: TypeAlias = NDArray[np.float32]
+
+NO_CLASS = -1  # for NaN
 BATCH = 256  # read at a time; sessions split it. Taking turns more often costs: idle threads of one still spin
 
 
@@ -54,6 +59,11 @@ def require_classes(dataset: Dataset, spec: ModelSpec) -> None:
             f"{dataset.name} has labels {labels.min()} to {labels.max()}, but {spec.name} has {spec.classes} classes",
             "give images that are labelled with the model's classes",
         )
+
+
+def classes_of(answers: Probabilities) -> Classes:
+    """The class of each image, (N, classes) -> (N,); `NO_CLASS` where there is NaN or infinity."""
+    return np.where(np.isfinite(answers).all(axis=1), answers.argmax(axis=1), NO_CLASS)
 
 
 def percent(hits: NDArray[np.bool_]) -> float:

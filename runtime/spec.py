@@ -152,6 +152,7 @@ class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def classes(self) -> int:
+        """How many it knows."""
         return int(self.output.shape[1])
 
     @property
@@ -161,6 +162,7 @@ class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):
         return int(height), int(width), int(channels)
 
     def label(self, index: int) -> str:
+        """The name of a class, or its number where the classes have no names."""
         return self.labels[index] if self.labels else str(index)
 
 

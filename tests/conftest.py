@@ -18,6 +18,7 @@ import pytest
 from runtime.spec import ModelSpec
 from tests import torchlib, zygote
 from tests.command import ROOT, environment, toolkit
+from tests.device import Device, a_device, missing
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -149,3 +150,12 @@ def fp32_graph(name: str, tmp_path_factory: pytest.TempPathFactory, worker_id: s
             assert done.code == 0, done.err
             (root / "done").touch()
     return root / "lenet.onnx"
+
+
+@pytest.fixture(scope="session")
+def device() -> Iterator[Device]:
+    """A machine for `--on`, which each test leaves as it was."""
+    if lacking := missing():
+        pytest.skip(lacking)
+    with a_device() as made:
+        yield made

@@ -5,9 +5,14 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
+import tomllib
+
+from tests.check_release import complaints, tracked
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("toolkit", "export", "calibration", "runtime")
@@ -43,6 +48,44 @@ def test_every_folder_of_modules_is_a_package() -> None:
     """setuptools leaves a folder without an `__init__.py` out of the wheel."""
     folders = {module.parent for package in PACKAGES for module in (ROOT / package).rglob("*.py")}
     assert [str(folder.relative_to(ROOT)) for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
+
+
+def test_every_file_of_a_package_is_in_the_wheel() -> None:
+    """What is no module has to match a pattern of package-data."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    matched = {
+        path.relative_to(ROOT).as_posix()
+        for package, patterns in settings["package-data"].items()
+        for pattern in patterns
+        for path in (ROOT / package).glob(f"{pattern}/*" if pattern.endswith("**") else pattern)
+    }
+    assert {name for name in tracked() if not name.endswith(".py")} - matched == set()
+
+
+def write_release(folder: Path, names: list[str]) -> None:
+    """A wheel and an sdist of empty files."""
+    (folder / "empty").touch()
+    with zipfile.ZipFile(folder / "a.whl", "w") as wheel, tarfile.open(folder / "a.tar.gz", "w:gz") as sdist:
+        for name in names:
+            wheel.writestr(name, "")
+            sdist.add(folder / "empty", f"a-1/{name}")
+        for name in ("LICENSE", "NOTICE", "README.md", "pyproject.toml", "PKG-INFO"):
+            sdist.add(folder / "empty", f"a-1/{name}")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["runtime/a.py", "a.dist-info/RECORD"], []),
+        (["a.dist-info/RECORD"], ["a.whl lacks runtime/a.py", "a.tar.gz lacks runtime/a.py"]),
+        (["runtime/a.py", "junk.log"], ["a.whl has junk.log", "a.tar.gz has junk.log"]),
+    ],
+)
+def test_the_check_of_a_release_finds(names: list[str], words: list[str], tmp_path: Path) -> None:
+    write_release(tmp_path, names)
+    found = [line for line in complaints(tmp_path, {"runtime/a.py"}) if "dist-info" not in line]
+    assert len(found) == len(words)
+    assert all(line.startswith(word) for line, word in zip(found, words, strict=True))
 
 
 def test_the_readme_mentions_every_command() -> None:

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "classify": "Say what is in pictures.",
     "camera": "Read digits live from a camera, a stream or a video.",
     "bench": "Measure the latency of bundles side by side.",
+    "report": "Say what bundles cost and keep, and which one to take.",
     "compare": "Show where a model strays from another one, layer by layer.",
     "verify": "Check that a bundle is whole and answers as it was built.",
     "inspect": "Show what a bundle says of itself.",
@@ -43,6 +44,7 @@ EXTRAS: dict[str, str] = {
     "safetensors": "export",
     "onnxruntime": "cpu",
     "openvino": "cpu",
+    "jinja2": "report",
     "matplotlib": "report",
     "pyarrow": "parquet",
     "ray": "ray",
@@ -141,7 +143,7 @@ def run(arguments: list[str]) -> int:
         report(remedied)
         if isinstance(error, OSError):
             drop_output()
-        return 1
+        return remedied.exit_code
 
 
 def drop_output() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from runtime.manifest import GpuTimes, Latency
+from runtime.measure.result import Conditions, Machine, Performance
 from runtime.spec import Precision
 from toolkit.gates import GateResult
 
@@ -19,8 +20,11 @@ class BenchRow(Struct, frozen=True):
         backend: that ran it.
         threads: of the CPU.
         batch: images a call.
-        latency_ms: of a call.
+        latency_ms: of a call, over however few were timed; `performance` has only the percentiles that these support.
         images_per_second: at the median.
+        performance: all that was timed, in full.
+        conditions: the machine's state meanwhile, the same in each row.
+        machine: that it was measured on, the same in each row.
         gpu: what a call on a GPU spends its time on; null elsewhere.
         gates: what came of them, in the order in which they were given.
     """
@@ -33,6 +37,9 @@ class BenchRow(Struct, frozen=True):
     batch: int
     latency_ms: Latency
     images_per_second: float
+    performance: Performance
+    conditions: Conditions
+    machine: Machine
     gpu: GpuTimes | None = None
     gates: tuple[GateResult, ...] = ()
 

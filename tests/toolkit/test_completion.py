@@ -48,7 +48,11 @@ def test_commands(tmp_path: Path) -> None:
 
 
 def test_options_of_a_command(tmp_path: Path) -> None:
-    assert complete("bench", "--b", cwd=tmp_path) == [["plain", "--batch"], ["plain", "--backend"]]
+    assert complete("bench", "--b", cwd=tmp_path) == [
+        ["plain", "--batch"],
+        ["plain", "--batches"],
+        ["plain", "--backend"],
+    ]
     assert ["plain", "--version"] in complete("--", cwd=tmp_path)
 
 

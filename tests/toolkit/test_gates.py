@@ -7,12 +7,17 @@ import math
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from runtime.manifest import Accuracy, Coverage, GraphError, Latency
+from runtime.measure.machine import Watch, describe_machine
+from runtime.measure.result import Performance
+from runtime.measure.single import WarmUp, describe_single
+from runtime.measure.turns import Block
 from runtime.race import RaceRow
 from runtime.session import open_session
 from tests.command import require_documented
@@ -166,13 +171,16 @@ class TestFigures:
         assert {name: str(figures[name]).partition(" (")[0] for name in reasons} == reasons
 
     def test_those_of_a_bench(self) -> None:
+        blocks = {"a": [Block(0, np.full(400, 1_000_000), 0)]}
+        timed = Performance(describe_single(blocks, {"a": WarmUp(1, True, 1.0)}, 1)["a"])
+        about = (timed, Watch().conditions(), describe_machine())
         first, second = (
-            BenchRow(name, "tiny", "fp32", "openvino", 1, 1, Latency(p50, 2.0, 3.0), 1000 / p50)
+            BenchRow(name, "tiny", "fp32", "openvino", 1, 1, Latency(p50, 2.0, 3.0), 1000 / p50, *about)
             for name, p50 in (("a", 0.5), ("b", 1.0))
         )
         assert tuple(bench_figures(first, first)) == BENCH_FIGURES
         assert bench_figures(second, first) == {
-            "p50_ms": 1.0, "p90_ms": 2.0, "p99_ms": 3.0, "images_per_second": 1000, "time_ratio": 2.0
+            "p50_ms": 1.0, "p90_ms": 2.0, "p99_ms": 3.0, "p95_ms": 1.0, "images_per_second": 1000, "time_ratio": 2.0
         }  # fmt: skip
 
 

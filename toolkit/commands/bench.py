@@ -1,4 +1,4 @@
-"""`toolkit bench`: the latency of bundles, measured in turns."""
+"""`toolkit bench`: what bundles take of time, memory and energy, measured side by side."""
 
 from __future__ import annotations
 
@@ -9,63 +9,104 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.console import make_progress, milliseconds, print_json, print_table, say
+from toolkit.console import make_progress, print_json
 from toolkit.figures import BENCH_FIGURES, TIME_RATIO, bench_figures
 from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate, judge
-from toolkit.options import FiniteRange, engine_options, output_options
+from toolkit.measure_options import make_options, measure_options
+from toolkit.options import engine_options, output_options
+from toolkit.remote.options import forwarded, remote_options
 
 if TYPE_CHECKING:
-    from runtime.manifest import GpuTimes
+    from runtime.measure.cold import Opening
+    from runtime.measure.run import MeasureOptions
+    from toolkit.remote.session import Remote
     from toolkit.results import BenchRow
 
 
 @click.command()
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--batch", type=click.IntRange(1, 65536), default=1, show_default=True, help="Images a call.")
-@click.option(
-    "--seconds",
-    type=FiniteRange(min=0.05),
-    default=2.0,
-    show_default=True,
-    help="How long to measure each bundle, about.",
-)
+@measure_options
 @engine_options
+@remote_options
 @gate_option(BENCH_FIGURES)
 @output_options
 def command(
     bundles: tuple[Path, ...],
     batch: int,
     seconds: float,
+    batches: tuple[int, ...],
+    paces: tuple[float, ...],
+    cold_starts: int,
+    energy: bool,
     backend: str | None,
     device: str | None,
     threads: int | None,
     cache_dir: Path | None,
     trust: bool,
+    remote: Remote | None,
     gates: tuple[Gate, ...],
     as_json: bool,
 ) -> int:
-    """Measure the latency of BUNDLES side by side, in turns, so that a machine that drifts favours none.
+    """Measure BUNDLES side by side, in turns, so that a machine that drifts favours none.
 
-    A call goes from images in memory to probabilities in memory. Compare figures of one run only.
+    A call goes from images in memory to probabilities in memory. Compare figures of one run only: the last column is
+    the time of a bundle over that of the one named first; below is where that lies with a probability of 95 %.
 
     With --gate the exit code is 3 where a bundle misses a limit. time_ratio is the time of a bundle over that of the
     one named first: on machines that others share, a better gate than milliseconds. "time_ratio<=1.1" asks every other
     bundle to take at most a tenth longer than the first.
     """
-    import numpy as np
     from msgspec.structs import replace
 
-    from runtime import open_session
-    from runtime.backend import available_cores
-    from runtime.bundle import Bundle
-    from runtime.errors import DataError
-    from runtime.latency import measure, measure_parts
-    from toolkit.results import BenchRow
+    from runtime.measure.cold import Opening
+    from toolkit.measure_tables import show_more, show_single, warn_of
 
     paths = list(dict.fromkeys(bundles))
     if len(paths) == 1 and any(gate.name == TIME_RATIO for gate in gates):
         raise click.UsageError(f"--gate {TIME_RATIO} compares with the bundle named first: name another one too")
+    if remote:
+        from toolkit.remote.bench import bench_there
+
+        results = bench_there(remote, paths, forwarded(click.get_current_context()), make_progress())
+    else:
+        opening = Opening("", backend, device, threads, str(cache_dir) if cache_dir else None, trust)
+        results = bench_here(paths, opening, make_options(batch, seconds, batches, paces, cold_starts, energy))
+    first, *others = results
+    alone = [gate for gate in gates if gate.name != TIME_RATIO]  # the first is what others are compared with
+    judged = [judge(alone, bench_figures(first, first))]
+    judged += [judge(gates, bench_figures(row, first)) for row in others]
+    results = [replace(row, gates=passed) for row, passed in zip(results, judged, strict=True)]
+    performances = {row.bundle: row.performance for row in results}
+    if as_json:
+        print_json(results)
+    else:
+        about = {row.bundle: (row.precision, row.backend) for row in results}
+        show_single(f"batch {batch}, {first.threads} threads", about, performances)
+        show_more(performances)
+    if not remote:  # it has said so there, which was shown here
+        warn_of(first.conditions, performances)
+    return max(tell_gates(row.gates, f"{row.bundle}: ") for row in results)
+
+
+def bench_here(paths: Sequence[Path], opening: Opening, options: MeasureOptions) -> list[BenchRow]:
+    """Measure bundles on this machine.
+
+    Args:
+        paths: their folders.
+        opening: how each is opened, whose folder is put in.
+        options: what is measured.
+    """
+    from msgspec.structs import replace
+
+    from runtime.backend import available_cores
+    from runtime.bundle import Bundle
+    from runtime.errors import DataError
+    from runtime.measure.machine import describe_machine
+    from runtime.measure.run import measure_all
+    from toolkit.results import BenchRow
+
     opened = [Bundle.open(path) for path in paths]
     shapes = {bundle.spec.image_shape for bundle in opened}
     if len(shapes) > 1:
@@ -73,80 +114,28 @@ def command(
             f"these bundles take images of different sizes: {' and '.join(map(str, sorted(shapes)))}",
             "bench them one by one",
         )
-    images = np.resize(opened[0].probe.images, (batch, *opened[0].spec.image_shape))
+    openings = {str(path): replace(opening, bundle=str(path)) for path in paths}
     with ExitStack() as stack:
         sessions = {
-            str(bundle.path): stack.enter_context(
-                open_session(bundle, backend=backend, device=device, threads=threads, cache_dir=cache_dir, trust=trust)
-            )
-            for bundle in opened
+            name: stack.enter_context(one.open(bundle))
+            for (name, one), bundle in zip(openings.items(), opened, strict=True)
         }
-        latencies = measure(sessions, images, make_progress(), seconds=seconds)
-        parts = {name: measure_parts(session, images) for name, session in sessions.items()}
-    results = [
+        measured = measure_all(sessions, opened[0].probe.images, options, make_progress(), openings=openings)
+    machine = describe_machine()
+    return [
         BenchRow(
-            bundle=str(bundle.path),
+            bundle=name,
             model=bundle.spec.name,
             precision=bundle.manifest.precision,
-            backend=backend or bundle.manifest.target,
-            threads=threads or available_cores(),
-            batch=batch,
-            latency_ms=latencies[str(bundle.path)],
-            images_per_second=round(1000 * batch / latencies[str(bundle.path)].p50, 1),
-            gpu=parts[str(bundle.path)],
+            backend=opening.backend or bundle.manifest.target,
+            threads=opening.threads or available_cores(),
+            batch=options.batch,
+            latency_ms=measured.latencies[name],
+            images_per_second=round(1000 * options.batch / measured.latencies[name].p50, 1),
+            performance=measured.performances[name],
+            conditions=measured.conditions,
+            machine=machine,
+            gpu=measured.performances[name].gpu,
         )
-        for bundle in opened
+        for name, bundle in zip(openings, opened, strict=True)
     ]
-    first, *others = results
-    alone = [gate for gate in gates if gate.name != TIME_RATIO]  # the first is what others are compared with
-    judged = [judge(alone, bench_figures(first, first))]
-    judged += [judge(gates, bench_figures(row, first)) for row in others]
-    results = [replace(row, gates=passed) for row, passed in zip(results, judged, strict=True)]
-    if as_json:
-        print_json(results)
-    else:
-        show(results)
-    return max(tell_gates(row.gates, f"{row.bundle}: ") for row in results)
-
-
-def show(results: Sequence[BenchRow]) -> None:
-    """The table."""
-    fastest = min(row.latency_ms.p50 for row in results)
-    rows = [
-        [
-            row.bundle,
-            row.precision,
-            row.backend,
-            milliseconds(row.latency_ms.p50),
-            milliseconds(row.latency_ms.p90),
-            milliseconds(row.latency_ms.p99),
-            f"{row.images_per_second:,.0f}",
-            f"{row.latency_ms.p50 / fastest:.2f}x",
-        ]
-        for row in results
-    ]
-    columns = ["bundle", "graph", "backend", ">p50 ms", ">p90 ms", ">p99 ms", ">images/s", ">time"]
-    print_table(f"batch {results[0].batch}, {results[0].threads} threads", columns, rows)
-    on_gpu = [(row.bundle, row.gpu) for row in results if row.gpu]
-    if on_gpu:
-        show_gpu(on_gpu)
-
-
-def show_gpu(rows: Sequence[tuple[str, GpuTimes]]) -> None:
-    """What calls spend their time on, medians, and what speaks against the figures."""
-    cells = [
-        [
-            bundle,
-            *(
-                milliseconds(part.p50)
-                for part in (gpu.host_to_device_ms, gpu.compute_ms, gpu.device_to_host_ms, gpu.enqueue_ms, gpu.host_ms)
-            ),
-            f"{gpu.variation_percent:g}",
-        ]
-        for bundle, gpu in rows
-    ]
-    columns = ["bundle", ">to device", ">compute", ">to host", ">enqueue (CPU)", ">whole call", ">compute varies %"]
-    print_table("on the GPU, without CUDA graphs, p50 in ms", columns, cells)
-    for bundle, gpu in rows:
-        for warning in gpu.warnings:
-            say(f"warning: {bundle}: {warning}")

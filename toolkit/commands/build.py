@@ -32,14 +32,17 @@ from toolkit.options import (
     told_options,
     weights_options,
 )
+from toolkit.remote.options import remote_options
 
 if TYPE_CHECKING:
     from calibration.options import CalibrationOptions
     from runtime.backend import EngineOptions
     from runtime.backends.tensorrt.options import TensorRtOptions
+    from runtime.bundle import Bundle
     from runtime.spec import BatchRange, Precision
     from toolkit.foreign.spec import Told
     from toolkit.outcome import BuildResult
+    from toolkit.remote.session import Remote
 
 
 @click.command()
@@ -74,9 +77,12 @@ if TYPE_CHECKING:
 @threads_option
 @cache_option
 @tensorrt_options
+@remote_options
 @gate_option(BUILD_FIGURES)
 @output_options
-def command(as_json: bool, fp32: bool, fp16: bool, int8: bool, gates: tuple[Gate, ...], **values: Any) -> int:
+def command(
+    as_json: bool, fp32: bool, fp16: bool, int8: bool, gates: tuple[Gate, ...], remote: Remote | None, **values: Any
+) -> int:
     """Turn MODEL into a checked, calibrated bundle.
 
     MODEL is a model of the zoo (lenet), a PyTorch module of yours (package.module:factory, with --input-size), an ONNX
@@ -90,6 +96,8 @@ def command(as_json: bool, fp32: bool, fp16: bool, int8: bool, gates: tuple[Gate
     With --gate the exit code is 3 where a figure of the bundle misses its limit, or was not measured; the bundle is
     written all the same. Percentages are in 0..100, macs_share in 0..1. speedup is the time of the fastest FP32 graph
     of the race over that of the bundle: on machines that others share, a better gate than milliseconds.
+
+    With --on, the graph is made here, and a machine that ssh reaches builds its engine, verifies and times it.
     """
     from msgspec.structs import replace
 
@@ -101,7 +109,11 @@ def command(as_json: bool, fp32: bool, fp16: bool, int8: bool, gates: tuple[Gate
     refuse_idle(arguments.precision, arguments.calib_options, arguments.calibration)
     if arguments.max_drop is not None and not int8:
         raise click.UsageError("--max-drop says what INT8 may lose: give --int8 too")
-    if is_bundle(Path(arguments.model)):
+    if remote:
+        from toolkit.build_on import build_on
+
+        result = build_on(remote, arguments, make_progress())
+    elif is_bundle(Path(arguments.model)):
         click.echo(f"building from the bundle {arguments.model}", err=True)
         result = build_from_bundle(arguments)
     else:
@@ -218,14 +230,10 @@ def build_from_model(arguments: Arguments) -> BuildResult:
     return build(request, progress)
 
 
-def build_from_bundle(arguments: Arguments) -> BuildResult:
-    """Resolve a bundle to what the rebuild takes."""
+def open_source(arguments: Arguments) -> Bundle:
+    """The bundle to build from, with nothing asked of it that its graph would have to be made anew for."""
     from runtime.bundle import Bundle
-    from runtime.datasets import open_dataset
-    from runtime.errors import DataError
-    from runtime.progress import TimedProgress
     from toolkit.foreign.spec import refuse_told
-    from toolkit.rebuild import RebuildRequest, rebuild
 
     foreign = ("settings", "weights", "random_weights", "data", "calib_data", "calibration", "max_drop")
     given = [option for option in foreign if getattr(arguments, option) not in (None, False, {})]
@@ -234,11 +242,22 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
         raise click.UsageError(f"{flag} does not go with a bundle: its graph is finished. Build from the model instead")
     refuse_told(arguments.told, "a bundle")
     source = Bundle.open(arguments.model)
-    precision = source.manifest.precision
-    if arguments.precision not in (None, precision):
+    if arguments.precision not in (None, source.manifest.precision):
         raise click.UsageError(
-            f"{arguments.model} holds an {precision} graph; build {arguments.precision} from the model"
+            f"{arguments.model} holds an {source.manifest.precision} graph; build {arguments.precision} from the model"
         )
+    return source
+
+
+def build_from_bundle(arguments: Arguments) -> BuildResult:
+    """Resolve a bundle to what the rebuild takes."""
+    from runtime.datasets import open_dataset
+    from runtime.errors import DataError
+    from runtime.progress import TimedProgress
+    from toolkit.rebuild import RebuildRequest, rebuild
+
+    source = open_source(arguments)
+    precision = source.manifest.precision
     output = arguments.output_for(source.spec.name, precision)
     refuse_existing(output, arguments.force)
     arguments.targets(precision)

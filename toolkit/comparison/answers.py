@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Probabilities = NDArray[np.float32]
-NO_CLASS = -1
+from runtime.evaluate import NO_CLASS, Probabilities, classes_of
+
 MOST_POINTS = 20_000  # of the picture
 
 
@@ -57,11 +57,6 @@ class Answers:
     def classes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The class that either puts each image into, (N,); `NO_CLASS` for NaN."""
         return np.concatenate(self.a), np.concatenate(self.b)
-
-
-def classes_of(answers: Probabilities) -> NDArray[np.int64]:
-    """The class of each image; `NO_CLASS` where there is NaN or infinity."""
-    return np.where(np.isfinite(answers).all(axis=1), answers.argmax(axis=1), NO_CLASS)
 
 
 def distances(a: Probabilities, b: Probabilities) -> NDArray[np.float64]:

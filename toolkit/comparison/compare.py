@@ -14,10 +14,11 @@ from calibration.compare import Compared, GraphComparison
 from calibration.errors import MOST_DB
 from export.head import LOGITS
 from runtime.backend import available_cores
-from runtime.evaluate import percent
+from runtime.datasets import place_of
+from runtime.evaluate import NO_CLASS, percent
 from runtime.progress import Progress, advance_or_stop
 from runtime.spec import ModelSpec
-from toolkit.comparison.answers import NO_CLASS, Answers, Points
+from toolkit.comparison.answers import Answers, Points
 from toolkit.comparison.find import Options, find_sides
 from toolkit.comparison.images import ImagePairs, open_images
 from toolkit.comparison.result import ComparedLayer, Comparison, Disagreement, SideEntry, UnmatchedLayer
@@ -98,7 +99,7 @@ def summarize(
     classes_a, classes_b = answers.classes
     labels = pairs.dataset.labels
     largest, place = answers.largest
-    where, file = pairs.place(place)
+    where, file = place_of(pairs.dataset, place)
     missing = any(entry.side == "a" for entry in graphs.unmatched)
     return Comparison(
         a=entries[0],
@@ -117,7 +118,7 @@ def summarize(
         largest_difference_file=file,
         disagreements=tuple(
             Disagreement(
-                *pairs.place(int(index)),
+                *place_of(pairs.dataset, int(index)),
                 None if labels is None else int(labels[index]),
                 int(classes_a[index]),
                 int(classes_b[index]),
@@ -143,7 +144,7 @@ def layer_of(row: Compared, pairs: ImagePairs) -> ComparedLayer:
         cosine=None if error.cosine is None else round(error.cosine, 9),
         largest_error=error.largest_error if known else None,
         relative_error=error.relative_error,
-        image=None if error.image is None else pairs.place(error.image)[0],
+        image=None if error.image is None else place_of(pairs.dataset, error.image)[0],
         input_sqnr_db=row.input_sqnr_db,
         own_sqnr_db=row.own_sqnr_db,
     )

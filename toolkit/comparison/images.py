@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.bundle import Bundle
-from runtime.datasets import ArrayDataset, Dataset, FileDataset, Subset, evenly_spaced, has_both_splits, open_dataset
+from runtime.datasets import ArrayDataset, Dataset, evenly_spaced, has_both_splits, open_dataset
 from runtime.evaluate import require_classes
 from runtime.preprocess import image_for
 from runtime.spec import ModelSpec
@@ -53,13 +53,6 @@ class ImagePairs:
             pairs = [self.pair(index) for index in range(start, min(start + size, len(self.dataset)))]
             a, b = zip(*pairs, strict=True)
             yield np.stack(a), np.stack(b)
-
-    def place(self, index: int) -> tuple[int, str | None]:
-        """Where an image is in the whole set, and its file."""
-        dataset = self.dataset
-        while isinstance(dataset, Subset):
-            index, dataset = dataset.indices[index], dataset.source
-        return index, str(dataset.paths[index]) if isinstance(dataset, FileDataset) else None
 
 
 def open_images(

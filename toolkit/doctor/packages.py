@@ -25,7 +25,7 @@ PURPOSES = {
     "cpu": "to run bundles on this machine",
     "export": "to build from PyTorch models",
     "train": "to train models of the zoo",
-    "report": "to draw pictures of comparisons",
+    "report": "to draw pictures of comparisons, and to write reports",
     "camera": "to show a camera on a page and to record it",
     "mqtt": "to publish the numbers that a camera reads",
     "tensorrt": "to build and run with TensorRT on an NVIDIA GPU",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.cpu import cpu_name
 from runtime.jetson import Jetson, find_jetson
 from runtime.nvidia import read_text
 from toolkit.doctor.finding import Finding
@@ -33,20 +34,6 @@ ARM_FEATURES = {
     "fphp": "float16 arithmetic, one value",
     "asimdhp": "float16 arithmetic, 8 values at a time",
     "bf16": "bfloat16 products",
-}
-# ARM's /proc/cpuinfo may name a core by numbers alone: (implementer, part).
-ARM_CORES = {
-    ("0x41", "0xd03"): "Cortex-A53",
-    ("0x41", "0xd05"): "Cortex-A55",
-    ("0x41", "0xd07"): "Cortex-A57",
-    ("0x41", "0xd08"): "Cortex-A72",
-    ("0x41", "0xd0b"): "Cortex-A76",
-    ("0x41", "0xd0c"): "Neoverse-N1",
-    ("0x41", "0xd40"): "Neoverse-V1",
-    ("0x41", "0xd42"): "Cortex-A78AE",
-    ("0x41", "0xd49"): "Neoverse-N2",
-    ("0x41", "0xd4f"): "Neoverse-V2",
-    ("0x41", "0xd83"): "Neoverse-V3AE",
 }
 
 
@@ -145,9 +132,8 @@ def parse_cpuinfo(text: str, machine: str) -> Cpu:
     known = ARM_FEATURES if machine == "aarch64" else X86_FEATURES
     sets = [set(value.split()) for key, value in entries if key in ("flags", "Features")]
     common = set.intersection(*sets) if sets else set()
-    core = ARM_CORES.get((first.get("CPU implementer", ""), first.get("CPU part", "")))
     return Cpu(
-        core or first.get("model name") or machine,
+        cpu_name(first) or machine,
         tuple(Feature(name, name in common, brings) for name, brings in known.items()),
     )
 

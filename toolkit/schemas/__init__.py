@@ -12,6 +12,7 @@ RESULTS: dict[str, tuple[str, ...]] = {
     "classify": ("runtime.classification:Classified", "runtime.classification:Unreadable"),
     "camera": ("runtime.camera.summary:Summary", "runtime.camera.outputs.lines:FrameLine"),
     "bench": ("toolkit.results:BenchRow",),
+    "report": ("toolkit.report.result:Report",),
     "compare": ("toolkit.comparison.result:Comparison",),
     "verify": ("toolkit.results:Verified", "toolkit.results:Unverified"),
     "inspect": ("runtime.manifest:Manifest",),

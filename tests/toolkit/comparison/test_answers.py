@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from toolkit.comparison.answers import MOST_POINTS, NO_CLASS, Answers, Points
+from runtime.evaluate import NO_CLASS
+from toolkit.comparison.answers import MOST_POINTS, Answers, Points
 
 
 def probabilities(count: int, seed: int) -> NDArray[np.float32]:

@@ -1,0 +1,1 @@
+"""Measuring engines: what they take of time, memory and energy, and how right they are."""

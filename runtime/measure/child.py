@@ -1,0 +1,52 @@
+"""A cold start: opens an engine, answers once, and tells how long that took. `cold.py` starts it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from runtime.backend import require_backend
+from runtime.bundle import Bundle
+from runtime.errors import ToolkitError
+from runtime.measure.cold import Opening, Started
+
+CALLS = 10  # after the first: some engines take memory only then
+
+
+def main() -> None:
+    """Do what the command line says; the answer is the last line of standard output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the parent, who ends this
+    try:
+        told = start(msgspec.json.decode(sys.argv[1], type=Opening))
+    except ToolkitError as error:
+        told = Started(error=error.message, hint=error.hint)
+    print(f"\n{msgspec.json.encode(told).decode()}", flush=True)
+
+
+def start(opening: Opening) -> Started:
+    """One answer to one image, then a few more."""
+    bundle = Bundle.open(opening.bundle)
+    require_backend(opening.backend or bundle.manifest.target)  # imports the library
+    before = time.perf_counter_ns()
+    with opening.open(bundle) as session:
+        loaded = time.perf_counter_ns()
+        image = np.ascontiguousarray(bundle.probe.images[:1])
+        session.run(image)
+        answered, answered_ns = time.perf_counter_ns(), time.monotonic_ns()
+        for _ in range(CALLS):
+            session.run(image)
+        return Started(answered_ns, loaded - before, answered - loaded, peak_bytes())
+
+
+def peak_bytes() -> int | None:
+    """The most memory that this process had; getrusage would count its parent's, from before it was started."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+    except (OSError, IndexError, ValueError):
+        return None

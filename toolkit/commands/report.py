@@ -1,0 +1,190 @@
+"""`toolkit report`: what bundles cost and what they keep, measured side by side, for people and for gates."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.console import make_progress, print_json
+from toolkit.gate_option import gate_option, tell_gates
+from toolkit.gates import Gate
+from toolkit.options import FILE, FOLDER, FiniteRange, engine_options, output_options
+from toolkit.remote.options import forwarded, remote_options
+from toolkit.report.figures import REPORT_FIGURES
+
+if TYPE_CHECKING:
+    from runtime.measure.run import MeasureOptions
+    from toolkit.remote.session import Remote
+    from toolkit.report.result import Report
+
+BUDGET = ("max_drop", "max_p99_ms", "min_throughput", "max_size_mib")
+HERE = (*BUDGET, "data", "reference", "junit", "against")  # what --on does not pass on
+
+
+@click.command()
+@click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--data", type=FOLDER, help="Images, labelled or not: the accuracy is measured on them.")
+@click.option(
+    "--images", type=click.IntRange(min=1), metavar="N", help="Take N of them, evenly spaced.  [default: all]"
+)
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    metavar="BUNDLE",
+    help="Compare answers with this one's.  [default: the first of BUNDLES that is FP32]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=FOLDER,
+    default=Path("report"),
+    show_default=True,
+    help="The folder for report.html, report.md and report.json.",
+)
+@click.option("--force", is_flag=True, help="Replace a report that is there.")
+@click.option("--max-drop", type=FiniteRange(), metavar="POINTS", help="The most accuracy that may be lost: a gate.")
+@click.option("--max-p99-ms", type=FiniteRange(min=0), metavar="MS", help="The longest p99 of a call: a gate.")
+@click.option("--min-throughput", type=FiniteRange(min=0), metavar="N", help="The fewest images a second: a gate.")
+@click.option("--max-size-mib", type=FiniteRange(min=0), metavar="MIB", help="The largest graph and plan: a gate.")
+@gate_option(REPORT_FIGURES)
+@click.option("--junit", type=FILE, help="Write what came of the gates here, as JUnit XML.")
+@click.option(
+    "--against", type=FILE, metavar="REPORT.JSON", help="Say what got better or worse since an earlier report."
+)
+@click.option("--batch", type=click.IntRange(1, 65536), default=1, show_default=True, help="Images a call.")
+@click.option(
+    "--seconds",
+    type=FiniteRange(min=0.05),
+    default=5.0,
+    show_default=True,
+    help="How long to time single calls of each bundle, about.",
+)
+@click.option(
+    "--pace",
+    "paces",
+    type=FiniteRange(min=0.1, max=10_000),
+    multiple=True,
+    metavar="FPS",
+    help="Also time requests at a camera's pace; may be repeated.  [default: 30]",
+)
+@click.option(
+    "--cold",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Start N processes of each for start-up time and memory.",
+)
+@click.option("--quick", is_flag=True, help="Single calls and accuracy alone.")
+@click.option(
+    "--collect", "collect_only", is_flag=True, hidden=True, help="Measure, and write no files: what --on runs there."
+)
+@engine_options
+@remote_options
+@output_options
+def command(
+    bundles: tuple[Path, ...],
+    data: Path | None,
+    images: int | None,
+    reference: Path | None,
+    output: Path,
+    force: bool,
+    max_drop: float | None,
+    max_p99_ms: float | None,
+    min_throughput: float | None,
+    max_size_mib: float | None,
+    gates: tuple[Gate, ...],
+    junit: Path | None,
+    against: Path | None,
+    batch: int,
+    seconds: float,
+    paces: tuple[float, ...],
+    cold: int,
+    quick: bool,
+    collect_only: bool,
+    backend: str | None,
+    device: str | None,
+    threads: int | None,
+    cache_dir: Path | None,
+    trust: bool,
+    remote: Remote | None,
+    as_json: bool,
+) -> int:
+    """Report what BUNDLES cost and what they keep: times, throughput, start-up, memory, energy, accuracy.
+
+    Times are taken in turns, so that a machine that drifts favours none. The report is one page of HTML that needs no
+    network and no script, the same as Markdown and as JSON; it says which bundle to take. In a step of GitHub Actions
+    a summary goes to the job's page.
+
+    Gates are a budget. The reference is what others are held against, and need not keep them; where a bundle misses
+    one, the exit code is 3.
+    """
+    from msgspec import structs
+
+    named = (
+        Gate("drop_points", "<=", max_drop) if max_drop is not None else None,
+        Gate("p99_ms", "<=", max_p99_ms) if max_p99_ms is not None else None,
+        Gate("images_per_second", ">=", min_throughput) if min_throughput is not None else None,
+        Gate("size_mib", "<=", max_size_mib) if max_size_mib is not None else None,
+    )
+    all_gates = (*filter(None, named), *gates)
+    if junit is not None and not all_gates:
+        raise click.UsageError("--junit says what came of gates: give --max-drop or another one too")
+    from runtime.measure.cold import Opening
+    from toolkit.report.against import compare_reports, read_report
+    from toolkit.report.collect import ReportRequest, collect, conclude
+
+    request = ReportRequest(
+        bundles=bundles,
+        reference=reference,
+        data=data,
+        images=images,
+        opening=Opening("", backend, device, threads, str(cache_dir) if cache_dir else None, trust),
+        measure=pick_measures(batch, seconds, paces, cold, quick),
+        command=shlex.join(["toolkit", *sys.argv[1:]]),
+    )
+    if collect_only:
+        print_json(collect(request, make_progress())[0])
+        return 0
+    from toolkit.report.write import places_for, write_report
+
+    with places_for(output, junit, force=force):
+        earlier = None if against is None else read_report(against)
+        if remote:
+            from toolkit.remote.report import report_there
+
+            words = forwarded(click.get_current_context(), HERE)
+            report, dataset = report_there(remote, request, words, make_progress())
+        else:
+            report, dataset = collect(request, make_progress())
+        report = conclude(report, all_gates)
+        if earlier is not None and against is not None:
+            report = structs.replace(report, against=compare_reports(against, earlier, report))
+        report = write_report(report, dataset, output, junit)
+    if as_json:
+        print_json(report)
+    else:
+        show(report)
+    return max((tell_gates(engine.gates, f"{engine.name}: ") for engine in report.engines), default=0)
+
+
+def pick_measures(batch: int, seconds: float, paces: tuple[float, ...], cold: int, quick: bool) -> MeasureOptions:
+    """What is timed."""
+    from runtime.measure.run import AUTO, MeasureOptions
+
+    if quick:
+        return MeasureOptions(seconds=seconds, batch=batch)
+    return MeasureOptions(
+        seconds=seconds, batch=batch, batches=AUTO, paces=paces or (30.0,), cold_starts=cold, energy=True
+    )
+
+
+def show(report: Report) -> None:
+    """The table, the recommendation, and where the rest is."""
+    from toolkit.report.show import show as show_report
+
+    show_report(report)

@@ -1,0 +1,48 @@
+"""What a command on the other machine says, a line at a time, with our names for its paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from toolkit.console import printable
+
+LONGEST_LINE = 1 << 16
+
+
+class Log:
+    """Shows what comes in, on standard error.
+
+    Args:
+        host: that stands before each line.
+        names: ours for the paths of the other machine.
+
+    Attributes:
+        known: how many bytes came in.
+    """
+
+    def __init__(self, host: str, names: Mapping[str, str]) -> None:
+        self.host, self.names = host, sorted(names.items(), key=lambda item: -len(item[0]))
+        self.known, self.rest = 0, b""
+
+    def add(self, data: bytes) -> None:
+        """Take what comes in, and show the lines that are whole."""
+        self.known += len(data)
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        for line in lines:
+            self.show(line)
+        if len(self.rest) > LONGEST_LINE:
+            self.finish()
+
+    def finish(self) -> None:
+        """Show what has no line end."""
+        if self.rest:
+            self.show(self.rest)
+        self.rest = b""
+
+    def show(self, line: bytes) -> None:
+        text = line.decode(errors="replace")
+        for there, here in self.names:
+            text = text.replace(there, here)
+        click.echo(f"{self.host}: {printable(text)}", err=True)

@@ -1,0 +1,70 @@
+"""A report on a terminal: one table, what to take, what is doubtful, and where the rest is."""
+
+from __future__ import annotations
+
+from toolkit.console import milliseconds, print_table, say
+from toolkit.report.figures import MIB, throughput
+from toolkit.report.result import EngineReport, Report
+
+NONE = "-"
+
+
+def show(report: Report) -> None:
+    """Print it."""
+    columns = ["bundle", "graph", "backend", ">p50 ms", ">p99 ms", ">time", ">images/s", ">top-1 %", ">drop", ">MiB"]
+    names = [engine.name for engine in report.engines]
+    chosen = report.recommendation.engine
+    bold = names.index(chosen) if chosen in names else None
+    title = f"{report.images:,} images of {report.data}" if report.data else "without images"
+    print_table(title, columns, [row(engine) for engine in report.engines], bold=bold)
+    say(report.recommendation.text)
+    for warning in (*report.conditions.warnings, *report.warnings):
+        say(f"warning: {warning}")
+    if report.against:
+        show_against(report)
+    if "html" in report.files:
+        say(f"report: {report.files['html']}")
+
+
+def row(engine: EngineReport) -> list[str]:
+    """Its cells."""
+    cells = [engine.name, engine.precision, engine.backend]
+    if engine.performance:
+        single = engine.performance.single
+        best, _ = throughput(engine.performance)
+        p99 = NONE if single.times.p99 is None else milliseconds(single.times.p99)
+        ratio = "" if single.ratio is None else f"{single.ratio.value:.2f}x"
+        if single.ratio and single.ratio.within_noise:
+            ratio += " ~"
+        cells += [milliseconds(single.times.p50), p99, ratio, f"{best:,.0f}"]
+    else:
+        cells += [NONE] * 4
+    accuracy = engine.accuracy
+    pairing = accuracy.pairing if accuracy else None
+    drop = pairing.drop_points if pairing else None
+    cells += [
+        NONE if accuracy is None or accuracy.top1 is None else f"{accuracy.top1:.2f}",
+        "" if pairing is None else NONE if drop is None else f"{drop:+.2f}",
+        f"{engine.size_bytes / MIB:.2f}",
+    ]
+    return cells
+
+
+def show_against(report: Report) -> None:
+    """What changed beyond noise, and what the comparison is worth."""
+    against = report.against
+    assert against is not None
+    rows = [
+        [change.engine, change.figure, f"{change.before:.5g}", f"{change.now:.5g}", change.verdict]
+        for change in against.changes
+        if change.verdict != "same"
+    ]
+    title = f"since {against.created} ({against.file})"
+    if rows:
+        print_table(title, ["bundle", "figure", ">then", ">now", ""], rows)
+    else:
+        say(f"{title}: nothing changed beyond noise")
+    for warning in against.warnings:
+        say(f"warning: {warning}")
+    for name in against.missing:
+        say(f"warning: {name} is in one of the two reports alone")
