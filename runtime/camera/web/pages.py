@@ -58,10 +58,12 @@ class Plain(RequestHandler):
             raise HTTPError(403, reason=problem)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """In one line; nothing of the request is repeated."""
+        """In one line; nothing of the request is repeated. The connection ends: the next one has to wait its turn."""
         if status_code == 401:
             self.set_header("WWW-Authenticate", "Bearer")
-        self.finish(f"{status_code} {self._reason}\n")
+        self.set_header("Connection", "close")
+        stream = self.request.connection.stream  # type: ignore[union-attr]
+        self.finish(f"{status_code} {self._reason}\n").add_done_callback(lambda _: stream.close())
 
 
 class Handler(Plain):

@@ -35,15 +35,33 @@ from runtime.camera.web.visits import VisitSocket
 
 NICE = 10
 MOST_CONNECTIONS = 128
+RATE, BURST = 50, 200  # connections a second, and at once: a flood of them waits, as the reading comes first
 LONGEST_HEADER, LONGEST_BODY = 8192, 4096  # bytes
 IDLE_S = 20.0  # that a connection may take for its next request, and a request for its body
 BYE_S = 0.3  # for those who watch to be told
 
 
 class Server(HTTPServer):
-    """Tornado's, with a bound on the connections that are open at the same time."""
+    """Tornado's, with bounds on the connections that are open at the same time, and that come in a time."""
 
     streams: frozenset[IOStream] = frozenset()
+
+    async def accept(self, listener: socket.socket) -> None:
+        """Take connections as they come, up to `RATE` a second in the long run; others wait in the system's queue."""
+        loop = asyncio.get_running_loop()
+        credit, counted_at = float(BURST), loop.time()
+        while True:
+            credit, counted_at = min(credit + RATE * (loop.time() - counted_at), BURST), loop.time()
+            if credit < 1:
+                await asyncio.sleep((1 - credit) / RATE)
+                continue
+            try:
+                connection, address = await loop.sock_accept(listener)
+            except OSError:  # who came has left, or no descriptor is free
+                await asyncio.sleep(1 / RATE)
+                continue
+            credit -= 1
+            self._handle_connection(connection, address)
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         self.streams = frozenset(one for one in self.streams if not one.closed())
@@ -111,11 +129,11 @@ async def serve(order: Order, lines: Any, output: int) -> None:
     )
     listener = socket.socket(fileno=order.socket)
     listener.setblocking(False)
-    server.add_socket(listener)
-    asking = asyncio.ensure_future(desk.keep_asking())
+    tasks = [asyncio.ensure_future(work) for work in (server.accept(listener), desk.keep_asking())]
     await over.wait()
-    asking.cancel()
-    server.stop()
+    for task in tasks:
+        task.cancel()
+    listener.close()
     goodbyes = [one.bye("the toolkit has ended") for one in desk.everybody()]
     with suppress(asyncio.TimeoutError):
         await asyncio.wait_for(asyncio.gather(*goodbyes), BYE_S)

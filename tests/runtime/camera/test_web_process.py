@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from runtime.camera.controls import Controls
 from runtime.camera.web import link, process
 from runtime.camera.web.listen import bound
 from runtime.camera.web.process import Page, Served
-from runtime.camera.web.serve import MOST_CONNECTIONS
+from runtime.camera.web.serve import BURST, MOST_CONNECTIONS, RATE
 from runtime.camera.web.viewers import MOST_VIEWERS
 from tests.command import environment
 from tests.runtime.camera.page import (
@@ -231,6 +232,25 @@ def test_connections_are_bounded_and_slow_ones_are_cut() -> None:
             one.close()
         with it.view() as viewer:
             viewer.frame()
+
+
+def test_a_flood_of_bad_requests_waits_its_turn() -> None:
+    bad = b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n"
+    with running(live()) as it:
+        until(lambda: it.ask("/readyz").status == 200)
+        start = time.monotonic()
+        answered = 0
+        while answered < BURST + RATE:
+            with socket.create_connection(("127.0.0.1", it.port), timeout=10) as connection:
+                connection.sendall(bad + bad)  # one at a time: an error ends the connection
+                answer = b""
+                with suppress(ConnectionResetError):
+                    while piece := connection.recv(65536):
+                        answer += piece
+            assert answer.count(b"HTTP/1.1 403") == 1
+            answered += 1
+        assert answered <= BURST + RATE * (time.monotonic() - start) + 1
+        assert it.ask("/healthz").status == 200
 
 
 def test_floods_of_messages_and_pings_are_survived() -> None:
