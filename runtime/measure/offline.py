@@ -31,7 +31,7 @@ def serves(session: Session, size: int) -> bool:
 
 def measure_offline(
     sessions: Mapping[str, Session],
-    images: NDArray[np.uint8],
+    images: Mapping[str, NDArray[np.uint8]],
     batches: Sequence[int],
     progress: Progress,
     *,
@@ -41,7 +41,7 @@ def measure_offline(
 
     Args:
         sessions: by the engine's name.
-        images: uint8 (n, height, width, channels).
+        images: uint8 (n, height, width, channels) for each, by the same names.
         batches: images a call.
         progress: told of every round.
         seconds: for each engine, over all sizes, about.
@@ -53,7 +53,7 @@ def measure_offline(
                 served = f"{session.batch.smallest} to {session.batch.largest}"
                 stage.note(f"{name} serves {served} images a call: left out {', '.join(left_out)}")
         for size in batches:
-            works = {name: make_work(one, images, size) for name, one in sessions.items() if serves(one, size)}
+            works = {name: make_work(one, images[name], size) for name, one in sessions.items() if serves(one, size)}
             if not works:
                 continue
             each = seconds / len(batches) / ROUNDS

@@ -79,7 +79,7 @@ class Measured(NamedTuple):
 
 def measure_all(
     sessions: Mapping[str, Session],
-    images: NDArray[np.uint8],
+    images: Mapping[str, NDArray[np.uint8]],
     options: MeasureOptions,
     progress: Progress,
     *,
@@ -91,7 +91,7 @@ def measure_all(
 
     Args:
         sessions: by name; the first is what the others are compared with.
-        images: uint8 (n, height, width, channels), given to every engine.
+        images: uint8 (n, height, width, channels) for each, by the same names.
         options: what to measure.
         progress: told of every step.
         openings: how each is opened, for cold starts; left out, there are none.
@@ -101,8 +101,8 @@ def measure_all(
     watch = Watch(root)
     progress = WatchedProgress(progress, watch)
     seconds, names = options.seconds, list(sessions)
-    works = {name: make_work(session, images, options.batch) for name, session in sessions.items()}
-    ones = {name: make_work(session, images, 1) for name, session in sessions.items()}
+    works = {name: make_work(session, images[name], options.batch) for name, session in sessions.items()}
+    ones = {name: make_work(session, images[name], 1) for name, session in sessions.items()}
 
     blocks, warm_ups = measure_single(works, progress, seconds=seconds, rounds=options.rounds)
     batches = powers_of_two(sessions) if options.batches == AUTO else options.batches
@@ -113,7 +113,7 @@ def measure_all(
     parts = {name: measure_parts(session, works[name].images) for name, session in sessions.items()}
     energies: dict[str, Energy | str] = dict.fromkeys(names, "")
     if options.energy:
-        on_gpu = {name: runs_on_gpu(session, images) for name, session in sessions.items()}
+        on_gpu = {name: runs_on_gpu(session, images[name]) for name, session in sessions.items()}
         energies = measure_energy(works, on_gpu, progress, seconds=seconds, meter=find_meter(root))
 
     single = describe_single(blocks, warm_ups, options.batch)

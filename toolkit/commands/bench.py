@@ -102,25 +102,19 @@ def bench_here(paths: Sequence[Path], opening: Opening, options: MeasureOptions)
 
     from runtime.backend import available_cores
     from runtime.bundle import Bundle
-    from runtime.errors import DataError
     from runtime.measure.machine import describe_machine
     from runtime.measure.run import measure_all
     from toolkit.results import BenchRow
 
     opened = [Bundle.open(path) for path in paths]
-    shapes = {bundle.spec.image_shape for bundle in opened}
-    if len(shapes) > 1:
-        raise DataError(
-            f"these bundles take images of different sizes: {' and '.join(map(str, sorted(shapes)))}",
-            "bench them one by one",
-        )
     openings = {str(path): replace(opening, bundle=str(path)) for path in paths}
     with ExitStack() as stack:
         sessions = {
             name: stack.enter_context(one.open(bundle))
             for (name, one), bundle in zip(openings.items(), opened, strict=True)
         }
-        measured = measure_all(sessions, opened[0].probe.images, options, make_progress(), openings=openings)
+        images = {str(bundle.path): bundle.probe.images for bundle in opened}
+        measured = measure_all(sessions, images, options, make_progress(), openings=openings)
     machine = describe_machine()
     return [
         BenchRow(

@@ -72,7 +72,7 @@ def collect(request: ReportRequest, progress: Progress) -> tuple[Report, Dataset
         sessions, absent = open_sessions(bundles, openings, stack)
         measured = measure_all(
             sessions,
-            bundles[next(iter(sessions))].probe.images,
+            {name: bundles[name].probe.images for name in sessions},
             request.measure,
             progress,
             openings={name: openings[name] for name in sessions},

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from runtime.backend import Parts
 from runtime.datasets import ArrayDataset
@@ -31,12 +32,13 @@ def make_sessions(*names: str) -> dict[str, Session]:
 
 
 SHORT = MeasureOptions(seconds=0.05)
+IMAGES = dict.fromkeys("ab", make_images(2))
 
 
 def test_alone_the_single_stream(tmp_path: Path) -> None:
     progress = RecordingProgress()
     performances, conditions, latencies = measure_all(
-        make_sessions("a", "b"), make_images(2), SHORT, progress, root=make_laptop(tmp_path)
+        make_sessions("a", "b"), IMAGES, SHORT, progress, root=make_laptop(tmp_path)
     )
     assert list(performances) == list(latencies) == ["a", "b"]
     for name, found in performances.items():
@@ -56,9 +58,7 @@ def test_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "measure_energy", lambda works, *_, **__: dict.fromkeys(works, energy))
     options = MeasureOptions(seconds=0.05, batch=3, batches=AUTO, paces=(500.0, 1000.0), energy=True)
     pictures = ArrayDataset("arrays", np.zeros((2, SIDE, SIDE), np.uint8), None)
-    measured = measure_all(
-        make_sessions("a"), make_images(2), options, RecordingProgress(), pictures=pictures, root=tmp_path
-    )
+    measured = measure_all(make_sessions("a"), IMAGES, options, RecordingProgress(), pictures=pictures, root=tmp_path)
     found = measured.performances["a"]
     assert found.single.batch == 3
     assert [point.batch for point in found.batches] == [1, 2, 4]
@@ -70,7 +70,7 @@ def test_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_energy_that_cannot_be_measured_has_a_reason(tmp_path: Path) -> None:
     options = MeasureOptions(seconds=0.05, energy=True)
-    found = measure_all(make_sessions("a"), make_images(1), options, RecordingProgress(), root=tmp_path)
+    found = measure_all(make_sessions("a"), IMAGES, options, RecordingProgress(), root=tmp_path)
     assert found.performances["a"].energy is None
     assert found.performances["a"].energy_reason.startswith("no sensor")
 
@@ -84,7 +84,7 @@ class OnGpu(FakeEngine):
 
 def test_the_parts_of_a_call_on_a_gpu(tmp_path: Path) -> None:
     session = Session(OnGpu(first_pixel_class(CLASSES)), make_spec(), BatchRange())
-    found = measure_all({"a": session}, make_images(1), SHORT, RecordingProgress(), root=tmp_path)
+    found = measure_all({"a": session}, IMAGES, SHORT, RecordingProgress(), root=tmp_path)
     gpu = found.performances["a"].gpu
     assert gpu is not None and gpu.compute_ms.p50 == 1.0
 
@@ -92,7 +92,7 @@ def test_the_parts_of_a_call_on_a_gpu(tmp_path: Path) -> None:
 def test_rapl_does_not_see_a_gpu_even_where_the_session_splits_its_batch(tmp_path: Path) -> None:
     session = Session(OnGpu(first_pixel_class(CLASSES)), make_spec(), BatchRange(2, 2, 4))
     options = MeasureOptions(seconds=0.05, batch=5, energy=True)
-    found = measure_all({"a": session}, make_images(1), options, RecordingProgress(), root=make_laptop(tmp_path))
+    found = measure_all({"a": session}, IMAGES, options, RecordingProgress(), root=make_laptop(tmp_path))
     performance = found.performances["a"]
     assert (performance.gpu, performance.energy, performance.energy_reason) == (None, None, OTHER_DEVICE)
 
@@ -123,7 +123,25 @@ def test_what_times_say_against_themselves(times: list[int], steady: bool, late:
 def test_options_are_told_in_the_order_of_the_run(tmp_path: Path) -> None:
     progress = RecordingProgress()
     options = MeasureOptions(seconds=0.05, batches=(1,), paces=(1000.0,))
-    measure_all(make_sessions("a"), make_images(1), options, progress, root=tmp_path)
+    measure_all(make_sessions("a"), IMAGES, options, progress, root=tmp_path)
     assert list(progress.stages) == ["warm up", "measure latency", "measure batch sizes", "keep 1000 fps"]
     assert all(stage.done == stage.total for stage in progress.stages.values() if stage.total)
     assert list(itertools.chain(*(stage.notes for stage in progress.stages.values()))) == []
+
+
+def test_each_engine_gets_images_of_its_own_size(tmp_path: Path) -> None:
+    shapes: dict[str, set[tuple[int, ...]]] = {"small": set(), "large": set()}
+
+    def session(name: str, side: int) -> Session:
+        def answer(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+            shapes[name].add(batch.shape[1:])
+            return np.full((len(batch), CLASSES), 1 / CLASSES, np.float32)
+
+        return fake_session(make_spec(height=side, width=side), answer)[0]
+
+    sessions = {"small": session("small", 4), "large": session("large", 16)}
+    images = {name: np.zeros((1, *one.spec.image_shape), np.uint8) for name, one in sessions.items()}
+    options = MeasureOptions(seconds=0.05, batches=(2,), paces=(500.0,))
+    found = measure_all(sessions, images, options, RecordingProgress(), root=tmp_path)
+    assert shapes == {"small": {(4, 4, 1)}, "large": {(16, 16, 1)}}
+    assert found.performances["large"].single.ratio is not None

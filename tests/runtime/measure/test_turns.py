@@ -162,7 +162,9 @@ class TestOffline:
     def test_each_engine_gets_the_sizes_that_it_serves(self) -> None:
         sessions, engines = self.sessions()
         progress = RecordingProgress()
-        found = measure_offline(sessions, make_images(3), (1, 4, 8, 64), progress, seconds=0.01)
+        found = measure_offline(
+            sessions, dict.fromkeys(sessions, make_images(3)), (1, 4, 8, 64), progress, seconds=0.01
+        )
         assert [point.batch for point in found["wide"]] == [1, 4, 8]
         assert [point.batch for point in found["narrow"]] == [4]
         assert {name: set(engine.batches) for name, engine in engines.items()} == {"wide": {1, 4, 8}, "narrow": {4}}
@@ -175,7 +177,8 @@ class TestOffline:
 
     def test_images_a_second_are_those_of_all_that_was_timed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(turns, "time_calls", lambda session, images, out, calls: [2_000_000] * calls)
-        found = measure_offline({"a": self.sessions()[0]["wide"]}, make_images(1), (8,), RecordingProgress(), seconds=1)
+        sessions, images = {"a": self.sessions()[0]["wide"]}, {"a": make_images(1)}
+        found = measure_offline(sessions, images, (8,), RecordingProgress(), seconds=1)
         (point,) = found["a"]
         assert (point.batch, point.p50_ms, point.images_per_second) == (8, 2, 4000)
 
