@@ -63,7 +63,7 @@ def collect(request: ReportRequest, progress: Progress) -> tuple[Report, Dataset
         ToolkitError: a bundle, the images or the machine cannot be used.
     """
     start = time.monotonic()
-    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    created = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     bundles = open_bundles(request.bundles, request.reference)
     openings = {name: structs.replace(request.opening, bundle=str(one.path)) for name, one in bundles.items()}
     reference = find_reference(bundles, request.reference)
@@ -165,6 +165,7 @@ def doubts(engines: Sequence[EngineReport], reference: str | None, dataset: Data
         yield "none of these bundles is FP32, so answers are compared with nothing: --reference BUNDLE"
     for engine in engines:
         if engine.performance_reason:
-            yield f"{engine.name} was not timed: {engine.performance_reason}"
+            graph = f"; its graph answered on {engine.accuracy_with}" if engine.accuracy else ""
+            yield f"{engine.name} was not timed: {engine.performance_reason}{graph}"
         if engine.accuracy and engine.accuracy.broken:
             yield f"{engine.name} answers NaN or infinity to {engine.accuracy.broken:,} images"

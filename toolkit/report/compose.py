@@ -90,7 +90,7 @@ def gates(report: Report) -> Section | None:
     if made is None:
         return None
     missed = sum(not gate.passed for engine in report.engines for gate in engine.gates)
-    text = f"{missed} of {len(made.rows)} are missed." if missed else f"All {len(made.rows)} are passed."
+    text = f"{missed} of {len(made.rows)} {'is' if missed == 1 else 'are'} missed." if missed else "All are passed."
     return Section("gates", "Gates", (Words(text), made))
 
 
