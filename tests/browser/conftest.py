@@ -1,4 +1,4 @@
-"""A browser and a camera for all tests of the page.
+"""A browser and a camera for all tests of pages.
 
 They last for this folder alone: Playwright keeps an event loop running, which tests elsewhere could not bear.
 """

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +11,9 @@ pytest.importorskip("playwright", reason="needs playwright: pip install '.[brows
 pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python: pip install '.[browser]'")
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.runtime.camera.page import PATIENCE_S, until
 from tests.toolkit.report.rendered import page_of
 
 pytestmark = pytest.mark.browser
@@ -24,36 +21,10 @@ pytestmark = pytest.mark.browser
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 PAPER = {"width": 1031, "height": 702}  # A4, landscape, within the margins, at 96 pixels an inch
 SAMPLES = ("four", "hostile", "nothing")
-PATIENCE_S = 60
 OPEN_ALL = "document.querySelectorAll('details').forEach(each => { each.open = true })"
 TOO_WIDE = """width => [...document.querySelectorAll('table, figure, p, dl, ul')]
     .filter(each => each.checkVisibility() && each.getBoundingClientRect().right > width + 1)
     .map(each => each.outerHTML.slice(0, 200))"""
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for what takes the browser a moment; the page's policy forbids what Playwright would wait with."""
-    end = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-@pytest.fixture(scope="package")
-def report_browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
-    """Chromium as the system has it. One Playwright serves a process: another test's, where there is one."""
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if not program:
-        pytest.skip("needs Chromium, which is not installed")
-    with ExitStack() as stack:
-        try:
-            playwright = request.getfixturevalue("playwright")
-        except pytest.FixtureLookupError:
-            playwright = stack.enter_context(sync_playwright())
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=program, args=arguments)
-        stack.callback(browser.close)
-        yield browser
 
 
 class Reader:
@@ -79,8 +50,8 @@ class Reader:
 
 
 @pytest.fixture
-def reader(report_browser: Browser, tmp_path: Path) -> Iterator[Reader]:
-    it = Reader(report_browser, tmp_path)
+def reader(chromium: Browser, tmp_path: Path) -> Iterator[Reader]:
+    it = Reader(chromium, tmp_path)
     yield it
     it.context.close()
     assert it.problems == []
