@@ -54,8 +54,8 @@ def lead(
         return f"{chosen.name} takes {p50}; it is the only engine that was timed{', and it is' * bool(budget)}{budget}."
     if len(tied) > 1:
         others = listed([engine.name for engine in tied if engine is not chosen])
-        why = tie_reason(chosen, tied)
-        return f"Take {chosen.name}: {p50}. {others} {'is' if len(tied) == 2 else 'are'} as fast within noise; {why}."
+        alike = f"{others} {'is' if len(tied) == 2 else 'are'} as fast within noise"
+        return f"Take {chosen.name}: {p50}{budget}. {alike}; {tie_reason(chosen, tied)}."
     if len(within) == 1:
         return f"Take {chosen.name}: {p50}. No other is{budget}."
     return f"Take {chosen.name}: at {p50} it is the fastest{budget}."
@@ -83,15 +83,21 @@ def cost(chosen: EngineReport) -> str:
     """What it loses of the reference's accuracy."""
     pairing = chosen.accuracy.pairing if chosen.accuracy else None
     if pairing is None or pairing.drop_points is None or pairing.p_value is None:
-        return "" if pairing is None else f"It agrees with the reference on {pairing.agreement:.2f} % of the images."
+        return (
+            ""
+            if pairing is None
+            else f"{chosen.name} agrees with the reference on {pairing.agreement:.2f} % of the images."
+        )
     if pairing.p_value >= SIGNIFICANT:
         return (
-            f"Its accuracy does not differ from the reference's beyond chance: it loses {pairing.lost:,} images and "
-            f"gains {pairing.gained:,} (p = {pairing.p_value:.2g})."
+            f"The accuracy of {chosen.name} does not differ from the reference's beyond chance: it loses "
+            f"{pairing.lost:,} images and gains {pairing.gained:,} (p = {pairing.p_value:.2g})."
         )
     verb, points = ("loses", pairing.drop_points) if pairing.drop_points > 0 else ("gains", -pairing.drop_points)
     p = f"p = {pairing.p_value:.2g}"
-    return f"It {verb} {points:.2f} points of accuracy against the reference, more than chance explains ({p})."
+    return (
+        f"{chosen.name} {verb} {points:.2f} points of accuracy against the reference, more than chance explains ({p})."
+    )
 
 
 def refuse(engines: Sequence[EngineReport]) -> str:

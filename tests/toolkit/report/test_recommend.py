@@ -82,7 +82,7 @@ def test_a_loss_of_accuracy_is_said_with_its_chance() -> None:
 
 def test_without_labels_the_agreement_is_said() -> None:
     said = recommend(unlabelled().engines)
-    assert "It agrees with the reference on 99.61 % of the images." in said.text
+    assert "lenet-int8-openvino agrees with the reference on 99.61 % of the images." in said.text
 
 
 def test_the_front_holds_what_no_other_beats() -> None:
