@@ -20,7 +20,7 @@ from toolkit.doctor.probe import Answer
 
 State = Literal["ok", "missing", "too old", "cannot be imported", "not checked"]
 
-DEVELOPER_EXTRAS = {"bench", "browser", "dev", "experiments", "models", "test"}
+DEVELOPER_EXTRAS = {"bench", "browser", "dev", "docs", "experiments", "models", "test"}
 PURPOSES = {
     "cpu": "to run bundles on this machine",
     "export": "to build from PyTorch models",
