@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.options import FiniteRange, combine
+from toolkit.options import F, FiniteRange, combine
 
 if TYPE_CHECKING:
     from runtime.measure.run import MeasureOptions
@@ -34,14 +35,51 @@ class BatchesType(click.ParamType):  # type: ignore[type-arg]  # generic from cl
             self.fail(f"'{value}' is neither auto nor sizes of 1 to {MOST_BATCH} such as 1,2,4", param, ctx)
 
 
-measure_options = combine(
-    click.option(
+batch_option = click.option(
+    "--batch", type=click.IntRange(1, MOST_BATCH), default=1, show_default=True, help="Images a call."
+)
+
+
+def seconds_option(default: float) -> Callable[[F], F]:
+    """How long each kind of measurement takes."""
+    return click.option(
         "--seconds",
         type=FiniteRange(min=0.05),
-        default=2.0,
+        default=default,
         show_default=True,
-        help="How long to measure each bundle, about; the same again for what the options below add.",
-    ),
+        help="How long to measure each bundle, about; the same again for throughput, each pace and energy.",
+    )
+
+
+def pace_option(default: str = "") -> Callable[[F], F]:
+    """Frames a second, as `paces`; `default` is only said."""
+    said = f"  [default: {default}]" if default else ""
+    return click.option(
+        "--pace",
+        "paces",
+        type=FiniteRange(min=0.1, max=1000),
+        multiple=True,
+        metavar="FPS",
+        help=f"Latency at a camera's pace, too, with sleep between the frames; may be repeated.{said}",
+    )
+
+
+def cold_option(default: int) -> Callable[[F], F]:
+    """How many processes to start, as `cold_starts`."""
+    return click.option(
+        "--cold",
+        "cold_starts",
+        type=click.IntRange(0, 1000),
+        default=default,
+        show_default=default > 0,
+        metavar="N",
+        help="Start N processes for each bundle, too: from the start to the first answer, and their memory.",
+    )
+
+
+measure_options = combine(
+    batch_option,
+    seconds_option(2.0),
     click.option(
         "--batches",
         type=BatchesType(),
@@ -49,22 +87,8 @@ measure_options = combine(
         metavar="N,N,...|auto",
         help="Throughput at these batch sizes, too; auto: at the powers of two that a bundle serves.",
     ),
-    click.option(
-        "--pace",
-        "paces",
-        type=FiniteRange(min=0.1, max=1000),
-        multiple=True,
-        metavar="FPS",
-        help="Latency at a camera's pace, too, with sleep between the frames; may be repeated.",
-    ),
-    click.option(
-        "--cold",
-        "cold_starts",
-        type=click.IntRange(0, 1000),
-        default=0,
-        metavar="N",
-        help="Start N processes for each bundle, too: from the start to the first answer, and their memory.",
-    ),
+    pace_option(),
+    cold_option(0),
     click.option(
         "--energy", is_flag=True, help="Energy of an inference, too, where the machine has a sensor that can be read."
     ),

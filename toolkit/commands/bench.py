@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--batch", type=click.IntRange(1, 65536), default=1, show_default=True, help="Images a call.")
 @measure_options
 @engine_options
 @remote_options

@@ -12,6 +12,7 @@ import click
 from toolkit.console import make_progress, print_json
 from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate
+from toolkit.measure_options import AUTO, batch_option, cold_option, make_options, pace_option, seconds_option
 from toolkit.options import FILE, FOLDER, FiniteRange, engine_options, output_options
 from toolkit.remote.options import forwarded, remote_options
 from toolkit.report.figures import REPORT_FIGURES
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from toolkit.remote.session import Remote
     from toolkit.report.result import Report
 
+PACE = 30.0  # frames a second, unless others are asked for
 BUDGET = ("max_drop", "max_p99_ms", "min_throughput", "max_size_mib")
 HERE = (*BUDGET, "data", "reference", "junit", "against")  # what --on does not pass on
 
@@ -55,30 +57,10 @@ HERE = (*BUDGET, "data", "reference", "junit", "against")  # what --on does not 
 @click.option(
     "--against", type=FILE, metavar="REPORT.JSON", help="Say what got better or worse since an earlier report."
 )
-@click.option("--batch", type=click.IntRange(1, 65536), default=1, show_default=True, help="Images a call.")
-@click.option(
-    "--seconds",
-    type=FiniteRange(min=0.05),
-    default=5.0,
-    show_default=True,
-    help="How long to time single calls of each bundle, about.",
-)
-@click.option(
-    "--pace",
-    "paces",
-    type=FiniteRange(min=0.1, max=10_000),
-    multiple=True,
-    metavar="FPS",
-    help="Also time requests at a camera's pace; may be repeated.  [default: 30]",
-)
-@click.option(
-    "--cold",
-    type=click.IntRange(min=0),
-    default=5,
-    show_default=True,
-    metavar="N",
-    help="Start N processes of each for start-up time and memory.",
-)
+@batch_option
+@seconds_option(5.0)
+@pace_option(f"{PACE:g}")
+@cold_option(5)
 @click.option("--quick", is_flag=True, help="Single calls and accuracy alone.")
 @click.option(
     "--collect", "collect_only", is_flag=True, hidden=True, help="Measure, and write no files: what --on runs there."
@@ -103,7 +85,7 @@ def command(
     batch: int,
     seconds: float,
     paces: tuple[float, ...],
-    cold: int,
+    cold_starts: int,
     quick: bool,
     collect_only: bool,
     backend: str | None,
@@ -144,7 +126,7 @@ def command(
         data=data,
         images=images,
         opening=Opening("", backend, device, threads, str(cache_dir) if cache_dir else None, trust),
-        measure=pick_measures(batch, seconds, paces, cold, quick),
+        measure=pick_measures(batch, seconds, paces, cold_starts, quick),
         command=shlex.join(["toolkit", *sys.argv[1:]]),
     )
     if collect_only:
@@ -172,15 +154,13 @@ def command(
     return max((tell_gates(engine.gates, f"{engine.name}: ") for engine in report.engines), default=0)
 
 
-def pick_measures(batch: int, seconds: float, paces: tuple[float, ...], cold: int, quick: bool) -> MeasureOptions:
+def pick_measures(
+    batch: int, seconds: float, paces: tuple[float, ...], cold_starts: int, quick: bool
+) -> MeasureOptions:
     """What is timed."""
-    from runtime.measure.run import AUTO, MeasureOptions
-
     if quick:
-        return MeasureOptions(seconds=seconds, batch=batch)
-    return MeasureOptions(
-        seconds=seconds, batch=batch, batches=AUTO, paces=paces or (30.0,), cold_starts=cold, energy=True
-    )
+        return make_options(batch, seconds, (), (), 0, energy=False)
+    return make_options(batch, seconds, AUTO, paces or (PACE,), cold_starts, energy=True)
 
 
 def show(report: Report) -> None:
