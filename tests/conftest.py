@@ -13,12 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from runtime.spec import ModelSpec
 from tests import torchlib, zygote
 from tests.command import ROOT, environment, toolkit
 from tests.device import Device, a_device, missing
+
+# A timing is never a test: on a machine that has other work an example takes as long as it takes.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration.observers import BINS, Histogram, Range
@@ -25,7 +25,6 @@ def observed(*parts: np.ndarray) -> Histogram:
     return histogram
 
 
-@settings(deadline=None)
 @given(batches_of_floats, st.randoms())
 def test_neither_order_nor_batches_matter(parts: list[np.ndarray], random: object) -> None:
     forward = observed(*parts)
@@ -40,7 +39,6 @@ def test_neither_order_nor_batches_matter(parts: list[np.ndarray], random: objec
     assert minmax(forward) == (everything.max() or 1.0)
 
 
-@settings(deadline=None)
 @given(st.lists(batches_of_floats, min_size=1, max_size=4))
 def test_merged_histograms_are_that_of_the_whole(shares: list[list[np.ndarray]]) -> None:
     whole, total = observed(*(part for share in shares for part in share)), Histogram("t")
@@ -50,7 +48,6 @@ def test_merged_histograms_are_that_of_the_whole(shares: list[list[np.ndarray]])
     assert (total.counts == whole.counts).all() and total.zeros == whole.zeros
 
 
-@settings(deadline=None)
 @given(batches_of_floats)
 def test_every_value_is_in_its_bin(parts: list[np.ndarray]) -> None:
     histogram = observed(*parts)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from onnx import numpy_helper
@@ -21,7 +21,6 @@ weights = hnp.arrays(
 )
 
 
-@settings(deadline=None)
 @given(weights, st.data())
 def test_a_weight_is_off_by_half_a_step_at_most(weight: np.ndarray, data: st.DataObject) -> None:
     axis = data.draw(st.integers(0, weight.ndim - 1))
@@ -36,7 +35,6 @@ def test_a_weight_is_off_by_half_a_step_at_most(weight: np.ndarray, data: st.Dat
     assert (error <= step / 2 * (1 + 1e-4) + 1e-30).all()
 
 
-@settings(deadline=None)
 @given(weights, st.data(), st.sampled_from([127, REDUCED]))
 def test_clipping_makes_no_channel_worse_and_quantizing_again_changes_nothing(
     weight: np.ndarray, data: st.DataObject, limit: int

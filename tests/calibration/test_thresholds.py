@@ -66,7 +66,7 @@ def level_of(bin_index: int, stop: int) -> int:
     return int(np.searchsorted(edges, bin_index, side="right")) - 1
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(LEVELS, 300), st.booleans())
 def test_the_divergence_is_that_of_the_definition(seed: int, stop: int, sparse: bool) -> None:
     rng = np.random.default_rng(seed)
@@ -82,7 +82,7 @@ def slow_error(values: np.ndarray, threshold: float) -> float:
     return float(np.square(np.clip(np.rint(values / step), -127, 127) * step - values).sum())
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["normal", "laplace", "relu", "tail", "two values"]))
 def test_no_other_threshold_has_a_smaller_squared_error(seed: int, kind: str) -> None:
     rng = np.random.default_rng(seed)
@@ -100,7 +100,7 @@ def test_no_other_threshold_has_a_smaller_squared_error(seed: int, kind: str) ->
     assert found <= 1.02 * min(others) + 1e-12
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_squared_errors_are_those_of_values_spread_over_bins(seed: int) -> None:
     counts = np.random.default_rng(seed).poisson(3, 300).astype(np.float64)
@@ -114,7 +114,6 @@ def test_squared_errors_are_those_of_values_spread_over_bins(seed: int) -> None:
         assert error == pytest.approx(expected, rel=0.01)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 30_000))
 def test_a_percentile_counts_zeros_and_clips_no_more_than_its_share(seed: int, zeros: int) -> None:
     values = np.append(np.random.default_rng(seed).laplace(0, 1, 30_000), np.zeros(zeros))

@@ -44,7 +44,6 @@ def generate(count: int, number: int) -> list[bytes]:
     @settings(
         max_examples=count,
         database=None,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

@@ -172,13 +172,13 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 STARTS = [b"", *(data[:length] for data in SAMPLES.values() for length in (8, 12, 40)), *claims(3, 2).values()]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.sampled_from(STARTS), rest=st.binary(max_size=300))
 def test_random_bytes_give_an_image_or_an_image_error(fuzzed: Path, start: bytes, rest: bytes) -> None:
     assert_image_or_error(fuzzed, start + rest)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(sorted(SAMPLES)),
     changes=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=4),

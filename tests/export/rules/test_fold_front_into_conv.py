@@ -214,7 +214,7 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
     return weight, bias, mean, 1 / std, pixels
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cases())
 def test_the_folded_convolution_is_the_normalized_one(case: tuple[np.ndarray, ...]) -> None:
     weight, bias, mean, scale, pixels = case

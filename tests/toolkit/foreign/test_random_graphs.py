@@ -195,7 +195,6 @@ def quick_simplifier(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @settings(
     max_examples=EXAMPLES,
     derandomize=EXAMPLES < 50,
-    deadline=None,
     phases=[Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
