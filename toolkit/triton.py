@@ -41,7 +41,7 @@ def write_model(bundle: Bundle, repository: Path, name: str | None, *, force: bo
         The model's folder.
 
     Raises:
-        ToolkitError: there is such a model, or its engine does not serve single requests.
+        ToolkitError: there is such a model, or its engine does not serve single requests, or is none that Triton loads.
         OSError: it cannot be written.
     """
     name = name or NO_PART_OF_NAMES.sub("-", bundle.path.absolute().name)
@@ -52,6 +52,11 @@ def write_model(bundle: Bundle, repository: Path, name: str | None, *, force: bo
         raise ToolkitError(
             f"{bundle.path} serves batches of {batch.smallest} to {batch.largest}, and Triton passes on single images",
             f"build it with --batch 1:{batch.best}:{batch.largest}",
+        )
+    if bundle.manifest.target == "tensorrt-rtx":  # its plans are of another form than those of TensorRT
+        raise ToolkitError(
+            f"{bundle.path} is built for tensorrt-rtx, and Triton has no backend for that",
+            "build it for another one: toolkit build MODEL --target tensorrt",
         )
     folder = repository / name
     if (folder / "config.pbtxt").exists() and not force:

@@ -108,6 +108,10 @@ def test_what_triton_cannot_ask_for_is_refused(tiny_int8_bundle: Path, tmp_path:
         write_model(
             changed(Bundle.open(tiny_int8_bundle), batch=BatchRange(4, 4, 8)), tmp_path / "models", None, force=False
         )
+    with pytest.raises(ToolkitError, match="is built for tensorrt-rtx, and Triton has no backend for that"):
+        write_model(
+            changed(Bundle.open(tiny_int8_bundle), target="tensorrt-rtx"), tmp_path / "models", None, force=False
+        )
     assert not list(tmp_path.iterdir())
 
 
