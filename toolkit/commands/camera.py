@@ -61,7 +61,9 @@ END_S = 60.0  # and after the last frame, while no signal comes
     "--threshold",
     type=FiniteRange(min=0, max=1),
     metavar="P",
-    help="What is less sure is no digit, 0 to 1.  [default: the bundle's]",
+    default=0.5,
+    show_default=True,
+    help="What is less sure is no digit, 0 to 1; nor is what the bundle's own threshold refuses.",
 )
 @click.option(
     "--max-age",
@@ -107,7 +109,7 @@ def command(
     record: Path | None,
     snapshots: Path,
     roi: tuple[int, int, int, int] | None,
-    threshold: float | None,
+    threshold: float,
     max_age: float,
     fast: bool,
     frames: int | None,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from runtime import open_session
 from runtime.camera.reading.answer import Answer, walk_answers
 from runtime.camera.reading.boxes import inside, overlap
-from runtime.camera.reading.evidence import FACTORS, FILE, LEAST, Weights, measure
+from runtime.camera.reading.evidence import FACTORS, FILE, Weights, measure
 from runtime.camera.reading.reader import DigitReader
 from runtime.camera.synthetic.scene import DIFFICULTIES, Scene
 from runtime.camera.synthetic.truth import Truth
@@ -44,7 +44,7 @@ def observe(reader: DigitReader, digits: Digits, scenes: int, seed: int) -> Iter
         difficulty = ORDER[number % len(ORDER)]
         scene = Scene(digits.images, digits.labels, difficulty=difficulty, seed=int(rng.integers(1 << 31)))
         frame, truth = scene.frame(int(rng.integers(200)))
-        answers = [answer for answer in walk_answers(reader.look([frame])[0]) if answer.probability >= LEAST]
+        answers = [answer for answer in walk_answers(reader.look([frame])[0]) if answer.probability >= reader.likely]
         if not answers:
             continue
         right = [is_right(answer, truth) for answer in answers]

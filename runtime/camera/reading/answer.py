@@ -20,7 +20,7 @@ class Answer:
         label: its likeliest class, by name
         number: and by number.
         probability: of that, by the model.
-        depth: candidates that it is a part of.
+        depth: candidates that it is a part of, but for those that were put together.
         whole: the largest probability among those; 0 where there are none.
         ways: the ways to see parts in it instead.
         sureness: that the answer is right, all things considered, 0..1; 0 before that is done.
@@ -48,7 +48,7 @@ class Answer:
     @property
     def settled(self) -> bool:
         """Whether it is so surely one digit that its parts need not be looked at."""
-        return self.probability >= SETTLED and not self.bar
+        return self.probability >= SETTLED and not self.bar and not self.candidate.joined
 
     @property
     def halves(self) -> float:
@@ -82,7 +82,8 @@ def attach_parts(whole: Answer, said: Iterator[tuple[str, int, float]]) -> None:
     for way in whole.candidate.parts:
         parts = []
         for candidate in way:
-            parts.append(Answer(candidate, *next(said), whole.depth + 1, max(whole.whole, whole.probability)))
+            depth = whole.depth + (not whole.candidate.joined)
+            parts.append(Answer(candidate, *next(said), depth, max(whole.whole, whole.probability)))
             attach_parts(parts[-1], said)
         whole.ways.append(parts)
 

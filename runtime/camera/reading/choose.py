@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import cv2
+
 from runtime.camera.reading.answer import Answer
-from runtime.camera.reading.boxes import same_place
+from runtime.camera.reading.boxes import SAME, overlap, same_place
 
 LEAST = 0.35  # sureness of a digit, when it is compared with others
 CLEARER = 0.7  # of the doubt about a whole, that there may be about the least sure of its parts, to take them instead
@@ -32,6 +34,23 @@ def without_doubles(answers: Iterable[Answer]) -> list[Answer]:
     """Of answers about one place, the surest."""
     kept: list[Answer] = []
     for answer in sorted(answers, key=lambda answer: -answer.sureness):
-        if not any(same_place(answer.box, other.box) for other in kept):
+        if not any(same_place(answer.box, other.box) and not are_apart(answer, other) for other in kept):
             kept.append(answer)
     return kept
+
+
+def are_apart(one: Answer, other: Answer) -> bool:
+    """Whether answers are about separate ink though a box lies in the other: a 7 beside the waist of a large 5.
+
+    What lies in a hole is not apart.
+    """
+    shape, another = one.candidate.shape, other.candidate.shape
+    if shape is None or another is None or shape.level is not another.level:
+        return False
+    if overlap(one.box, other.box) > SAME:
+        return False
+    large, small = (
+        (shape, another) if shape.box[2] * shape.box[3] > another.box[2] * another.box[3] else (another, shape)
+    )
+    points = [contour[0, 0].tolist() for contour in small.contours]
+    return all(cv2.pointPolygonTest(contour, point, False) < 0 for contour in large.contours for point in points)

@@ -17,13 +17,14 @@ from runtime.preprocess import as_image
 SMALLEST = 13  # pixels of the frame, the height of a digit
 NARROWEST, WIDEST = 0.04, 2.6  # width over height
 SPLIT_FROM = 0.9  # width over height: what is as wide may be two digits
-SMALLEST_PART = 0.12  # of the box of a shape, that a part has to be no mere scrap of its stroke
+SMALLEST_PART = 0.05  # of the box of a shape, that a part has to be no mere scrap of its stroke
 NARROWEST_PART, WIDEST_PART = 0.35, 1.2  # width over height of the whole, of each of them
 LOWEST_PART = 0.5  # of the height of the whole
 REACH = 0.25  # of a part's width, how far from an even cut a better one is sought
 MOST_CUT = 0.22  # of the height, the ink that a cut may meet
 ENOUGH = 26  # pixels along the longer side, with which a level shows a digit as well as the frame itself
 FAINTEST = 30  # contrast of ink
+LOST = 0.65  # of the box of a shape, that its strongest ink has at least
 ABOUT = np.ones((3, 3), np.uint8)  # its soft edge is part of the ink
 INK = 100  # of 255, the strongest ink, from which a pixel counts when a shape is measured
 
@@ -51,6 +52,11 @@ class Candidate:
     parts: list[list[Candidate]] = field(default_factory=list)
 
     @property
+    def joined(self) -> bool:
+        """Whether it was put together of pieces."""
+        return self.shape is not None and self.shape.joined
+
+    @property
     def severed(self) -> bool:
         """Whether it was cut off from others that it touches."""
         return self.shape is None
@@ -62,10 +68,18 @@ def cut_out(frame: Picture, shape: Shape) -> list[Candidate]:
     cut = None
     if height <= shape.level.heights[1] and NARROWEST < width / height < WIDEST:
         cut = ink_of(frame, shape)
-    if cut is None:
-        return [candidate for part in shape.within for candidate in cut_out(frame, part)]
+    if cut is None or lost_some(cut[1], shape):
+        within = [candidate for part in shape.within for candidate in cut_out(frame, part)]
+        if cut is None or within:
+            return within
     ink, box, strength = cut
     return [Candidate(box, to_mnist(ink), strength, shape.level.light_ink, shape, ink)]
+
+
+def lost_some(box: Box, shape: Shape) -> bool:
+    """Whether the strongest ink of a shape, with that box in pixels of the frame, is but a part of it."""
+    _, _, width, height = shape.box
+    return box[2] * box[3] < LOST * width * height * shape.level.reduction**2
 
 
 def take_apart(frame: Picture, whole: Candidate) -> None:
@@ -89,7 +103,7 @@ def ink_of(frame: Picture, shape: Shape) -> tuple[Picture, Box, float] | None:
     left, top = max(0, x - 2), max(0, y - 2)
     right, bottom = min(level.ground.shape[1], x + width + 2), min(level.ground.shape[0], y + height + 2)
     mask = np.zeros((bottom - top, right - left), np.uint8)
-    cv2.drawContours(mask, [shape.contour], -1, 255, cv2.FILLED, offset=(-left, -top))
+    cv2.drawContours(mask, shape.contours, -1, 255, cv2.FILLED, offset=(-left, -top))
     mask = as_image(cv2.dilate(mask, ABOUT))
     contrast, times = level.contrast[top:bottom, left:right], 1
     if max(width, height) < ENOUGH and level.reduction > 1:

@@ -31,8 +31,9 @@ FACTORS = (
     "fainter",
     "other_color",  # and how far from the colour of the next of them
     "other_ink",  # share of the others that are light where it is dark, or dark where it is light
-    "deep",  # shapes that it is a part of
-    "severed",  # whether it was cut off from what it touches
+    "deep",  # shapes that it is a part of, but for those that were put together
+    "severed",  # whether it was cut off from what it touches,
+    "joined",  # or put together of two pieces
     "whole",  # log odds of the surest that it is a part of,
     "halves",  # of the best way to cut it apart,
     "within",  # and of the surest shape in it
@@ -116,6 +117,7 @@ def measure(frame: Picture, answers: Sequence[Answer]) -> NDArray[np.float64]:
         "other_ink": other_ink,
         "deep": [min(answer.depth, MOST_DEEP) for answer in answers],
         "severed": [answer.candidate.severed for answer in answers],
+        "joined": [answer.candidate.joined for answer in answers],
         "whole": odds[:, 1],
         "halves": odds[:, 2],
         "within": odds[:, 3],

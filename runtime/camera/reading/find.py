@@ -24,6 +24,8 @@ SAME = 0.7  # of a shape's box, that one within it has when it is the same shape
 MOST_SPECKS = 250
 USUAL = (17, 17)  # cells over which contrast is taken for texture
 TEXTURE = 1.0  # times that is left out
+FLAT = 1.5  # times the lowest digit: what is as wide may be a stroke of one, however low
+SOFT = 0.5  # of the strongest ink of a shape: less is its soft edge
 NO_LINES = np.zeros((0, 4), np.int32)
 REST = 0.9  # of the corners of a shape that lie on a rule, when it is part of that
 SHORT = 0.6  # width over height of a rule from one to the next
@@ -37,7 +39,7 @@ class Shape:
 
     Attributes:
         level: on which it was found.
-        contour: int32 (N, 1, 2), pixels of the level.
+        contours: int32 (N, 1, 2), pixels of the level; more than one where pieces were put together.
         box: about it, in pixels of the level.
         threshold: the contrast from which its pixels count.
         holes: boxes of its holes: what lies in one is no part of it.
@@ -45,11 +47,21 @@ class Shape:
     """
 
     level: Level
-    contour: NDArray[np.int32]
+    contours: list[NDArray[np.int32]]
     box: Box
     threshold: float
     holes: list[Box]
     within: list[Shape] = field(default_factory=list)
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is of several pieces."""
+        return len(self.contours) > 1
+
+    @property
+    def flat(self) -> bool:
+        """Whether it is too low for a digit of its level, and may be a stroke of one."""
+        return self.box[3] < self.level.heights[0]
 
 
 def find_shapes(level: Level) -> list[Shape]:
@@ -63,7 +75,7 @@ def find_shapes(level: Level) -> list[Shape]:
         ink = as_image(cv2.threshold(contrast, threshold, 255, cv2.THRESH_BINARY)[1])
         shapes, long = shapes_of(level, ink, threshold)
         if threshold < STRONG:  # what is stronger has been joined already
-            nest(shapes_of(level, joined(ink), threshold)[0], known, roots)
+            nest(shapes_of(level, closed(ink), threshold)[0], known, roots)
         nest(shapes, known, roots)
         if long and not len(lines):
             lines = find_rules(ink)
@@ -71,7 +83,7 @@ def find_shapes(level: Level) -> list[Shape]:
             thickness = thickness_of(ink, lines)
             rules = draw(lines, ink.shape, thickness + 2)
             ink = without_rules(ink, lines, thickness)
-            for shapes in (shapes_of(level, joined(ink), threshold)[0], shapes_of(level, ink, threshold)[0]):
+            for shapes in (shapes_of(level, closed(ink), threshold)[0], shapes_of(level, ink, threshold)[0]):
                 nest([shape for shape in shapes if not belongs_to(rules, shape)], known, roots)
     return roots
 
@@ -97,7 +109,7 @@ def is_noisy(contrast: Picture) -> bool:
 
 def belongs_to(rules: Picture, shape: Shape) -> bool:
     """Whether a shape is what was left of a rule, or a short rule from one to the next."""
-    points = shape.contour[:, 0]
+    points = shape.contours[0][:, 0]
     if cv2.mean(rules[points[:, 1], points[:, 0]])[0] > 255 * REST:
         return True
     x, y, width, height = shape.box
@@ -105,7 +117,7 @@ def belongs_to(rules: Picture, shape: Shape) -> bool:
     return width < SHORT * height and all(cv2.mean(end)[0] > 255 * TOUCHED for end in (above, below))
 
 
-def joined(ink: Picture) -> Picture:
+def closed(ink: Picture) -> Picture:
     """What lies near to each other in one piece: the stroke at the top of a 5 often stands apart."""
     return as_image(cv2.morphologyEx(ink, cv2.MORPH_CLOSE, BRIDGE))
 
@@ -117,7 +129,7 @@ def nest(shapes: list[Shape], known: list[Shape], roots: list[Shape]) -> None:
         parent = smallest_about(shape, known)
         if parent is not None and shape.box[2] * shape.box[3] > SAME * parent.box[2] * parent.box[3]:
             continue
-        if not may_hold(shape.level, shape.box):
+        if not may_hold(shape.level, shape.box) or (parent is not None and shape.flat):
             continue
         (roots if parent is None else parent.within).append(shape)
         kept.append(shape)
@@ -134,6 +146,7 @@ def shapes_of(level: Level, ink: Picture, threshold: float) -> tuple[list[Shape]
     if not contours:
         return [], False
     rows, columns = ink.shape
+    lowest = level.heights[0]
     shapes, long = [], False
     holes: dict[int, list[Box]] = {}
     outer = tree[0, :, 3].tolist()
@@ -144,11 +157,26 @@ def shapes_of(level: Level, ink: Picture, threshold: float) -> tuple[list[Shape]
         if above >= 0 or len(contour) < 4:
             continue  # the border of a hole; a speck
         x, y, width, height = box = box_of(contour)
-        long = long or max(width, height) > RULED
-        if height < level.heights[0] or x <= 0 or y <= 0 or x + width >= columns or y + height >= rows:
+        long = long or width > RULED or height > RULED
+        if height < lowest and width < FLAT * lowest:
             continue
-        shapes.append(Shape(level, np.asarray(contour, np.int32), box, threshold, holes.get(number, [])))
+        at_border = x <= 0 or y <= 0 or x + width >= columns or y + height >= rows
+        if at_border and (height > level.heights[1] or is_cut_off(level, contour, box)):
+            continue
+        shapes.append(Shape(level, [np.asarray(contour, np.int32)], box, threshold, holes.get(number, [])))
     return shapes, long
+
+
+def is_cut_off(level: Level, contour: cv2.typing.MatLike, box: Box) -> bool:
+    """Whether it is the ink of a shape that reaches the border of the frame, and not only its soft edge."""
+    x, y, width, height = box
+    rows, columns = level.contrast.shape
+    mask = np.zeros((height, width), np.uint8)
+    cv2.drawContours(mask, [contour], -1, 255, cv2.FILLED, offset=(-x, -y))
+    ink = cv2.bitwise_and(level.contrast[y : y + height, x : x + width], mask)
+    ends = (ink[:, 0], ink[0], ink[:, -1], ink[-1])
+    touched = (x <= 0, y <= 0, x + width >= columns, y + height >= rows)
+    return max(int(end.max()) for end, touches in zip(ends, touched, strict=True) if touches) > SOFT * int(ink.max())
 
 
 def box_of(contour: cv2.typing.MatLike) -> Box:

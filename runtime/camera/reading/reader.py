@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.camera.frame import Box, Digit, Picture, Reading
 from runtime.camera.reading.answer import Answer, attach_parts, walk, walk_answers
@@ -14,8 +15,10 @@ from runtime.camera.reading.choose import choose, without_doubles
 from runtime.camera.reading.cut import Candidate, cut_out, take_apart
 from runtime.camera.reading.evidence import LEAST, weigh
 from runtime.camera.reading.find import Shape, find_shapes
+from runtime.camera.reading.join import join
 from runtime.camera.reading.light import reduce, take_light_out
 from runtime.camera.reading.normalize import SIDE
+from runtime.camera.reading.vary import VARIATIONS, varied
 from runtime.session import Session
 
 FINEST = 400  # rows from which two pixels of the frame make one of the finest level
@@ -23,8 +26,9 @@ COARSEST = 100  # rows that a level has at least, but the first
 SMALLEST = 6  # pixels of the finest level, the height of a digit
 HIGHEST = 60  # pixels of a level: what is higher, the next one shows
 LOWEST = 24  # pixels of the other levels: what is lower, the one before shows
-ELSE = 0.5  # threshold of a model that refuses nothing: on a frame there is much that is no digit
+THRESHOLD = 0.5  # what is likelier no digit than one is refused
 LARGEST = 0.75  # of the height of the frame
+SURE = 0.97  # of an answer: of one less sure the model is asked again
 SPECK = 0.7  # of the height of the lowest digit: what is lower and refused is not worth a word
 
 
@@ -34,18 +38,18 @@ class DigitReader:
     Attributes:
         stages: seconds that the latest frames took together, by what was done.
         threshold: an answer less sure is refused.
+        likely: so is one that the model itself finds less likely than this, which is its own threshold.
         inferences: images that the model has seen.
         batches: calls that they came in.
 
     Args:
         session: of a classifier of digits.
-        threshold: None takes the model's own, or `ELSE` where it has none.
+        threshold: of an answer, all things considered, 0..1.
     """
 
-    def __init__(self, session: Session, threshold: float | None = None) -> None:
-        self.session = session
-        own = session.spec.reject_threshold
-        self.threshold = next(value for value in (threshold, own, ELSE) if value is not None)
+    def __init__(self, session: Session, threshold: float = THRESHOLD) -> None:
+        self.session, self.threshold = session, threshold
+        self.likely = max(LEAST, session.spec.reject_threshold or 0.0)
         self.stages: dict[str, float] = {}
         self.since = 0.0
         self.batches = self.inferences = 0
@@ -59,7 +63,7 @@ class DigitReader:
         return self.read_all([image])[0]
 
     def read_all(self, images: Sequence[Picture]) -> list[Reading]:
-        """Find and read on several frames, of which the model sees all in one batch.
+        """Find and read on several frames, which go through the model together.
 
         Args:
             images: uint8 (H, W, 3) BGR, or (H, W), each of any size.
@@ -71,7 +75,7 @@ class DigitReader:
 
     def decide(self, image: Picture, answers: list[Answer]) -> Reading:
         """What is a digit, among all that was read on a frame."""
-        weigh(image, [answer for answer in walk_answers(answers) if answer.probability >= LEAST])
+        weigh(image, [answer for answer in walk_answers(answers) if answer.probability >= self.likely])
         digits = without_doubles(digit for answer in answers for digit in choose(answer)[1])
         accepted = [digit for digit in digits if digit.sureness >= self.threshold]
         left_to_right = sorted(accepted, key=lambda digit: digit.box[0])
@@ -114,19 +118,29 @@ class DigitReader:
         self.since = now
 
     def infer(self, candidates: list[Candidate]) -> Iterator[tuple[str, int, float]]:
-        """What the model says of candidates, in one batch: of each the label, its number, and its probability."""
-        if not candidates:
-            return iter(())
-        self.batches += 1
-        self.inferences += len(candidates)
-        height, width, _ = self.session.spec.image_shape
-        images = np.zeros((len(candidates), height, width, 1), np.uint8)
-        top, left = (height - SIDE) // 2, (width - SIDE) // 2
-        for image, candidate in zip(images, candidates, strict=True):
-            image[top : top + SIDE, left : left + SIDE, 0] = candidate.image
-        rows = self.session.run(images)
+        """What the model says of candidates: of each the label, its number, and its probability.
+
+        They go through it in one batch; those of which it is not sure go again, as `varied`, and the mean counts.
+        """
+        rows = self.probabilities([candidate.image for candidate in candidates])
+        surest = rows.max(1)
+        doubtful = np.flatnonzero((surest >= self.likely) & (surest < SURE))
+        copies = [copy for number in doubtful for copy in varied(candidates[number].image)]
+        again = self.probabilities(copies).reshape(len(doubtful), len(VARIATIONS), rows.shape[1])
+        rows[doubtful] = (rows[doubtful] + again.sum(1)) / (1 + len(VARIATIONS))
         numbers = rows.argmax(1).tolist()
         return zip(map(self.session.spec.label, numbers), numbers, rows.max(1).tolist(), strict=True)
+
+    def probabilities(self, pictures: list[Picture]) -> NDArray[np.float32]:
+        """Of the classes, for pictures that are uint8 (28, 28): float32 (N, classes)."""
+        self.batches += bool(pictures)
+        self.inferences += len(pictures)
+        height, width, _ = self.session.spec.image_shape
+        images = np.zeros((len(pictures), height, width, 1), np.uint8)
+        top, left = (height - SIDE) // 2, (width - SIDE) // 2
+        for image, picture in zip(images, pictures, strict=True):
+            image[top : top + SIDE, left : left + SIDE, 0] = picture
+        return self.session.run(images)
 
 
 def refused(answers: list[Answer], accepted: list[Answer]) -> Iterator[Box]:
@@ -151,7 +165,8 @@ def find_all_shapes(image: Picture) -> list[Shape]:
         gray, done = reduce(gray, reduction // done), reduction
         lowest = SMALLEST if reduction == sizes[0] else LOWEST
         highest = LARGEST * rows / reduction if reduction == sizes[-1] else HIGHEST
-        found = [shape for level in take_light_out(gray, reduction, (lowest, highest)) for shape in find_shapes(level)]
+        levels = take_light_out(gray, reduction, (lowest, highest))
+        found = [shape for level in levels for shape in join(find_shapes(level)) if not shape.flat]
         shapes += found
         if all(shape.box[3] < 2 * LOWEST for shape in found):
             break

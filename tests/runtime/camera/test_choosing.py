@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from runtime.camera.reading.boxes import inside, overlap, same_place
 from runtime.camera.reading.choose import choose, without_doubles
 from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.find import Shape
+from runtime.camera.reading.join import both
 from runtime.camera.reading.light import Level
 
 EMPTY = np.zeros((28, 28), np.uint8)
@@ -18,8 +21,13 @@ LEVEL = Level(1, (6, 60), False, EMPTY, EMPTY, EMPTY)
 
 
 def candidate(box: Box, severed: bool = False) -> Candidate:
-    shape = None if severed else Shape(LEVEL, np.zeros((4, 1, 2), np.int32), box, 30, [])
-    return Candidate(box, EMPTY, 150.0, False, shape)
+    return Candidate(box, EMPTY, 150.0, False, None if severed else shape(box))
+
+
+def shape(box: Box, level: Level = LEVEL) -> Shape:
+    x, y, width, height = box
+    outline = [(x, y), (x + width - 1, y), (x + width - 1, y + height - 1), (x, y + height - 1)]
+    return Shape(level, [np.array(outline, np.int32)[:, None]], box, 30, [])
 
 
 def answer(box: Box, label: int, sureness: float, *ways: list[Answer], severed: bool = False) -> Answer:
@@ -68,6 +76,29 @@ def test_of_two_answers_about_one_place_the_surer_stays() -> None:
     assert without_doubles([small, large]) == [small]
     apart = answer((200, 0, 30, 40), 2, 0.6)
     assert without_doubles([apart, large]) == [large, apart]
+
+
+def test_a_digit_in_the_box_of_another_stays_where_its_ink_lies_apart() -> None:
+    large, small = answer((0, 0, 60, 60), 5, 0.95), answer((44, 40, 14, 18), 7, 0.9)
+    assert without_doubles([small, large]) == [large]  # within its outline
+    corner = np.array([(0, 0), (59, 0), (59, 20), (40, 20), (30, 59), (0, 59)], np.int32)[:, None]
+    assert large.candidate.shape is not None
+    large.candidate.shape.contours = [corner]
+    assert without_doubles([small, large]) == [large, small]
+    other_size = replace(LEVEL, reduction=2)  # the same ink, seen once more
+    small.candidate.shape = shape(small.box, other_size)
+    assert without_doubles([small, large]) == [large]
+
+
+def test_what_was_put_together_is_taken_apart_however_sure_it_is() -> None:
+    pieces = [shape((0, 0, 20, 8)), shape((0, 12, 20, 30))]
+    whole = answer((0, 0, 20, 42), 5, 0.99)
+    assert whole.settled
+    whole.candidate.shape = both(*pieces)
+    assert whole.candidate.joined and not whole.settled
+    whole.candidate.parts = [[Candidate(piece.box, EMPTY, 150.0, False, piece) for piece in pieces]]
+    attach_parts(whole, iter([("1", 1, 0.2), ("5", 5, 0.7)]))
+    assert [(part.depth, part.whole) for part in whole.ways[0]] == [(0, 0.99), (0, 0.99)]
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def answers(frame: Picture, count: int = 4, **changes: object) -> list[Answer]:
     for place in range(count):
         x = 20 + 45 * place
         box, image = stroke(frame, ((x, 60), (x + 8, 100)))
-        result.append(Answer(Candidate(box, image, 150.0, False, Shape(LEVEL, EMPTY, box, 30, [])), "7", 7, 0.99))
+        result.append(Answer(Candidate(box, image, 150.0, False, Shape(LEVEL, [], box, 30, [])), "7", 7, 0.99))
     for name, value in changes.items():
         setattr(result[-1] if hasattr(result[-1], name) else result[-1].candidate, name, value)
     return result

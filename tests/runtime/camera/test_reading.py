@@ -14,9 +14,9 @@ from runtime import open_session
 from runtime.camera.frame import Box, Picture
 from runtime.camera.reading.answer import walk
 from runtime.camera.reading.boxes import overlap
-from runtime.camera.reading.cut import Candidate
+from runtime.camera.reading.cut import Candidate, cut_out
 from runtime.camera.reading.normalize import to_mnist
-from runtime.camera.reading.reader import DigitReader, find_candidates
+from runtime.camera.reading.reader import DigitReader, find_all_shapes, find_candidates
 from runtime.datasets import open_dataset
 from tests.runtime.camera.digit_bundle import write_digit_bundle
 
@@ -117,12 +117,68 @@ def test_what_the_border_cuts_is_dropped() -> None:
     assert missed(frame(picture), boxes) == []
 
 
+def test_a_digit_whose_soft_edge_reaches_the_border_is_whole() -> None:
+    picture, boxes = page(height=60)
+    x, y, width, height = boxes[0][0]
+    image = cv2.GaussianBlur(frame(picture)[:, x - 1 :], (5, 5), 0)
+    assert missed(image, [((1, y, width, height), 0)]) == []
+
+
 def test_a_digit_in_pieces_is_one_candidate() -> None:
     picture = np.full((480, 640), 210, np.float64)
     cv2.line(picture, (300, 206), (340, 204), 40, 6)  # the top of a 5, apart from the rest
     cv2.ellipse(picture, (315, 245), (22, 24), 0, -110, 140, 40, 6)
     whole = (293, 201, 50, 71)
     assert missed(frame(picture), [(whole, 5)]) == []
+
+
+def test_strokes_far_apart_are_one_candidate_and_two() -> None:
+    picture = np.full((480, 640), 210, np.float64)
+    cv2.line(picture, (310, 220), (360, 218), 40, 6)  # the top of a large 5
+    cv2.ellipse(picture, (315, 275), (28, 34), 0, -120, 140, 40, 6)
+    bowl, whole = (291, 238, 55, 74), (291, 215, 73, 97)
+    (found,) = (candidate for candidate in every(frame(picture)) if candidate.joined)
+    assert overlap(found.box, whole) > 0.9
+    assert found.image[:8].any() and found.image[14:].any()  # the model sees both strokes
+    assert missed(frame(picture), [(bowl, 5)]) == []
+
+
+def test_neighbours_are_not_put_together() -> None:
+    picture, _ = page(count=0)
+    for number in range(5):  # nearer to each other than strokes of a digit may be
+        drawn = cv2.resize(cut(DIGITS.image(number)), (40, 60), interpolation=cv2.INTER_CUBIC)
+        picture[200:260, 200 + 43 * number : 240 + 43 * number] -= 170 * (drawn / 255.0)
+    assert not [candidate for candidate in every(frame(picture)) if candidate.joined]
+
+
+@pytest.mark.parametrize("hole", [False, True])
+def test_faint_ink_that_the_border_cuts_is_dropped_whatever_is_beside_it(hole: bool) -> None:
+    picture = np.full((240, 320), 210, np.float64)
+    cv2.ellipse(picture, (20, 120), (35, 55), 0, 0, 360, 150, 7)
+    if hole:
+        cv2.line(picture, (14, 100), (18, 140), 20, 6)
+    assert not [c for c in every(frame(picture)) if c.box[3] > 60]
+
+
+@pytest.mark.parametrize("darkness", [20, 40, 60])
+def test_strokes_are_put_together_on_squares_that_reach_the_border(darkness: float) -> None:
+    picture = np.full((480, 640), 210, np.float64)
+    picture[::60] = picture[:, ::60] = 210 - darkness
+    cv2.line(picture, (310, 200), (360, 198), 40, 6)
+    cv2.ellipse(picture, (315, 255), (28, 34), 0, -120, 140, 40, 6)
+    assert [c for c in every(frame(picture)) if c.joined and overlap(c.box, (291, 195, 73, 97)) > 0.7]
+
+
+def test_faint_ink_beside_strong_ink_is_looked_at_by_itself() -> None:
+    picture, _ = page(count=0)
+    boxes = []
+    for number, (top, ink) in enumerate(((180, 170.0), (236, 60.0))):  # as near to each other as pieces of one digit
+        drawn = cv2.resize(cut(DIGITS.image(number)), (40, 60), interpolation=cv2.INTER_CUBIC)
+        picture[top : top + 60, 300:340] -= ink * (drawn / 255.0)
+        boxes.append((300, top, 40, 60))
+    image = frame(picture)
+    first_looks = [candidate for shape in find_all_shapes(image) for candidate in cut_out(image, shape)]
+    assert all(max(overlap(box, c.box) for c in first_looks) > 0.6 for box in boxes)
 
 
 def test_digits_that_touch_are_cut_apart() -> None:
