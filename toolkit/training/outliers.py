@@ -18,6 +18,9 @@ from toolkit.training.shapes import Digits, Kind, of_strokes
 
 TRAINED: dict[str, Kind] = {
     "letters": of_strokes(LETTERS),
+    # Not C, L and J, whose strokes many an honest 0, 6, 2 and 1 has.
+    "capitals": shapes.of_handwriting("AEFHKMNPRTUVWXY"),
+    "small letters": shapes.of_handwriting("efhkmnrtuvx"),
     "scribbles": shapes.scribble,
     "figures": shapes.figure,
     "edges": shapes.edge,

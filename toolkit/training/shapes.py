@@ -11,6 +11,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from runtime.camera.reading.normalize import SIDE
+from runtime.camera.synthetic.letters import LETTERS as HANDWRITING
+from runtime.camera.synthetic.letters import handwritten
 from toolkit.training.drawing import (
     CANVAS,
     Image,
@@ -20,6 +22,7 @@ from toolkit.training.drawing import (
     normalize,
     reduce,
     smooth_curve,
+    thickness,
 )
 
 # Which half of which digit is no digit, by the side that is kept.
@@ -40,6 +43,20 @@ def of_strokes(table: Mapping[str, str]) -> Kind:
     """Any of the shapes of a table, each drawn of strokes."""
     names = list(table)
     return lambda rng, digits: normalize(draw_strokes(table[rng.choice(names)], rng))
+
+
+def of_handwriting(names: str) -> Kind:
+    """Letters of those that the camera's scenes have, as a hand writes them."""
+
+    def letter(rng: Generator, digits: Digits) -> Image:
+        picture = blank()
+        width, size = thickness(rng), (rng.uniform(44, 78), 78)
+        for line in handwritten(rng, HANDWRITING[names[rng.integers(len(names))]]):
+            places = np.round((line - 0.5) * size + CANVAS / 2).astype(np.int32)
+            cv2.polylines(picture, [places], False, 255, width, cv2.LINE_AA)
+        return normalize(lean(picture, rng))
+
+    return letter
 
 
 def scribble(rng: Generator, digits: Digits) -> Image:
