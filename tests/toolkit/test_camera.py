@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 import pytest
 
+from runtime.camera.reading.reader import THRESHOLD
 from runtime.errors import ModelError
 from runtime.spec import Preprocess, classifier_spec
 from tests.command import TOOLKIT, assert_clean_failure, environment, strict_validator, toolkit, without_packages
 from tests.runtime.camera.digit_bundle import write_digit_bundle
-from toolkit.commands.camera import require_digits
+from toolkit.commands.camera import command, require_digits
 
 FRAMES = 12
 ENGINE = ("--backend", "onnxruntime", "--threads", 1)
@@ -150,6 +151,11 @@ def test_failures_have_a_hint_and_leave_nothing(
     done = toolkit("camera", bundle, *files, *options, *ENGINE, cwd=tmp_path, **without_display)
     assert_clean_failure(done, *words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_threshold_is_the_readers() -> None:
+    (option,) = (one for one in command.params if one.name == "threshold")
+    assert option.default == THRESHOLD
 
 
 def test_a_model_that_reads_no_digits_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
