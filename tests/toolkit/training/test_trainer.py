@@ -12,6 +12,7 @@ import pytest
 import torch
 from msgspec.structs import replace
 
+from runtime.cpu import cpu_features
 from runtime.errors import Cancelled, DataError, ToolkitError
 from runtime.progress import SilentProgress
 from tests.fakes import RecordingProgress
@@ -19,7 +20,7 @@ from tests.toolkit.training.bars import RECIPE, run, write_idx
 from toolkit.recipe import Augment, Recipe
 from toolkit.training import train
 from toolkit.training.data import Pictures
-from toolkit.training.learner import moving_average
+from toolkit.training.learner import BFLOAT16_FEATURES, moving_average
 from toolkit.zoo import ZOO
 
 
@@ -130,7 +131,8 @@ def test_a_batch_larger_than_the_set_is_one_step(bars: Path) -> None:
 def test_every_recipe_learns(bars: Path, changes: dict[str, Any]) -> None:
     result = run(bars, replace(RECIPE, epochs=6, **changes))
     assert result.held_out_top1 > 70
-    assert result.computed == f"cpu, {'bfloat16' if 'precision' in changes else 'float32'}, channels last"
+    bfloat16 = "precision" in changes or BFLOAT16_FEATURES & cpu_features()
+    assert result.computed == f"cpu, {'bfloat16' if bfloat16 else 'float32'}, channels last"
 
 
 def test_the_schedules_end_where_they_should(bars: Path) -> None:
