@@ -127,7 +127,11 @@ def make_result(
 
 def more_warnings(manifest: Manifest, against: str) -> list[str]:
     """What the user should know before using the bundle."""
-    found = [f"{against}: {manifest.target} gains size from it, not speed"] if against else []
+    found = []
+    if against and any(layer.reached == "bf16" for layer in manifest.layers):  # CPUs with bfloat16 and without float16
+        found.append(f"{against}: {manifest.target} runs it in bfloat16, which is as fast and keeps fewer digits")
+    elif against:
+        found.append(f"{against}: {manifest.target} gains size from it, not speed")
     sqnr, accuracy = manifest.error.logits_sqnr_db, manifest.accuracy
     lost = accuracy.drop_points if accuracy else None
     if (sqnr is not None and sqnr < LOW_SQNR_DB) or (lost is not None and lost > HIGH_DROP):

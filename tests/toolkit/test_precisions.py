@@ -35,10 +35,12 @@ def test_float16_is_built_and_the_type_that_runs_is_named(
     assert {layer["asked"] for layer in result["layers"]} == {asked}
     manifest = Bundle.open(tmp_path / result["bundle"]).manifest
     executed = {layer.reached for layer in manifest.layers}
-    assert executed in ({"int8"}, {"fp32"}, {"fp16"})
-    if executed == {"fp32"}:  # a CPU without float16 arithmetic: it is said, and why that is no gain
-        assert {layer.reason for layer in manifest.layers} == {"openvino runs it in fp32"}
+    assert executed in ({"int8"}, {"fp32"}, {"bf16"}, {"fp16"})
+    if executed in ({"fp32"}, {"bf16"}):  # a CPU without float16 arithmetic: it is said, and what that means
+        (instead,) = executed
+        assert {layer.reason for layer in manifest.layers} == {f"openvino runs it in {instead}"}
         assert "it runs nothing of this graph in float16" in result["warnings"][0]
+        assert ("bfloat16" in result["warnings"][0]) == (instead == "bf16")
     assert toolkit("verify", result["bundle"], cwd=tmp_path).returncode == 0
     types = {entry.data_type for entry in onnx.load(tmp_path / result["bundle"] / "model.onnx").graph.initializer}
     assert onnx.TensorProto.FLOAT16 in types
