@@ -141,7 +141,9 @@ def written(
     placed[:, 2] += at
     if hand.style == "line":
         least = 1.3 / np.sqrt(abs(np.linalg.det(placed[:, :2])))  # or it would not be seen
-        return line_mark(image, placed, max(hand.width * pick(rng, 0.9, 1.1), least), hand.soft)
-    if hand.style == "solid":
+        mark = line_mark(image, placed, max(hand.width * pick(rng, 0.9, 1.1), least), hand.soft)
+        if mark is not None:
+            return mark
+    if hand.style != "grey":
         return solid_mark(image, placed, hand.grow + 0.1 * float(rng.normal()), hand.soft)
     return grey_mark(image, placed, hand.contrast, hand.threshold)

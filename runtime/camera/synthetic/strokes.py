@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from runtime.camera.synthetic.noise import Field, floats
 
 ZOOM = 3  # fields of distances are this much finer than MNIST's pixels
+BLOT = 2.8  # pixels of MNIST: what is farther from the middle of the strokes is no stroke
 INK = 0.4  # coverage from which on a pixel counts as ink
 
 
@@ -92,12 +93,19 @@ def hole_radius(mask: NDArray[np.uint8]) -> float:
     return radius
 
 
-def line_mark(image: NDArray[np.uint8], matrix: NDArray[np.float64], width: float, soft: float) -> Mark:
-    """A digit redrawn along its middle line with an even pen, `width` pixels of MNIST wide."""
+def line_mark(image: NDArray[np.uint8], matrix: NDArray[np.float64], width: float, soft: float) -> Mark | None:
+    """A digit redrawn along its middle line with an even pen, `width` pixels of MNIST wide.
+
+    None where that would leave out a part of it: the middle of a blot is no stroke.
+    """
     fine = cv2.resize(image, None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_CUBIC)
-    middle = thinned((cv2.GaussianBlur(fine, (0, 0), 1.5) > 105).astype(np.uint8))
+    inside = (cv2.GaussianBlur(fine, (0, 0), 1.5) > 105).astype(np.uint8)
+    middle = thinned(inside)
     distance = cv2.GaussianBlur(cv2.distanceTransform(1 - middle, cv2.DIST_L2, 5), (0, 0), 1.0)
-    return distance_mark(width * ZOOM / 2 + 0.5 - distance, matrix, soft)
+    signed = width * ZOOM / 2 + 0.5 - distance
+    if distance[inside > 0].max() > BLOT * ZOOM:
+        return None
+    return distance_mark(signed, matrix, soft)
 
 
 def distance_mark(signed: Field, matrix: NDArray[np.float64], soft: float) -> Mark:
