@@ -24,7 +24,6 @@ import runtime
 from runtime import open_session
 from runtime.camera.frame import Box, Digit, Picture, Reading
 from runtime.camera.reading.boxes import inside, overlap
-from runtime.camera.reading.normalize import to_mnist
 from runtime.camera.reading.reader import DigitReader
 from runtime.camera.synthetic.scene import DIFFICULTIES, Scene
 from runtime.camera.synthetic.truth import Truth
@@ -57,8 +56,13 @@ class Textbook:
         height, width, _ = self.session.spec.image_shape
         images = np.zeros((len(boxes), height, width, 1), np.uint8)
         for picture, (x, y, wide, high) in zip(images, boxes, strict=True):
-            top, left = (height - 28) // 2, (width - 28) // 2
-            picture[top : top + 28, left : left + 28, 0] = to_mnist(ink[y : y + high, x : x + wide])
+            scale = 20 / max(wide, high)
+            size = (max(1, round(wide * scale)), max(1, round(high * scale)))
+            small = cv2.resize(ink[y : y + high, x : x + wide], size, interpolation=cv2.INTER_AREA)
+            mass = cv2.moments(small)
+            left = min(max(round(width / 2 - mass["m10"] / mass["m00"]), 0), width - size[0])
+            top = min(max(round(height / 2 - mass["m01"] / mass["m00"]), 0), height - size[1])
+            picture[top : top + size[1], left : left + size[0], 0] = small
         rows = self.session.run(images)
         digits, refused = [], []
         for box, row in zip(boxes, rows, strict=True):

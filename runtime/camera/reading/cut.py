@@ -1,32 +1,24 @@
-"""Cuts shapes out of the frame, as the model wants to see them, with every way in which one might be several digits."""
+"""Cuts shapes out of the frame, as the model wants to see them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import cv2
 import numpy as np
 
 from runtime.camera.frame import Box, Picture
 from runtime.camera.reading.find import Shape
-from runtime.camera.reading.light import HAZE, contrast_of, reduce
-from runtime.camera.reading.normalize import to_mnist
+from runtime.camera.reading.light import contrast_of
+from runtime.camera.reading.normalize import LONG, RASTER, Floats, Integers, all_to_mnist, bounds_of, in_column
 from runtime.preprocess import as_image
 
 SMALLEST = 13  # pixels of the frame, the height of a digit
 NARROWEST, WIDEST = 0.04, 2.6  # width over height
-SPLIT_FROM = 0.9  # width over height: what is as wide may be two digits
-SMALLEST_PART = 0.05  # of the box of a shape, that a part has to be no mere scrap of its stroke
-NARROWEST_PART, WIDEST_PART = 0.35, 1.2  # width over height of the whole, of each of them
-LOWEST_PART = 0.5  # of the height of the whole
-REACH = 0.25  # of a part's width, how far from an even cut a better one is sought
-MOST_CUT = 0.22  # of the height, the ink that a cut may meet
-ENOUGH = 26  # pixels along the longer side, with which a level shows a digit as well as the frame itself
 FAINTEST = 30  # contrast of ink
-LOST = 0.65  # of the box of a shape, that its strongest ink has at least
-ABOUT = np.ones((3, 3), np.uint8)  # its soft edge is part of the ink
-INK = 100  # of 255, the strongest ink, from which a pixel counts when a shape is measured
+BITS = 4  # of fractions of a pixel, in which outlines are drawn
+ABOUT = np.ones((3, 3), np.uint8)  # its soft edge is part of a shape
 
 
 @dataclass(eq=False)
@@ -38,8 +30,10 @@ class Candidate:
         image: uint8 (28, 28), as MNIST has its digits.
         strength: contrast of its ink, 0..255.
         light_ink: whether that is lighter than its ground.
+        square: of the frame, in which it lies.
+        ink: uint8 (RASTER, RASTER), 255 where it is strongest, of that square.
+        bounds: of that, x, y, width and height.
         shape: that it was cut out of; None where it was cut off from others that it touches.
-        ink: uint8 (H, W), of that shape.
         parts: ways to see several digits in it instead, once it was taken apart.
     """
 
@@ -47,8 +41,10 @@ class Candidate:
     image: Picture
     strength: float
     light_ink: bool
+    square: Square
+    ink: Picture
+    bounds: Box
     shape: Shape | None = None
-    ink: Picture | None = None
     parts: list[list[Candidate]] = field(default_factory=list)
 
     @property
@@ -62,105 +58,153 @@ class Candidate:
         return self.shape is None
 
 
-def cut_out(frame: Picture, shape: Shape) -> list[Candidate]:
-    """The candidate that a shape makes; or, where it is none, those that lie within it."""
-    _, _, width, height = shape.box
-    cut = None
-    if height <= shape.level.heights[1] and NARROWEST < width / height < WIDEST:
-        cut = ink_of(frame, shape)
-    if cut is None or lost_some(cut[1], shape):
-        within = [candidate for part in shape.within for candidate in cut_out(frame, part)]
-        if cut is None or within:
-            return within
-    ink, box, strength = cut
-    return [Candidate(box, to_mnist(ink), strength, shape.level.light_ink, shape, ink)]
+@dataclass(eq=False)
+class Square:
+    """A part of the frame, seen with `RASTER` x `RASTER` pixels.
+
+    Attributes:
+        left: in pixels of the frame.
+        top: the same.
+        step: pixels of the frame along the side of one of its own.
+        gray: of the frame, and `HAZE` added, uint8 (RASTER, RASTER).
+    """
+
+    left: float
+    top: float
+    step: float
+    gray: Picture
+
+    def box(self, bounds: Box) -> Box:
+        """What is within bounds, x, y, width and height, in pixels of the frame."""
+        x, y, width, height = bounds
+        left, top = round(self.left + x * self.step), round(self.top + y * self.step)
+        right, bottom = round(self.left + (x + width) * self.step), round(self.top + (y + height) * self.step)
+        return (left, top, right - left, bottom - top)
 
 
-def lost_some(box: Box, shape: Shape) -> bool:
-    """Whether the strongest ink of a shape, with that box in pixels of the frame, is but a part of it."""
-    _, _, width, height = shape.box
-    return box[2] * box[3] < LOST * width * height * shape.level.reduction**2
+def cut(shapes: Sequence[Shape]) -> dict[Shape, Candidate]:
+    """The candidates that shapes make, but for those that make none."""
+    fitting = [
+        shape
+        for shape in shapes
+        if shape.box[3] <= shape.level.heights[1] and NARROWEST < shape.box[2] / shape.box[3] < WIDEST
+    ]
+    if not fitting:
+        return {}
+    fitting.sort(key=lambda shape: shape.level.light_ink)
+    squares = np.array([square_about(shape) for shape in fitting])
+    gray, contrast = look_at(fitting, squares)
+    strength, inks = ink_of(contrast, np.array([shape.threshold for shape in fitting], np.float32))
+    bounds = bounds_of(inks)
+    reductions = np.array([shape.level.reduction for shape in fitting])
+    places = np.column_stack([squares[:, :2], squares[:, 2] / RASTER]) * reductions[:, None]
+    kept = np.flatnonzero((strength > 0) & (np.rint(bounds[:, 3] * places[:, 2]) >= SMALLEST))
+    images = all_to_mnist(inks[kept], bounds[kept])
+    result = {}
+    for number, image in zip(kept.tolist(), images, strict=True):
+        shape, (left, top, step), about = fitting[number], places[number].tolist(), bounds[number].tolist()
+        square = Square(left, top, step, gray[number])
+        result[shape] = Candidate(
+            square.box(about),
+            image,
+            float(strength[number]),
+            shape.level.light_ink,
+            square,
+            inks[number],
+            about,
+            shape,
+        )
+    return result
 
 
-def take_apart(frame: Picture, whole: Candidate) -> None:
-    """Find the parts of a candidate, and theirs."""
-    if whole.shape is None or whole.ink is None:
-        return
-    least = SMALLEST_PART * whole.box[2] * whole.box[3]
-    within = [candidate for part in whole.shape.within for candidate in cut_out(frame, part)]
-    within = [part for part in within if part.box[2] * part.box[3] > least]
-    for part in within:
-        take_apart(frame, part)
-    if within:
-        whole.parts.append(within)
-    if whole.box[2] > SPLIT_FROM * whole.box[3]:
-        whole.parts += splits(whole, whole.ink)
+def square_about(shape: Shape) -> tuple[int, int, int]:
+    """Left, top and side of the square about a shape, in pixels of its level."""
+    x, y, width, height = shape.box
+    side = -(-max(width, height) * RASTER // LONG)
+    return x + (width - side) // 2, y + (height - side) // 2, side
 
 
-def ink_of(frame: Picture, shape: Shape) -> tuple[Picture, Box, float] | None:
-    """The ink of a shape, uint8 (H, W), 255 where it is strongest; its box, in pixels of the frame; its contrast."""
-    level, (x, y, width, height) = shape.level, shape.box
-    left, top = max(0, x - 2), max(0, y - 2)
-    right, bottom = min(level.ground.shape[1], x + width + 2), min(level.ground.shape[0], y + height + 2)
-    mask = np.zeros((bottom - top, right - left), np.uint8)
-    cv2.drawContours(mask, shape.contours, -1, 255, cv2.FILLED, offset=(-left, -top))
-    mask = as_image(cv2.dilate(mask, ABOUT))
-    contrast, times = level.contrast[top:bottom, left:right], 1
-    if max(width, height) < ENOUGH and level.reduction > 1:
-        times = level.reduction
-        part = frame[top * times : bottom * times, left * times : right * times]
-        size = (part.shape[1], part.shape[0])
-        gray = as_image(cv2.convertScaleAbs(reduce(part, 1), beta=HAZE))
-        ground = as_image(cv2.resize(level.ground[top:bottom, left:right], size, interpolation=cv2.INTER_LINEAR))
-        contrast = contrast_of(gray, ground, level.light_ink)
-        mask = as_image(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST))
-    ink = cv2.bitwise_and(contrast, mask)
-    mean, deviation = cv2.meanStdDev(ink, mask=cv2.threshold(ink, FAINTEST, 255, cv2.THRESH_BINARY)[1])
-    strongest = float(mean[0, 0] + deviation[0, 0])
-    if strongest < FAINTEST or strongest < shape.threshold:
-        return None
-    floor = max(0.25 * strongest, 0.7 * shape.threshold)
-    scale = 255 / (strongest - floor)
-    ink = as_image(cv2.addWeighted(ink, scale, ink, 0, -floor * scale))
-    x, y, width, height = cv2.boundingRect(cv2.threshold(ink, INK, 255, cv2.THRESH_BINARY)[1])
-    scale = level.reduction // times
-    if height * scale < SMALLEST:
-        return None
-    box = ((left * times + x) * scale, (top * times + y) * scale, width * scale, height * scale)
-    return ink[y : y + height, x : x + width], box, strongest
-
-
-def splits(whole: Candidate, ink: Picture) -> list[list[Candidate]]:
-    """Ways to cut a wide shape into two or three digits beside each other, where a cut meets least ink.
+def look_at(shapes: Sequence[Shape], squares: Integers) -> tuple[Picture, Picture]:
+    """What is in the square of each shape.
 
     Args:
-        whole: the shape.
-        ink: of it, uint8 (H, W), cut out along its bounds.
+        shapes: those of dark ink before those of light.
+        squares: left, top and side, in pixels of the level, (N, 3).
+
+    Returns:
+        The light, and `HAZE` added, and the contrast of the shape's ink, uint8 (N, RASTER, RASTER) each.
     """
-    box = whole.box
-    height, width = ink.shape
-    scale = box[3] // height
-    columns = cv2.reduce(ink, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0]
-    ways = []
-    for count in (2, 3):
-        share = width / count
-        if not NARROWEST_PART < share / height < WIDEST_PART:
-            continue
-        cuts = [0]
-        for number in range(1, count):
-            first, last = max(1, round((number - REACH) * share)), round((number + REACH) * share)
-            cuts.append(first + int(columns[first : last + 1].argmin()))
-        if max(columns[cut] for cut in cuts[1:]) > 255 * MOST_CUT * height:
-            continue
-        way = []
-        for left, right in pairwise((*cuts, width)):
-            piece = ink[:, left:right]
-            x, y, wide, high = cv2.boundingRect(cv2.threshold(piece, INK, 255, cv2.THRESH_BINARY)[1])
-            if high * scale < SMALLEST or high < LOWEST_PART * height:
-                break
-            place = (box[0] + (left + x) * scale, box[1] + y * scale, wide * scale, high * scale)
-            image = to_mnist(piece[y : y + high, x : x + wide])
-            way.append(Candidate(place, image, whole.strength, whole.light_ink))
-        else:
-            ways.append(way)
-    return ways
+    gray, ground, mask = np.zeros((3, len(shapes), RASTER, RASTER), np.uint8)
+    for number, (shape, (left, top, side)) in enumerate(zip(shapes, squares.tolist(), strict=True)):
+        level, times, picture = shape.level, 1, shape.level.gray
+        if level.frame is not None and max(shape.box[2:]) < LONG:
+            times, picture = level.reduction, level.frame
+        fit(picture, left * times, top * times, side * times, gray[number])
+        fit(level.ground, left, top, side, ground[number])
+    draw(shapes, squares, mask)
+    dark = sum(not shape.level.light_ink for shape in shapes)
+    contrast = np.concatenate(
+        [
+            contrast_of(in_column(gray[part]), in_column(ground[part]), light_ink)
+            for part, light_ink in ((slice(dark), False), (slice(dark, None), True))
+            if len(gray[part])
+        ]
+    )
+    about = cv2.dilate(in_column(mask), ABOUT)
+    return gray, as_image(cv2.bitwise_and(contrast, about)).reshape(gray.shape)
+
+
+def fit(picture: Picture, left: int, top: int, side: int, result: Picture) -> None:
+    """Put a square of a picture into another of `RASTER` pixels; the outermost pixels are repeated."""
+    rows, columns = picture.shape
+    right, bottom = left + side, top + side
+    part = picture[max(0, top) : bottom, max(0, left) : right]
+    if left < 0 or top < 0 or right > columns or bottom > rows:
+        margins = (max(0, -top), max(0, bottom - rows), max(0, -left), max(0, right - columns))
+        part = as_image(cv2.copyMakeBorder(part, *margins, cv2.BORDER_REPLICATE))
+    cv2.resize(part, (RASTER, RASTER), dst=result, interpolation=cv2.INTER_AREA if side > RASTER else cv2.INTER_LINEAR)
+
+
+def ink_of(contrast: Picture, thresholds: Floats) -> tuple[Floats, Picture]:
+    """The ink of shapes.
+
+    Args:
+        contrast: uint8 (N, RASTER, RASTER), 0 where their ink is not.
+        thresholds: from which it was found, (N,).
+
+    Returns:
+        Its strength, (N,), 0 where that is too little; the ink, uint8 (N, RASTER, RASTER), 255 where it is strongest.
+    """
+    pixels = contrast.reshape(len(contrast), -1).astype(np.float32)
+    strong = (pixels > FAINTEST).astype(np.float32)
+    number = np.maximum(strong.sum(1), 1)
+    strong *= pixels
+    mean = strong.sum(1) / number
+    strength = mean + np.sqrt(np.maximum(np.einsum("np,np->n", strong, strong) / number - mean**2, 0))
+    floor = np.maximum(0.25 * strength, 0.7 * thresholds)
+    pixels -= floor[:, None]
+    pixels *= (255 / np.maximum(strength - floor, 1))[:, None]
+    inks = pixels.clip(0, 255, out=pixels).astype(np.uint8).reshape(contrast.shape)
+    return strength * (strength >= np.maximum(FAINTEST, thresholds)), inks
+
+
+def draw(shapes: Sequence[Shape], squares: Integers, result: Picture) -> None:
+    """Draw what the outlines of shapes enclose.
+
+    Args:
+        shapes: N of them.
+        squares: of each, as in `look_at`.
+        result: 255 on 0, uint8 (N, RASTER, RASTER).
+    """
+    contours = [contour for shape in shapes for contour in shape.contours]
+    owner = np.repeat(np.arange(len(shapes)), [sum(map(len, shape.contours)) for shape in shapes])
+    scale = (RASTER << BITS) / squares[:, 2:]
+    points = (np.concatenate(contours)[:, 0] + 0.5 - squares[owner, :2]) * scale[owner] - (1 << BITS) / 2
+    points = np.rint(points).astype(np.int32)
+    last = 0
+    for picture, shape in zip(result, shapes, strict=True):
+        outlines = []
+        for contour in shape.contours:
+            first, last = last, last + len(contour)
+            outlines.append(points[first:last])
+        cv2.fillPoly(picture, outlines, 255, shift=BITS)

@@ -1,26 +1,23 @@
 """Weighs what the model does not see: what is round a digit, and what else is written on the frame.
 
-An edge looks like a 1 once it is cut out, a gap between two fingers like a 5. Whether it is one is told by a logistic
-regression over a few `FACTORS`; its weights are fitted on drawn scenes (`toolkit.training.evidence`).
+An edge looks like a 1 once it is cut out, a gap between two fingers like a 5. `runtime.camera.reading.sureness` says
+what the `FACTORS` make of that.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from statistics import median
 
-import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from runtime.camera.frame import Picture
 from runtime.camera.reading.answer import Answer
+from runtime.camera.reading.sureness import sureness
 from runtime.camera.reading.surroundings import look_around
 
-FILE = Path(__file__).with_name("evidence.json")
 FACTORS = (
     "sure",  # log odds of the model's answer
     "uneven",  # the ground round it
@@ -30,6 +27,8 @@ FACTORS = (
     "higher",
     "fainter",
     "other_color",  # and how far from the colour of the next of them
+    "company",  # share of the answers that are sure ones, but for itself
+    "beside",  # 1 where one of those is next to it in a line, less where it is farther away
     "other_ink",  # share of the others that are light where it is dark, or dark where it is light
     "deep",  # shapes that it is a part of, but for those that were put together
     "severed",  # whether it was cut off from what it touches,
@@ -44,24 +43,9 @@ MOST_DEEP = 2
 LEAST_DOUBT = 1e-3  # of the model: below, it says nothing more
 LEAST_SURE = 0.1  # the same at the other end
 MOST_UNEVEN = 1.5
-
-
-class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Of the factors, and what they are added to.
-
-    Attributes:
-        digit: by factor, and "constant".
-        bar: the same for a 1, as which any straight stroke passes.
-    """
-
-    digit: dict[str, float]
-    bar: dict[str, float]
-
-
-@cache
-def shipped_weights() -> Weights:
-    """Those in the package."""
-    return msgspec.json.decode(FILE.read_bytes(), type=Weights)
+IN_LINE = 0.5  # of the height of the lower of two digits, that is beside the other, when they are in a line
+ALIKE = 2  # times as high as the lower of those the other may be
+Floats = NDArray[np.float64]
 
 
 def weigh(frame: Picture, answers: Sequence[Answer]) -> None:
@@ -73,56 +57,84 @@ def weigh(frame: Picture, answers: Sequence[Answer]) -> None:
     """
     if not answers:
         return
-    weights = shipped_weights()
-    table = [[kind[factor] for factor in (*FACTORS, "constant")] for kind in (weights.digit, weights.bar)]
-    chosen = np.array(table)[[int(answer.bar) for answer in answers]]
-    score = (measure(frame, answers) * chosen[:, :-1]).sum(1) + chosen[:, -1]
-    for answer, sureness in zip(answers, (1 / (1 + np.exp(-score))).tolist(), strict=True):
-        answer.sureness = sureness
+    sure = sureness(measure(frame, answers), np.array([answer.bar for answer in answers]))
+    for answer, value in zip(answers, sure.tolist(), strict=True):
+        answer.sureness = value
 
 
 def measure(frame: Picture, answers: Sequence[Answer]) -> NDArray[np.float64]:
     """The `FACTORS` of answers, float64 (answers, factors)."""
     candidates = [answer.candidate for answer in answers]
-    around = look_around(
-        frame,
-        [candidate.box for candidate in candidates],
-        [candidate.image for candidate in candidates],
-        [candidate.light_ink for candidate in candidates],
+    around = look_around(frame, candidates)
+    boxes = np.array([candidate.box for candidate in candidates], np.float64)
+    table = np.array(
+        [
+            (
+                answer.candidate.strength,
+                answer.candidate.light_ink,
+                min(answer.depth, MOST_DEEP),
+                answer.candidate.severed,
+                answer.candidate.joined,
+                answer.probability >= SURE and not answer.bar,
+                answer.probability,
+                answer.whole,
+                answer.halves,
+                answer.within,
+            )
+            for answer in answers
+        ],
+        np.float64,
     )
-    left, top, width, height = np.array([candidate.box for candidate in candidates], np.float64).T
-    strength = np.array([candidate.strength for candidate in candidates])
-    light_ink = np.array([candidate.light_ink for candidate in candidates])
-    sure = np.array([answer.probability >= SURE and not answer.bar for answer in answers])
-    lower = fainter = other_color = other_ink = np.zeros(len(answers))
-    if sure.any():
-        lower, fainter = (np.log(median(values[sure].tolist()) / values) for values in (height, strength))
-        a, b = np.hsplit(around.color, 2)
-        right, bottom = left + width, top + height
-        itself = (left[:, None] < right[sure]) & (right[:, None] > left[sure])  # or what overlaps it
-        itself &= (top[:, None] < bottom[sure]) & (bottom[:, None] > top[sure])
-        nearest = np.where(itself, np.inf, np.hypot(a - a[sure].T, b - b[sure].T)).min(1)
-        other_color = np.log1p(np.where(np.isfinite(nearest), nearest, 0))
-        other_ink = (light_ink[:, None] != light_ink[sure]).mean(1)
-    odds = log_odds(np.array([(answer.probability, answer.whole, answer.halves, answer.within) for answer in answers]))
-    columns: dict[str, ArrayLike] = {
-        "sure": odds[:, 0],
-        "uneven": np.minimum(around.uneven, MOST_UNEVEN),
-        "like_ink": around.like_ink,
-        "rim": around.rim,
-        "lower": np.maximum(lower, 0),
-        "higher": np.maximum(-lower, 0),
-        "fainter": np.maximum(fainter, 0),
-        "other_color": other_color,
-        "other_ink": other_ink,
-        "deep": [min(answer.depth, MOST_DEEP) for answer in answers],
-        "severed": [answer.candidate.severed for answer in answers],
-        "joined": [answer.candidate.joined for answer in answers],
-        "whole": odds[:, 1],
-        "halves": odds[:, 2],
-        "within": odds[:, 3],
-    }
-    return np.column_stack([np.asarray(columns[factor], np.float64) for factor in FACTORS])
+    factors = np.zeros((len(answers), len(FACTORS)))
+    column = dict(zip(FACTORS, factors.T, strict=True))
+    odds = log_odds(table[:, -4:])
+    column["sure"][:] = odds[:, 0]
+    column["uneven"][:] = np.minimum(around.uneven, MOST_UNEVEN)
+    column["like_ink"][:] = around.like_ink
+    column["rim"][:] = around.rim
+    factors[:, FACTORS.index("deep") : FACTORS.index("deep") + 3] = table[:, 2:5]
+    factors[:, FACTORS.index("whole") :] = odds[:, 1:]
+    sure = np.flatnonzero(table[:, 5])
+    if len(sure):
+        compare(boxes, table[:, 0], table[:, 1], around.color, sure, column)
+    return factors
+
+
+def compare(
+    boxes: Floats,
+    strength: Floats,
+    light_ink: Floats,
+    color: NDArray[np.float32],
+    sure: NDArray[np.intp],
+    column: dict[str, Floats],
+) -> None:
+    """Set the factors that compare answers with those that are surely digits.
+
+    Args:
+        boxes: (N, 4), of all of them,
+        strength: (N,),
+        light_ink: (N,), 0 or 1,
+        color: (N, 2).
+        sure: which of them are.
+        column: of the factors, (N,) each.
+    """
+    height = boxes[:, 3]
+    lower, fainter = (np.log(median(values[sure].tolist()) / values) for values in (height, strength))
+    column["lower"][:], column["higher"][:] = np.maximum(lower, 0), np.maximum(-lower, 0)
+    column["fainter"][:] = np.maximum(fainter, 0)
+    column["other_ink"][:] = np.abs(light_ink - light_ink[sure].mean())
+    others = len(sure) - np.bincount(sure, minlength=len(boxes))
+    column["company"][:] = (others + 0.5) / len(boxes)
+
+    start, end = boxes[:, None, :2], boxes[:, None, :2] + boxes[:, None, 2:]
+    gap = np.maximum(start, start[sure, 0]) - np.minimum(end, end[sure, 0])  # along x and y: less than 0 is overlap
+    apart = (gap >= 0).any(2)  # neither itself nor what overlaps it
+    distance = np.hypot(color[:, None, 0] - color[sure, 0], color[:, None, 1] - color[sure, 1])
+    nearest = np.where(apart, distance, np.inf).min(1)
+    column["other_color"][:] = np.log1p(np.where(np.isfinite(nearest), nearest, 0))
+    low, high = np.minimum(height[:, None], height[sure]), np.maximum(height[:, None], height[sure])
+    in_line = apart & (-gap[:, :, 1] > IN_LINE * low) & (high < ALIKE * low)
+    column["beside"][:] = np.exp(-np.where(in_line, gap[:, :, 0], np.inf).min(1) / height)
 
 
 def log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.camera.frame import Box, Picture
-from runtime.camera.reading.light import CELL, Level, may_hold
+from runtime.camera.reading.light import Level, in_cells, may_hold
 from runtime.camera.reading.rules import RULED, draw, find_rules, thickness_of, without_rules
 from runtime.preprocess import as_image
 
 WEAKEST = (11, 28)
 STRONG = 64  # of contrast, above what the bare ground has
 SAME = 0.7  # of a shape's box, that one within it has when it is the same shape
-MOST_SPECKS = 250
+MOST_PIECES = 300  # of ink; more are noise, or the grain of something
+LEAST_CORNERS = 4  # of a piece that is no speck
 USUAL = (17, 17)  # cells over which contrast is taken for texture
-TEXTURE = 1.0  # times that is left out
 FLAT = 1.5  # times the lowest digit: what is as wide may be a stroke of one, however low
 SOFT = 0.5  # of the strongest ink of a shape: less is its soft edge
 NO_LINES = np.zeros((0, 4), np.int32)
@@ -31,6 +31,21 @@ REST = 0.9  # of the corners of a shape that lie on a rule, when it is part of t
 SHORT = 0.6  # width over height of a rule from one to the next
 TOUCHED = 0.4  # of the ends of one, that lies on those
 BRIDGE = np.ones((5, 5), np.uint8)  # pixels of a level
+
+
+@dataclass(eq=False)
+class Outline:
+    """Of a piece of ink.
+
+    Attributes:
+        contour: int32 (N, 1, 2), pixels of the level.
+        box: about it.
+        holes: boxes of its holes.
+    """
+
+    contour: NDArray[np.int32]
+    box: Box
+    holes: list[Box] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -55,8 +70,8 @@ class Shape:
 
     @property
     def joined(self) -> bool:
-        """Whether it is of several pieces."""
-        return len(self.contours) > 1
+        """Whether it is of several pieces, which lay near to each other."""
+        return len(self.contours) > 1 or sum(part.threshold == self.threshold for part in self.within) > 1
 
     @property
     def flat(self) -> bool:
@@ -68,22 +83,27 @@ def find_shapes(level: Level) -> list[Shape]:
     """The shapes of a level that are no part of another one."""
     roots: list[Shape] = []
     known: list[Shape] = []
-    contrast, lines = above_texture(level.contrast), NO_LINES
-    if is_noisy(contrast):
+    contrast, lines, faintest = above_texture(level.contrast), NO_LINES, weakest(level.contrast)
+    outlines, pieces = outlines_of(above(contrast, faintest))
+    if pieces > MOST_PIECES:
         contrast = as_image(cv2.blur(contrast, (3, 3)))
-    for threshold in (weakest(level.contrast), STRONG):
-        ink = as_image(cv2.threshold(contrast, threshold, 255, cv2.THRESH_BINARY)[1])
-        shapes, long = shapes_of(level, ink, threshold)
-        if threshold < STRONG:  # what is stronger has been joined already
-            nest(shapes_of(level, closed(ink), threshold)[0], known, roots)
-        nest(shapes, known, roots)
+        outlines, _ = outlines_of(above(contrast, faintest))
+    for threshold in (faintest, STRONG):
+        ink = above(contrast, threshold)
+        if threshold == STRONG:
+            outlines, _ = outlines_of(ink)
+        else:  # what is stronger has been joined already
+            nest(shapes_of(level, outlines_of(closed(ink))[0], threshold), known, roots)
+        nest(shapes_of(level, outlines, threshold), known, roots)
+        long = any(max(outline.box[2:]) > RULED for outline in outlines)
         if long and not len(lines):
             lines = find_rules(ink)
         if long and len(lines):
             thickness = thickness_of(ink, lines)
             rules = draw(lines, ink.shape, thickness + 2)
             ink = without_rules(ink, lines, thickness)
-            for shapes in (shapes_of(level, closed(ink), threshold)[0], shapes_of(level, ink, threshold)[0]):
+            for picture in (closed(ink), ink):
+                shapes = shapes_of(level, outlines_of(picture)[0], threshold)
                 nest([shape for shape in shapes if not belongs_to(rules, shape)], known, roots)
     return roots
 
@@ -91,20 +111,19 @@ def find_shapes(level: Level) -> list[Shape]:
 def above_texture(contrast: Picture) -> Picture:
     """How far contrast stands out of what is usual about it: grain, cloth and noise in the dark are full of it."""
     rows, columns = contrast.shape
-    size = (max(1, columns // CELL), max(1, rows // CELL))
-    usual = cv2.blur(cv2.resize(contrast, size, interpolation=cv2.INTER_AREA), USUAL)
-    return as_image(cv2.addWeighted(contrast, 1, cv2.resize(usual, (columns, rows)), -TEXTURE, 0))
+    usual = cv2.blur(in_cells(contrast), USUAL)
+    return as_image(cv2.subtract(contrast, cv2.resize(usual, (columns, rows))))
 
 
 def weakest(contrast: Picture) -> float:
     """The threshold that finds the faintest ink, above the noise of the ground."""
-    return float(np.clip(2 * np.median(contrast[::8, ::4]) + 6, *WEAKEST))
+    some = np.sort(contrast[::16, ::8], axis=None)
+    return float(min(max(2 * int(some[some.size // 2]) + 6, WEAKEST[0]), WEAKEST[1]))
 
 
-def is_noisy(contrast: Picture) -> bool:
-    """Whether there are more specks than anyone writes."""
-    ink = cv2.threshold(contrast, WEAKEST[1], 255, cv2.THRESH_BINARY)[1]
-    return len(cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]) > MOST_SPECKS
+def above(contrast: Picture, threshold: float) -> Picture:
+    """Where it is more, 255 on 0, uint8."""
+    return as_image(cv2.threshold(contrast, threshold, 255, cv2.THRESH_BINARY)[1])
 
 
 def belongs_to(rules: Picture, shape: Shape) -> bool:
@@ -136,35 +155,34 @@ def nest(shapes: list[Shape], known: list[Shape], roots: list[Shape]) -> None:
     known += kept
 
 
-def shapes_of(level: Level, ink: Picture, threshold: float) -> tuple[list[Shape], bool]:
-    """Shapes in a binary picture whose size may be that of digits or more, on the level's kind of ground.
-
-    Returns:
-        The shapes, and whether something is so long that it may be the rules of a sheet.
-    """
+def outlines_of(ink: Picture) -> tuple[list[Outline], int]:
+    """Of the pieces in a binary picture, but for specks; and how many pieces there are, with those."""
     contours, tree = cv2.findContours(ink, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    if not contours:
-        return [], False
-    rows, columns = ink.shape
-    lowest = level.heights[0]
-    shapes, long = [], False
-    holes: dict[int, list[Box]] = {}
-    outer = tree[0, :, 3].tolist()
-    for contour, above in zip(contours, outer, strict=True):
-        if above >= 0 and len(contour) >= 4:
-            holes.setdefault(above, []).append(box_of(contour))
-    for number, (contour, above) in enumerate(zip(contours, outer, strict=True)):
-        if above >= 0 or len(contour) < 4:
-            continue  # the border of a hole; a speck
-        x, y, width, height = box = box_of(contour)
-        long = long or width > RULED or height > RULED
+    outlines: dict[int, Outline] = {}
+    owners = tree[0, :, 3].tolist() if contours else []
+    for number, (contour, owner) in enumerate(zip(contours, owners, strict=True)):
+        if owner < 0 and len(contour) >= LEAST_CORNERS:
+            outlines[number] = Outline(np.asarray(contour, np.int32), box_of(contour))
+    for contour, owner in zip(contours, owners, strict=True):
+        if owner in outlines and len(contour) >= LEAST_CORNERS:
+            outlines[owner].holes.append(box_of(contour))
+    return list(outlines.values()), sum(owner < 0 for owner in owners)
+
+
+def shapes_of(level: Level, outlines: list[Outline], threshold: float) -> list[Shape]:
+    """Those whose size may be that of digits or more, and that the border does not cut."""
+    rows, columns = level.contrast.shape
+    lowest, highest = level.heights
+    shapes = []
+    for outline in outlines:
+        x, y, width, height = outline.box
         if height < lowest and width < FLAT * lowest:
             continue
         at_border = x <= 0 or y <= 0 or x + width >= columns or y + height >= rows
-        if at_border and (height > level.heights[1] or is_cut_off(level, contour, box)):
+        if at_border and (height > highest or is_cut_off(level, outline.contour, outline.box)):
             continue
-        shapes.append(Shape(level, [np.asarray(contour, np.int32)], box, threshold, holes.get(number, [])))
-    return shapes, long
+        shapes.append(Shape(level, [outline.contour], outline.box, threshold, outline.holes))
+    return shapes
 
 
 def is_cut_off(level: Level, contour: cv2.typing.MatLike, box: Box) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +25,7 @@ def join(roots: list[Shape]) -> list[Shape]:
     pieces = [shape for shape in roots if max(shape.box[2:]) <= shape.level.heights[1]]
     if not 2 <= len(pieces) < MANY:
         return roots
-    first, second = np.triu_indices(len(pieces), 1)
+    first, second = pairs(len(pieces))
     gaps = gaps_of(np.array([shape.box for shape in pieces]), first, second, pieces[0].level.heights)
     taken: set[Shape] = set()
     joined = []
@@ -33,6 +35,12 @@ def join(roots: list[Shape]) -> list[Shape]:
             taken |= {one, other}
             joined.append(both(one, other))
     return joined + [shape for shape in roots if shape not in taken]
+
+
+@lru_cache(maxsize=8)
+def pairs(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The first and the second of each two of so many."""
+    return np.triu_indices(count, 1)
 
 
 def gaps_of(

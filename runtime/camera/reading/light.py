@@ -24,12 +24,13 @@ WINDOW = (15, 15)  # cells about a pixel over which paper and board are told apa
 SQUARE_OF_CELLS = np.ones(WINDOW, np.uint8)
 DARK_INK, LIGHT_INK = 90, 165  # of 255: the ground about dark ink leans to the light by more, about light ink by less
 SOME_PAPER, SOME_BOARD = 145, 110  # as those, of a part of the frame: with none, that kind of ink is not looked for
+LEAST_GROUND = 50  # cells: less is no paper and no board, but the inside of a stroke
 MARGIN = 4  # a quarter of a box on every side is what is about it
 FLAT = 40  # of 255: where light and dark are nearer than that, all is taken for paper
 STOPS = np.rint(255 * np.log2(np.maximum(np.arange(256), HAZE) / HAZE) / np.log2(255 / HAZE)).astype(np.uint8)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Level:
     """A frame at one size, without its light, for ink that is darker than its ground or for ink that is lighter.
 
@@ -37,18 +38,22 @@ class Level:
         reduction: pixels of the frame along the side of a pixel of this level.
         heights: in pixels of the level, of the digits that are looked for on it.
         light_ink: whether it shows what is lighter.
-        ground: the surface without the ink, and `HAZE` added, uint8 (H, W).
+        gray: the light, and `HAZE` added, uint8 (H, W).
+        ground: the same of the surface without the ink.
         contrast: 0..255, uint8 (H, W): how much of the light dark ink takes away, or how much of light ink's the
             ground lacks.
         stops: of light, 0..255, each pixel the mean of `CELL` x `CELL` of the level.
+        frame: the light of the frame itself, where it has more pixels and small digits are looked for, uint8.
     """
 
     reduction: int
     heights: tuple[float, float]
     light_ink: bool
+    gray: Picture
     ground: Picture
     contrast: Picture
     stops: Picture
+    frame: Picture | None = None
 
 
 def reduce(image: Picture, reduction: int) -> Picture:
@@ -60,27 +65,36 @@ def reduce(image: Picture, reduction: int) -> Picture:
     return image if image.ndim == 2 else as_image(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
 
 
-def take_light_out(gray: Picture, reduction: int, heights: tuple[float, float]) -> list[Level]:
+def take_light_out(
+    gray: Picture, reduction: int, heights: tuple[float, float], frame: Picture | None = None
+) -> list[Level]:
     """A level of a frame for each kind of ground that is on it.
 
     Args:
         gray: uint8 (H, W).
         reduction: of that against the frame.
         heights: of the digits to look for, in pixels of the level.
+        frame: as in `Level`.
     """
-    hazy = as_image(cv2.convertScaleAbs(gray, beta=HAZE))
-    size = (max(1, gray.shape[1] // CELL), max(1, gray.shape[0] // CELL))
-    stops = as_image(cv2.LUT(cv2.resize(hazy, size, interpolation=cv2.INTER_AREA), STOPS))
+    stops = as_image(cv2.LUT(in_cells(gray), STOPS))
     lean = lean_of(stops)
     levels = []
-    for light_ink, possible in enumerate((lean.max() > SOME_PAPER, lean.min() < SOME_BOARD)):
-        if possible:
+    for light_ink, ground in enumerate((lean > SOME_PAPER, lean < SOME_BOARD)):
+        if np.count_nonzero(ground) >= LEAST_GROUND:
             operation = cv2.MORPH_OPEN if light_ink else cv2.MORPH_CLOSE
-            ground = as_image(cv2.morphologyEx(hazy, operation, SQUARE))
-            levels.append(
-                Level(reduction, heights, bool(light_ink), ground, contrast_of(hazy, ground, bool(light_ink)), stops)
-            )
+            surface = as_image(cv2.morphologyEx(gray, operation, SQUARE))
+            contrast = contrast_of(gray, surface, bool(light_ink))
+            levels.append(Level(reduction, heights, bool(light_ink), gray, surface, contrast, stops, frame))
     return levels
+
+
+def in_cells(picture: Picture) -> Picture:
+    """The mean of each `CELL` x `CELL` pixels, uint8: by halves, which is the fastest."""
+    rows, columns = picture.shape
+    for times in (2, CELL):
+        size = (max(1, columns // times), max(1, rows // times))
+        picture = as_image(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+    return picture
 
 
 def contrast_of(gray: Picture, ground: Picture, light_ink: bool) -> Picture:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.camera.frame import Box, Digit, Picture, Reading
-from runtime.camera.reading.answer import Answer, attach_parts, walk, walk_answers
+from runtime.camera.reading.answer import SETTLED, Answer, attach_parts, walk, walk_answers
+from runtime.camera.reading.apart import Cutter
 from runtime.camera.reading.boxes import WITHIN, inside
 from runtime.camera.reading.choose import choose, without_doubles
-from runtime.camera.reading.cut import Candidate, cut_out, take_apart
+from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.evidence import LEAST, weigh
 from runtime.camera.reading.find import Shape, find_shapes
 from runtime.camera.reading.join import join
-from runtime.camera.reading.light import reduce, take_light_out
+from runtime.camera.reading.light import HAZE, reduce, take_light_out
 from runtime.camera.reading.normalize import SIDE
 from runtime.camera.reading.vary import VARIATIONS, varied
+from runtime.preprocess import as_image
 from runtime.session import Session
 
 FINEST = 400  # rows from which two pixels of the frame make one of the finest level
@@ -28,7 +31,6 @@ HIGHEST = 60  # pixels of a level: what is higher, the next one shows
 LOWEST = 24  # pixels of the other levels: what is lower, the one before shows
 THRESHOLD = 0.5  # what is likelier no digit than one is refused
 LARGEST = 0.75  # of the height of the frame
-SURE = 0.97  # of an answer: of one less sure the model is asked again
 SPECK = 0.7  # of the height of the lowest digit: what is lower and refused is not worth a word
 
 
@@ -89,24 +91,18 @@ class DigitReader:
         self.stages, self.since = {}, time.perf_counter()
         shapes = [find_all_shapes(image) for image in images]
         self.lap("find")
-        pairs = list(zip(images, shapes, strict=True))
-        roots = [[candidate for shape in found for candidate in cut_out(image, shape)] for image, found in pairs]
+        cutter = Cutter()
+        roots = cutter.cut_out(shapes)
         self.lap("crop")
-        said = self.infer([root for found in roots for root in found])
+        said = self.infer([root for found in roots for root in found], again=True)
         looks = [[Answer(root, *next(said)) for root in found] for found in roots]
         self.lap("infer")
-        doubtful = [
-            (image, answer)
-            for image, answers in zip(images, looks, strict=True)
-            for answer in answers
-            if not answer.settled
-        ]
-        for image, answer in doubtful:
-            take_apart(image, answer.candidate)
-        parts = [part for _, answer in doubtful for way in answer.candidate.parts for part in walk(way)]
+        doubtful = [answer for answers in looks for answer in answers if not answer.settled]
+        cutter.take_apart([answer.candidate for answer in doubtful])
+        parts = [part for answer in doubtful for way in answer.candidate.parts for part in walk(way)]
         self.lap("crop")
         said = self.infer(parts)
-        for _, answer in doubtful:
+        for answer in doubtful:
             attach_parts(answer, said)
         self.lap("infer")
         return looks
@@ -117,29 +113,33 @@ class DigitReader:
         self.stages[stage] = self.stages.get(stage, 0.0) + now - self.since
         self.since = now
 
-    def infer(self, candidates: list[Candidate]) -> Iterator[tuple[str, int, float]]:
-        """What the model says of candidates: of each the label, its number, and its probability.
+    def infer(self, candidates: list[Candidate], again: bool = False) -> Iterator[tuple[str, int, float]]:
+        """What the model says of candidates, in one batch: of each the label, its number, and its probability.
 
-        They go through it in one batch; those of which it is not sure go again, as `varied`, and the mean counts.
+        Args:
+            candidates: to ask about.
+            again: ask about those of which it is not sure again, as `varied`, and let the mean count.
         """
         rows = self.probabilities([candidate.image for candidate in candidates])
-        surest = rows.max(1)
-        doubtful = np.flatnonzero((surest >= self.likely) & (surest < SURE))
-        copies = [copy for number in doubtful for copy in varied(candidates[number].image)]
-        again = self.probabilities(copies).reshape(len(doubtful), len(VARIATIONS), rows.shape[1])
-        rows[doubtful] = (rows[doubtful] + again.sum(1)) / (1 + len(VARIATIONS))
+        if again:
+            surest = rows.max(1)
+            doubtful = np.flatnonzero((surest >= self.likely) & (surest < SETTLED))
+            copies = [copy for number in doubtful for copy in varied(candidates[number].image)]
+            more = self.probabilities(copies).reshape(len(doubtful), len(VARIATIONS), rows.shape[1])
+            rows[doubtful] = (rows[doubtful] + more.sum(1)) / (1 + len(VARIATIONS))
         numbers = rows.argmax(1).tolist()
         return zip(map(self.session.spec.label, numbers), numbers, rows.max(1).tolist(), strict=True)
 
     def probabilities(self, pictures: list[Picture]) -> NDArray[np.float32]:
         """Of the classes, for pictures that are uint8 (28, 28): float32 (N, classes)."""
-        self.batches += bool(pictures)
-        self.inferences += len(pictures)
         height, width, _ = self.session.spec.image_shape
         images = np.zeros((len(pictures), height, width, 1), np.uint8)
+        if not pictures:
+            return np.zeros((0, self.session.spec.classes), np.float32)
         top, left = (height - SIDE) // 2, (width - SIDE) // 2
-        for image, picture in zip(images, pictures, strict=True):
-            image[top : top + SIDE, left : left + SIDE, 0] = picture
+        images[:, top : top + SIDE, left : left + SIDE, 0] = pictures
+        self.batches += 1
+        self.inferences += len(pictures)
         return self.session.run(images)
 
 
@@ -160,12 +160,14 @@ def find_all_shapes(image: Picture) -> list[Shape]:
     rows, columns = image.shape[:2]
     sizes = reductions(rows, columns)
     shapes: list[Shape] = []
-    gray, done = image, 1
+    frame = gray = as_image(cv2.convertScaleAbs(reduce(image, 1), beta=HAZE))
+    done = 1
     for reduction in sizes:
         gray, done = reduce(gray, reduction // done), reduction
-        lowest = SMALLEST if reduction == sizes[0] else LOWEST
+        first = reduction == sizes[0]
+        lowest = SMALLEST if first else LOWEST
         highest = LARGEST * rows / reduction if reduction == sizes[-1] else HIGHEST
-        levels = take_light_out(gray, reduction, (lowest, highest))
+        levels = take_light_out(gray, reduction, (lowest, highest), frame if first and reduction > 1 else None)
         found = [shape for level in levels for shape in join(find_shapes(level)) if not shape.flat]
         shapes += found
         if all(shape.box[3] < 2 * LOWEST for shape in found):
@@ -175,9 +177,9 @@ def find_all_shapes(image: Picture) -> list[Shape]:
 
 def find_candidates(image: Picture) -> list[Candidate]:
     """What may be a digit on a frame, uint8 (H, W, 3) BGR or (H, W), with all its parts."""
-    roots = [candidate for shape in find_all_shapes(image) for candidate in cut_out(image, shape)]
-    for root in roots:
-        take_apart(image, root)
+    cutter = Cutter()
+    (roots,) = cutter.cut_out([find_all_shapes(image)])
+    cutter.take_apart(roots)
     return roots
 
 

@@ -15,13 +15,11 @@ from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.find import Shape
 from runtime.camera.reading.join import both
 from runtime.camera.reading.light import Level
-
-EMPTY = np.zeros((28, 28), np.uint8)
-LEVEL = Level(1, (6, 60), False, EMPTY, EMPTY, EMPTY)
+from tests.runtime.camera.candidates import LEVEL, bare
 
 
 def candidate(box: Box, severed: bool = False) -> Candidate:
-    return Candidate(box, EMPTY, 150.0, False, None if severed else shape(box))
+    return bare(box, shape=None if severed else shape(box))
 
 
 def shape(box: Box, level: Level = LEVEL) -> Shape:
@@ -96,7 +94,7 @@ def test_what_was_put_together_is_taken_apart_however_sure_it_is() -> None:
     assert whole.settled
     whole.candidate.shape = both(*pieces)
     assert whole.candidate.joined and not whole.settled
-    whole.candidate.parts = [[Candidate(piece.box, EMPTY, 150.0, False, piece) for piece in pieces]]
+    whole.candidate.parts = [[bare(piece.box, shape=piece) for piece in pieces]]
     attach_parts(whole, iter([("1", 1, 0.2), ("5", 5, 0.7)]))
     assert [(part.depth, part.whole) for part in whole.ways[0]] == [(0, 0.99), (0, 0.99)]
 

@@ -8,15 +8,10 @@ import pytest
 
 from runtime.camera.frame import Box, Picture
 from runtime.camera.reading.answer import Answer
-from runtime.camera.reading.cut import Candidate
-from runtime.camera.reading.evidence import FACTORS, measure, shipped_weights, weigh
-from runtime.camera.reading.find import Shape
-from runtime.camera.reading.light import Level
-from runtime.camera.reading.normalize import to_mnist
+from runtime.camera.reading.evidence import FACTORS, measure, weigh
 from runtime.camera.reading.surroundings import look_around
+from tests.runtime.camera.candidates import on
 
-EMPTY = np.zeros((28, 28), np.uint8)
-LEVEL = Level(1, (6, 60), False, EMPTY, EMPTY, EMPTY)
 UPRIGHT = ((100, 60), (100, 110))
 
 
@@ -27,17 +22,17 @@ def paper(value: int = 200) -> Picture:
 def stroke(
     frame: Picture, ends: tuple[tuple[int, int], tuple[int, int]], ink: tuple[int, int, int] = (40, 40, 40)
 ) -> tuple[Box, Picture]:
-    """A stroke on a frame, with its box and what the model sees of it."""
+    """A stroke on a frame, with its box and its ink."""
     mask = np.zeros(frame.shape[:2], np.uint8)
     cv2.line(mask, *ends, 255, 5, cv2.LINE_AA)
     share = mask[:, :, None] / 255.0
     frame[:] = np.rint(frame * (1 - share) + np.array(ink) * share).astype(np.uint8)
     x, y, wide, high = cv2.boundingRect((mask > 100).astype(np.uint8))
-    return (x, y, wide, high), to_mnist(mask[y : y + high, x : x + wide])
+    return (x, y, wide, high), mask[y : y + high, x : x + wide]
 
 
-def of(frame: Picture, box: Box, image: Picture, light: bool = False) -> tuple[float, float, float]:
-    around = look_around(frame, [box], [image], [light])
+def of(frame: Picture, box: Box, ink: Picture, light: bool = False) -> tuple[float, float, float]:
+    around = look_around(frame, [on(frame, box, ink, light)])
     return float(around.uneven[0]), float(around.like_ink[0]), float(around.rim[0])
 
 
@@ -83,7 +78,7 @@ def test_grey_frames_and_any_size_and_place_are_measured() -> None:
 def test_the_color_is_that_of_the_ink() -> None:
     frame = paper()
     red, blue = stroke(frame, ((50, 60), (50, 110)), ink=(30, 30, 180)), stroke(frame, UPRIGHT, ink=(180, 30, 30))
-    color = look_around(frame, [red[0], blue[0]], [red[1], blue[1]], [False, False]).color
+    color = look_around(frame, [on(frame, *red), on(frame, *blue)]).color
     assert color[0, 0] > 150  # a* of red
     assert color[1, 1] < 90  # b* of blue
 
@@ -93,8 +88,7 @@ def answers(frame: Picture, count: int = 4, **changes: object) -> list[Answer]:
     result = []
     for place in range(count):
         x = 20 + 45 * place
-        box, image = stroke(frame, ((x, 60), (x + 8, 100)))
-        result.append(Answer(Candidate(box, image, 150.0, False, Shape(LEVEL, [], box, 30, [])), "7", 7, 0.99))
+        result.append(Answer(on(frame, *stroke(frame, ((x, 60), (x + 8, 100)))), "7", 7, 0.99))
     for name, value in changes.items():
         setattr(result[-1] if hasattr(result[-1], name) else result[-1].candidate, name, value)
     return result
@@ -107,8 +101,19 @@ def factors(given: list[Answer], frame: Picture) -> dict[str, float]:
 def test_a_digit_like_the_others_has_nothing_against_it() -> None:
     frame = paper()
     seen = factors(answers(frame), frame)
-    for name in FACTORS[FACTORS.index("lower") :]:
+    for name in set(FACTORS[FACTORS.index("lower") :]) - {"company", "beside"}:
         assert seen[name] == pytest.approx(0, abs=0.7 if name == "other_color" else 1e-6), name
+    assert seen["company"] == pytest.approx(3.5 / 4)  # three of four are other ones
+    assert seen["beside"] == pytest.approx(np.exp(-32 / 44), abs=0.06)  # its neighbour is as far away, both as high
+
+
+def test_a_digit_of_another_line_is_not_beside_it() -> None:
+    frame = paper()
+    given = answers(frame)
+    for answer in given[:-1]:
+        x, y, width, height = answer.candidate.box
+        answer.candidate.box = (x, y + height, width, height)
+    assert factors(given, frame)["beside"] == 0
 
 
 def test_what_is_unlike_the_others_is_seen() -> None:
@@ -125,15 +130,8 @@ def test_what_is_unlike_the_others_is_seen() -> None:
 def test_a_digit_alone_is_compared_with_none() -> None:
     frame = paper()
     seen = factors(answers(frame, 1), frame)
-    assert all(seen[name] == 0 for name in ("lower", "higher", "fainter", "other_color", "other_ink"))
-
-
-def test_the_weights_that_ship_name_every_factor() -> None:
-    weights = shipped_weights()
-    for kind in (weights.digit, weights.bar):
-        assert set(kind) == {*FACTORS, "constant"}
-        assert kind["sure"] > 0
-        assert all(kind[name] < 0 for name in ("uneven", "like_ink", "lower", "fainter", "severed"))
+    compared = ("lower", "higher", "fainter", "other_color", "other_ink", "beside")
+    assert all(seen[name] == 0 for name in compared)
 
 
 def test_an_edge_that_looks_like_a_1_is_not_sure_to_be_one() -> None:
@@ -143,7 +141,7 @@ def test_an_edge_that_looks_like_a_1_is_not_sure_to_be_one() -> None:
         if edge:
             frame[:, 103:] = 45
         box, image = stroke(frame, UPRIGHT)
-        given = [Answer(Candidate(box, image, 150.0, False), "1", 1, 1.0)]
+        given = [Answer(on(frame, box, image), "1", 1, 1.0)]
         weigh(frame, given)
         sureness.append(given[0].sureness)
     assert sureness[0] > 0.5

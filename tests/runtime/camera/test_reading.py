@@ -13,8 +13,9 @@ import runtime
 from runtime import open_session
 from runtime.camera.frame import Box, Picture
 from runtime.camera.reading.answer import walk
+from runtime.camera.reading.apart import Cutter
 from runtime.camera.reading.boxes import overlap
-from runtime.camera.reading.cut import Candidate, cut_out
+from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.normalize import to_mnist
 from runtime.camera.reading.reader import DigitReader, find_all_shapes, find_candidates
 from runtime.datasets import open_dataset
@@ -148,7 +149,7 @@ def test_neighbours_are_not_put_together() -> None:
     for number in range(5):  # nearer to each other than strokes of a digit may be
         drawn = cv2.resize(cut(DIGITS.image(number)), (40, 60), interpolation=cv2.INTER_CUBIC)
         picture[200:260, 200 + 43 * number : 240 + 43 * number] -= 170 * (drawn / 255.0)
-    assert not [candidate for candidate in every(frame(picture)) if candidate.joined]
+    assert not [c for c in every(frame(picture)) if c.shape is not None and len(c.shape.contours) > 1]
 
 
 @pytest.mark.parametrize("hole", [False, True])
@@ -177,7 +178,7 @@ def test_faint_ink_beside_strong_ink_is_looked_at_by_itself() -> None:
         picture[top : top + 60, 300:340] -= ink * (drawn / 255.0)
         boxes.append((300, top, 40, 60))
     image = frame(picture)
-    first_looks = [candidate for shape in find_all_shapes(image) for candidate in cut_out(image, shape)]
+    (first_looks,) = Cutter().cut_out([find_all_shapes(image)])
     assert all(max(overlap(box, c.box) for c in first_looks) > 0.6 for box in boxes)
 
 
@@ -191,6 +192,34 @@ def test_digits_that_touch_are_cut_apart() -> None:
         boxes.append(((x, 200, drawn.shape[1], drawn.shape[0]), number))
         x += drawn.shape[1] - 3
     assert missed(frame(picture), boxes, least=0.6) == []
+
+
+@pytest.mark.parametrize(("lean", "least"), [(-0.3, 0.65), (0.3, 0.65), (0.6, 0.8)])
+def test_slanted_digits_that_touch_are_cut_along_their_slant(lean: float, least: float) -> None:
+    ellipses = np.zeros((2, 200, 300), np.float32)
+    for x, ink in zip((120, 157), ellipses, strict=True):
+        cv2.ellipse(ink, (x, 100), (16, 45), 0, 0, 360, 255, 7)
+    shear = np.array([[1, -lean, lean * 100], [0, 1, 0]])
+    ellipses = np.stack([cv2.warpAffine(ink, shear, (300, 200)) for ink in ellipses])
+    picture, _ = page(count=0)
+    picture[100:300, 200:500] -= 170 * ellipses.max(0) / 255
+    boxes = []
+    for ink in ellipses:
+        x, y, width, height = cv2.boundingRect((ink > 100).astype(np.uint8))
+        boxes.append(((200 + x, 100 + y, width, height), 0))
+    assert missed(frame(picture), boxes, least=least) == []
+
+
+def test_digits_as_near_as_pieces_of_one_are_looked_at_one_by_one() -> None:
+    """A 1 and a 0 beside each other are a 6 for the model, once they are taken for one shape."""
+    picture, _ = page(count=0)
+    cv2.line(picture, (294, 200), (290, 240), 40, 6)
+    cv2.ellipse(picture, (322, 220), (17, 19), 0, 0, 360, 40, 6)
+    whole, apart = (287, 197, 55, 47), [((287, 197, 11, 47), 1), ((302, 198, 40, 44), 0)]
+    image = frame(picture)
+    (root,) = find_candidates(image)
+    assert overlap(root.box, whole) > 0.8 and root.joined
+    assert missed(image, apart) == []
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 1), (1, 500), (500, 1), (7, 9), (33, 2000)])

@@ -12,11 +12,12 @@ from msgspec import structs
 import runtime
 from runtime import open_session
 from runtime.camera.frame import Picture
-from runtime.camera.reading.cut import Candidate
+from runtime.camera.reading.answer import SETTLED
 from runtime.camera.reading.normalize import CENTER
-from runtime.camera.reading.reader import SURE, DigitReader
+from runtime.camera.reading.reader import DigitReader
 from runtime.camera.reading.vary import VARIATIONS, varied
 from runtime.datasets import open_dataset
+from tests.runtime.camera.candidates import bare
 from tests.runtime.camera.digit_bundle import write_digit_bundle
 
 DIGITS = open_dataset(Path(runtime.__file__).parent / "data" / "mnist", "train")
@@ -43,10 +44,11 @@ def test_a_doubtful_answer_is_the_mean_over_its_variations(tmp_path: Path) -> No
         images = [DIGITS.image(place).reshape(28, 28) for place in range(60)]
         first = reader.probabilities(images)
         sure = first.max(1)
-        doubtful = (sure >= reader.likely) & (sure < SURE)
+        doubtful = (sure >= reader.likely) & (sure < SETTLED)
         assert doubtful.any() and not doubtful.all()
         before = reader.batches, reader.inferences
-        said = list(reader.infer([Candidate((0, 0, 28, 28), image, 200.0, False) for image in images]))
+        candidates = [bare((0, 0, 28, 28), image) for image in images]
+        said = list(reader.infer(candidates, again=True))
         assert reader.batches == before[0] + 2
         assert reader.inferences == before[1] + 60 + len(VARIATIONS) * doubtful.sum()
         for image, row, again, (label, number, probability) in zip(images, first, doubtful, said, strict=True):
@@ -54,6 +56,8 @@ def test_a_doubtful_answer_is_the_mean_over_its_variations(tmp_path: Path) -> No
             mean = np.mean(rows, axis=0)
             assert (label, number) == (str(mean.argmax()), mean.argmax())
             assert probability == pytest.approx(mean.max(), abs=1e-5)
+        once = [probability for _, _, probability in reader.infer(candidates)]
+        assert once == pytest.approx(sure, abs=1e-5)
 
 
 def test_nothing_to_ask_about_asks_nothing(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from click.testing import CliRunner
 
 import runtime
 from runtime.camera.reading.answer import Answer
-from runtime.camera.reading.cut import Candidate
-from runtime.camera.reading.evidence import FACTORS, Weights
+from runtime.camera.reading.evidence import FACTORS
+from runtime.camera.reading.sureness import Weights, standardized
 from runtime.camera.synthetic.truth import Truth
+from tests.runtime.camera.candidates import bare
 from tests.runtime.camera.digit_bundle import write_digit_bundle
 from toolkit.training.evidence import fit, is_right, main
 
@@ -22,13 +23,26 @@ MNIST = Path(runtime.__file__).parent / "data" / "mnist"
 
 def test_a_fit_finds_the_weights_that_made_the_verdicts() -> None:
     rng = np.random.default_rng(0)
-    factors = rng.normal(size=(20_000, len(FACTORS))) * rng.uniform(0.2, 5, len(FACTORS))
-    true = np.where(np.arange(len(FACTORS)) % 3 == 0, 1.0, -0.5) / factors.std(0)
-    right = rng.random(len(factors)) < 1 / (1 + np.exp(-(factors @ true + 0.7)))
-    found = fit(factors, right)
-    assert found["constant"] == pytest.approx(0.7, abs=0.1)
-    for name, value, deviation in zip(FACTORS, true, factors.std(0), strict=True):
-        assert found[name] * deviation == pytest.approx(value * deviation, abs=0.1)
+    count = 5
+    factors = rng.normal(size=(40_000, count)) * rng.uniform(0.2, 5, count) + 1
+    weights = np.where(np.arange(count) % 3 == 0, 1.0, -0.5)
+    products = np.triu(np.where(np.eye(count, k=1) > 0, 0.5, 0.0) - np.diag([0.3, 0, 0, 0, 0]))
+    table = standardized(factors, factors.mean(0), factors.std(0))
+    score = 0.7 + table @ weights + ((table @ products) * table).sum(1)
+    found = fit(factors, rng.random(len(factors)) < 1 / (1 + np.exp(-score)))
+    assert found.mean == pytest.approx(factors.mean(0), abs=1e-3)
+    assert found.deviation == pytest.approx(factors.std(0), abs=1e-3)
+    assert found.constant == pytest.approx(0.7, abs=0.1)
+    assert found.weights == pytest.approx(weights, abs=0.1)
+    for number, row in enumerate(found.products):
+        assert row == pytest.approx(products[number, number:], abs=0.1)
+
+
+def test_a_factor_that_never_changes_does_no_harm() -> None:
+    factors = np.random.default_rng(0).normal(size=(500, 2)) * [1, 0]
+    found = fit(factors, factors[:, 0] > 0)
+    assert np.isfinite(found.log_odds(np.array([[1.0, 5.0], [-1.0, 0.0]]))).all()
+    assert found.log_odds(np.array([[1.0, 0.0]])) > 0 > found.log_odds(np.array([[-1.0, 0.0]]))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +61,7 @@ def test_what_is_right(box: tuple[int, int, int, int], number: int, verdict: boo
         Truth((10, 10, 20, 40), 3, "digit", 1, False, None),
         Truth((95, 5, 30, 50), None, "letter", 2, True, None),
     )
-    answer = Answer(Candidate(box, np.zeros((28, 28), np.uint8), 150.0, False), str(number), number, 0.9)
+    answer = Answer(bare(box), str(number), number, 0.9)
     assert is_right(answer, truth) is verdict
 
 
@@ -60,4 +74,5 @@ def test_the_command_writes_weights_and_the_same_again(tmp_path: Path) -> None:
         assert "answers of 6 scenes" in result.output
     assert files[0].read_bytes() == files[1].read_bytes()
     weights = msgspec.json.decode(files[0].read_bytes(), type=Weights)
-    assert set(weights.digit) == set(weights.bar) == {*FACTORS, "constant"}
+    assert tuple(weights.factors) == FACTORS
+    assert len(weights.digit.weights) == len(weights.bar.weights) == len(FACTORS)

@@ -1,0 +1,68 @@
+"""Shapes within shapes: each is cut out once, and takes the place of one that is none."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from runtime.camera.frame import Picture
+from runtime.camera.reading import apart
+from runtime.camera.reading.apart import Cutter, all_within
+from runtime.camera.reading.cut import Candidate, cut
+from runtime.camera.reading.find import Shape
+from runtime.camera.reading.reader import find_all_shapes
+
+
+def five_and_more() -> Picture:
+    """A 5 in two pieces, and a 1 and a 0 that lie as near to each other."""
+    picture = np.full((480, 640), 210, np.uint8)
+    cv2.line(picture, (100, 220), (150, 218), 40, 6)
+    cv2.ellipse(picture, (105, 275), (28, 34), 0, -120, 140, 40, 6)
+    cv2.line(picture, (294, 200), (290, 240), 40, 6)
+    cv2.ellipse(picture, (322, 220), (17, 19), 0, 0, 360, 40, 6)
+    return picture
+
+
+def test_each_shape_is_cut_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Shape] = []
+
+    def counted(shapes: list[Shape]) -> dict[Shape, Candidate]:
+        seen.extend(shapes)
+        return cut(shapes)
+
+    monkeypatch.setattr(apart, "cut", counted)
+    shapes = find_all_shapes(five_and_more())
+    cutter = Cutter()
+    (roots,) = cutter.cut_out([shapes])
+    cutter.take_apart(roots)
+    assert any(root.parts for root in roots)
+    assert len(seen) == len(set(seen)) == len(shapes) + len(list(all_within(shapes)))
+
+
+def test_every_frame_gets_its_own() -> None:
+    groups = [find_all_shapes(five_and_more()), [], find_all_shapes(five_and_more()[:, 50:])]
+    found = Cutter().cut_out(groups)
+    assert [[candidate.shape for candidate in candidates] for candidates in found] == groups
+    assert [candidates[0].box[0] for candidates in found[::2]] == [82, 32]
+
+
+def test_what_lies_within_takes_the_place_of_a_shape_that_is_none() -> None:
+    whole = next(shape for shape in find_all_shapes(five_and_more()) if shape.joined and shape.box[0] > 100)
+    cutter = Cutter()
+    (candidates,) = cutter.cut_out([[whole]])
+    assert [candidate.shape for candidate in candidates] == [whole]
+    x, y, width, _ = whole.box
+    whole.box = (x, y, width, 1000)  # higher than any digit of its level
+    cutter = Cutter()
+    (candidates,) = cutter.cut_out([[whole]])
+    assert [candidate.shape for candidate in candidates] == whole.within
+    whole.within = []
+    assert Cutter().cut_out([[whole]]) == [[]]
+
+
+def test_nothing_is_nothing() -> None:
+    cutter = Cutter()
+    assert cutter.cut_out([]) == []
+    cutter.take_apart([])
+    assert cutter.known == {}
