@@ -108,7 +108,10 @@ def stacked(images: list[Image]) -> Image:
 
 
 def label_cuts(frame: Image, truth: tuple[Truth, ...]) -> Iterator[tuple[Image, int | None]]:
-    """The cuts of a frame that are surely a digit, with its label, or surely none: None."""
+    """The cuts of a frame that are surely a digit, with its label, or surely none: None.
+
+    They are copies: a candidate's image is a part of what holds all of its frame.
+    """
     known = [thing for thing in truth if thing.label is not None]
     of_digit: dict[int, list[tuple[float, Image]]] = {}
     for candidate in walk(find_candidates(frame)):
@@ -116,11 +119,11 @@ def label_cuts(frame: Image, truth: tuple[Truth, ...]) -> Iterator[tuple[Image, 
         best = max(known, key=lambda digit: overlap(box, digit.box), default=None)
         if best is not None and overlap(box, best.box) >= RIGHT:
             if not best.cut:
-                of_digit.setdefault(best.id, []).append((overlap(box, best.box), candidate.image))
+                of_digit.setdefault(best.id, []).append((overlap(box, best.box), candidate.image.copy()))
         elif all(inside(box, digit.box) <= APART for digit in known):
-            yield candidate.image, None
+            yield candidate.image.copy(), None
         elif sum(inside(digit.box, box) > WITHIN for digit in known) > 1:
-            yield candidate.image, None  # several digits in one
+            yield candidate.image.copy(), None  # several digits in one
     for digit in known:
         cuts = sorted(of_digit.get(digit.id, []), key=lambda cut: -cut[0])
         for _, image in cuts[:MOST_CUTS]:

@@ -114,6 +114,9 @@ def main(bundle: Path, data: Path, scenes: int, seed: int, output: Path) -> None
     digits = Digits(np.stack([dataset.image(place) for place in places]), dataset.labels[list(places)])
     with open_session(bundle, backend="onnxruntime", threads=1) as session:
         seen = list(observe(DigitReader(session), digits, scenes, seed))
+    bars = np.concatenate([bar for _, bar, _ in seen]) if seen else np.zeros(0, bool)
+    if bars.all() or not bars.any():
+        raise click.ClickException(f"{bundle} read no 1s, or nothing else, on {scenes} scenes; draw more: --scenes N")
     factors, bar, right = (np.concatenate(columns) for columns in zip(*seen, strict=True))
     weights = Weights(list(FACTORS), fit(factors[~bar], right[~bar]), fit(factors[bar], right[bar]))
     write_atomically(output, msgspec.json.format(msgspec.json.encode(weights), indent=2) + b"\n")

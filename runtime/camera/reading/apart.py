@@ -18,6 +18,7 @@ SMALLEST_PART = 0.05  # of the box of a shape, that a part has to be no mere scr
 SPLIT_FROM = 0.9  # width over height: what is as wide may be two digits
 NARROWEST_PART, WIDEST_PART = 0.35, 1.2  # width over height of the whole, of each of them
 LOWEST_PART = 0.5  # of the height of the whole
+LEAST_COLUMNS = 6  # of what is cut
 REACH = 0.25  # of a part's width, how far from an even cut a better one is sought
 MOST_CUT = 0.22  # of the height, the ink that a cut may meet
 SLANTS = np.array([0.0, 0.3, -0.3, 0.6], np.float32)  # of cuts, to the right for each pixel upwards
@@ -100,8 +101,8 @@ def split(wholes: Sequence[Candidate]) -> None:
             Candidate(whole.square.box(about), image, whole.strength, whole.light_ink, whole.square, ink, about)
             for ink, image, about in islice(pieces, len(cuts) - 1)
         ]
-        lowest = min(piece.bounds[3] for piece in way)
-        if lowest * whole.square.step >= SMALLEST and lowest >= LOWEST_PART * whole.bounds[3]:
+        lowest = min(piece.box[3] for piece in way)
+        if lowest >= max(SMALLEST, LOWEST_PART * whole.box[3]):
             whole.parts.append(way)
 
 
@@ -113,7 +114,7 @@ def cuts_of(whole: Candidate) -> list[Floats]:
     """
     left, top, width, height = whole.bounds
     counts = [count for count in (2, 3) if NARROWEST_PART < width / count / height < WIDEST_PART]
-    if not counts or width <= SPLIT_FROM * height:
+    if not counts or width <= SPLIT_FROM * height or width < LEAST_COLUMNS:
         return []
     leans = SLANTS[:, None] * (height / 2 - np.arange(height, dtype=np.float32))
     met = ink_along(whole.ink[top : top + height, left : left + width], leans)

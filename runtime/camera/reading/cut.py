@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -79,7 +80,7 @@ class Square:
         x, y, width, height = bounds
         left, top = round(self.left + x * self.step), round(self.top + y * self.step)
         right, bottom = round(self.left + (x + width) * self.step), round(self.top + (y + height) * self.step)
-        return (left, top, right - left, bottom - top)
+        return (left, top, max(1, right - left), max(1, bottom - top))
 
 
 def cut(shapes: Sequence[Shape]) -> dict[Shape, Candidate]:
@@ -98,14 +99,17 @@ def cut(shapes: Sequence[Shape]) -> dict[Shape, Candidate]:
     bounds = bounds_of(inks)
     reductions = np.array([shape.level.reduction for shape in fitting])
     places = np.column_stack([squares[:, :2], squares[:, 2] / RASTER]) * reductions[:, None]
-    kept = np.flatnonzero((strength > 0) & (np.rint(bounds[:, 3] * places[:, 2]) >= SMALLEST))
+    kept = np.flatnonzero((strength > 0) & (bounds[:, 3] > 0))
     images = all_to_mnist(inks[kept], bounds[kept])
     result = {}
     for number, image in zip(kept.tolist(), images, strict=True):
         shape, (left, top, step), about = fitting[number], places[number].tolist(), bounds[number].tolist()
         square = Square(left, top, step, gray[number])
+        box = square.box(about)
+        if box[3] < SMALLEST:
+            continue
         result[shape] = Candidate(
-            square.box(about),
+            box,
             image,
             float(strength[number]),
             shape.level.light_ink,
@@ -134,7 +138,8 @@ def look_at(shapes: Sequence[Shape], squares: Integers) -> tuple[Picture, Pictur
     Returns:
         The light, and `HAZE` added, and the contrast of the shape's ink, uint8 (N, RASTER, RASTER) each.
     """
-    gray, ground, mask = np.zeros((3, len(shapes), RASTER, RASTER), np.uint8)
+    gray = np.zeros((len(shapes), RASTER, RASTER), np.uint8)
+    ground, mask = np.zeros((2, *gray.shape), np.uint8)
     for number, (shape, (left, top, side)) in enumerate(zip(shapes, squares.tolist(), strict=True)):
         level, times, picture = shape.level, 1, shape.level.gray
         if level.frame is not None and max(shape.box[2:]) < LONG:
@@ -150,8 +155,24 @@ def look_at(shapes: Sequence[Shape], squares: Integers) -> tuple[Picture, Pictur
             if len(gray[part])
         ]
     )
-    about = cv2.dilate(in_column(mask), ABOUT)
+    about = as_image(cv2.dilate(in_column(mask), ABOUT))
+    for picture, shape, place in zip(about.reshape(gray.shape), shapes, squares.tolist(), strict=True):
+        leave_out_beyond(picture, shape.level.gray.shape, *place)
     return gray, as_image(cv2.bitwise_and(contrast, about)).reshape(gray.shape)
+
+
+def leave_out_beyond(picture: Picture, size: tuple[int, ...], left: int, top: int, side: int) -> None:
+    """Clear what of a square lies beyond the frame, which has that many rows and columns."""
+    rows, columns = size
+    scale = RASTER / side
+    if top < 0:
+        picture[: math.ceil(-top * scale)] = 0
+    if left < 0:
+        picture[:, : math.ceil(-left * scale)] = 0
+    if top + side > rows:
+        picture[math.floor((rows - top) * scale) :] = 0
+    if left + side > columns:
+        picture[:, math.floor((columns - left) * scale) :] = 0
 
 
 def fit(picture: Picture, left: int, top: int, side: int, result: Picture) -> None:

@@ -27,9 +27,9 @@ FACTORS = (
     "higher",
     "fainter",
     "other_color",  # and how far from the colour of the next of them
-    "company",  # share of the answers that are sure ones, but for itself
+    "company",  # share of the answers that are sure, but for itself, and half of one more; 0 where none is
     "beside",  # 1 where one of those is next to it in a line, less where it is farther away
-    "other_ink",  # share of the others that are light where it is dark, or dark where it is light
+    "other_ink",  # share of the sure ones that are light where it is dark, or dark where it is light
     "deep",  # shapes that it is a part of, but for those that were put together
     "severed",  # whether it was cut off from what it touches,
     "joined",  # or put together of two pieces

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from runtime.camera.frame import Box, Picture
 from runtime.camera.reading.light import Level, in_cells, may_hold
-from runtime.camera.reading.rules import RULED, draw, find_rules, thickness_of, without_rules
+from runtime.camera.reading.rules import RULED, find_rules, thickness_of, without_rules
 from runtime.preprocess import as_image
 
 WEAKEST = (11, 28)
@@ -25,11 +25,8 @@ MOST_PIECES = 300  # of ink; more are noise, or the grain of something
 LEAST_CORNERS = 4  # of a piece that is no speck
 USUAL = (17, 17)  # cells over which contrast is taken for texture
 FLAT = 1.5  # times the lowest digit: what is as wide may be a stroke of one, however low
-SOFT = 0.5  # of the strongest ink of a shape: less is its soft edge
+SOFT = 0.8  # of the strongest ink of a shape: where less reaches the border, it ends there
 NO_LINES = np.zeros((0, 4), np.int32)
-REST = 0.9  # of the corners of a shape that lie on a rule, when it is part of that
-SHORT = 0.6  # width over height of a rule from one to the next
-TOUCHED = 0.4  # of the ends of one, that lies on those
 BRIDGE = np.ones((5, 5), np.uint8)  # pixels of a level
 
 
@@ -70,7 +67,7 @@ class Shape:
 
     @property
     def joined(self) -> bool:
-        """Whether it is of several pieces, which lay near to each other."""
+        """Whether it is of several pieces at the same strength: they lie near to each other, or a rule joins them."""
         return len(self.contours) > 1 or sum(part.threshold == self.threshold for part in self.within) > 1
 
     @property
@@ -100,11 +97,9 @@ def find_shapes(level: Level) -> list[Shape]:
             lines = find_rules(ink)
         if long and len(lines):
             thickness = thickness_of(ink, lines)
-            rules = draw(lines, ink.shape, thickness + 2)
             ink = without_rules(ink, lines, thickness)
             for picture in (closed(ink), ink):
-                shapes = shapes_of(level, outlines_of(picture)[0], threshold)
-                nest([shape for shape in shapes if not belongs_to(rules, shape)], known, roots)
+                nest(shapes_of(level, outlines_of(picture)[0], threshold), known, roots)
     return roots
 
 
@@ -124,16 +119,6 @@ def weakest(contrast: Picture) -> float:
 def above(contrast: Picture, threshold: float) -> Picture:
     """Where it is more, 255 on 0, uint8."""
     return as_image(cv2.threshold(contrast, threshold, 255, cv2.THRESH_BINARY)[1])
-
-
-def belongs_to(rules: Picture, shape: Shape) -> bool:
-    """Whether a shape is what was left of a rule, or a short rule from one to the next."""
-    points = shape.contours[0][:, 0]
-    if cv2.mean(rules[points[:, 1], points[:, 0]])[0] > 255 * REST:
-        return True
-    x, y, width, height = shape.box
-    above, below = rules[max(0, y - 3) : y + 1, x : x + width], rules[y + height - 1 : y + height + 3, x : x + width]
-    return width < SHORT * height and all(cv2.mean(end)[0] > 255 * TOUCHED for end in (above, below))
 
 
 def closed(ink: Picture) -> Picture:

@@ -1,11 +1,13 @@
 """MNIST's own normalisation: 20 pixels for the longer side, grey levels kept, the mass in the middle of 28.
 
-Shapes come in squares of `RASTER` pixels, in whose middle they are, so that each step is one call for all of them.
+The camera's shapes come in squares of `RASTER` pixels, in whose middle they are, so that most steps are one call for
+all of them (`all_to_mnist`); `to_mnist` takes a single one of any size.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -16,11 +18,14 @@ from runtime.preprocess import as_image
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int_]
+Pixel = TypeVar("Pixel", np.uint8, np.float32)
 
 SIDE = 28
 BOX = 20
 RASTER = 40  # pixels of a square in which a shape is looked at
 LONG = 26  # of those, along its longer side; the rest is what is round it
+MOST = 500  # squares in one column: OpenCV maps no picture of 32,767 rows
+FINEST = 32  # steps of a pixel, in which OpenCV maps
 THINNEST, THICKEST = 2.2, 4.2  # of 20 pixels, a stroke: nine of ten digits of MNIST are between
 ROUND = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
 INK = 100  # of 255, from which a pixel counts as ink
@@ -56,7 +61,7 @@ def to_mnist(ink: Picture) -> Picture:
     return result
 
 
-def in_column(squares: Picture) -> Picture:
+def in_column(squares: NDArray[Pixel]) -> NDArray[Pixel]:
     """(N, RASTER, RASTER) as (N * RASTER, RASTER)."""
     return squares.reshape(-1, RASTER)
 
@@ -81,6 +86,8 @@ def all_to_mnist(inks: Picture, bounds: Integers) -> Picture:
     """
     if not len(inks):
         return np.zeros((0, SIDE, SIDE), np.uint8)
+    if len(inks) > MOST:
+        return np.concatenate([all_to_mnist(inks[:MOST], bounds[:MOST]), all_to_mnist(inks[MOST:], bounds[MOST:])])
     ink, grown = even_strokes(inks.astype(np.float32), bounds[:, 2:].max(1) / BOX)
     start, size = bounds[:, :2] - grown[:, None], bounds[:, 2:] + 2 * grown[:, None]
     profiles = np.stack([ink.sum(1), ink.sum(2)], 1)  # along x and y
@@ -88,7 +95,8 @@ def all_to_mnist(inks: Picture, bounds: Integers) -> Picture:
     scale = BOX / np.maximum(size.max(1), 1)[:, None]
     corner = np.rint(CENTER + 0.5 - (mass + 0.5 - start) * scale).clip(0, SIDE - size * scale)
     places = start[:, :, None] + (np.arange(SIDE) + 0.5 - corner[:, :, None]) / scale[:, :, None] - 0.5
-    return as_image(sample(ink, places.clip(0, RASTER - 1).astype(np.float32)).astype(np.uint8))
+    places = np.rint(places.clip(0, RASTER - 1) * FINEST) / FINEST  # the same wherever a square is in the column
+    return as_image(np.rint(sample(ink, places.astype(np.float32))).astype(np.uint8))
 
 
 def sample(inks: Floats, places: Floats) -> Floats:

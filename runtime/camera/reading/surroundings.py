@@ -11,13 +11,12 @@ import numpy as np
 from runtime.camera.frame import Picture
 from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.light import HAZE
-from runtime.camera.reading.normalize import RASTER, Floats, in_column
+from runtime.camera.reading.normalize import MOST, RASTER, Floats, in_column
 
 INK = 110  # of 255, from which a pixel is ink
 LEAST_INK = 6  # pixels of ink without its rim, with which that is looked at instead of all of it
 NEAR = np.ones((3, 3), np.uint8)  # what is as near to the ink may be its soft edge
 FAR = np.ones((9, 9), np.uint8)  # what is as near to that is the ink's ground
-FIRST, EVERY = 1, 3  # of the pixels along a side, that are looked at for colour
 SHALLOWEST = 0.03  # of the logarithm of light, the depth of ink
 ROUND = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 LOG = np.log(np.maximum(np.arange(256, dtype=np.float32), HAZE))
@@ -72,7 +71,7 @@ def look_around(frame: Picture, candidates: Sequence[Candidate]) -> Surroundings
         uneven=np.sqrt(np.maximum(spread, 0)),
         like_ink=mean((light < 0.5).astype(np.float32), ground),
         rim=mean(light, rim),
-        color=colors(frame, candidates, core.reshape(-1, RASTER, RASTER)),
+        color=colors(frame, candidates, core),
     )
 
 
@@ -82,22 +81,22 @@ def colors(frame: Picture, candidates: Sequence[Candidate], core: Floats) -> Flo
     Args:
         frame: uint8 (H, W, 3) BGR, or (H, W).
         candidates: N on it.
-        core: 1 where their ink is, float32 (N, RASTER, RASTER).
+        core: 1 where their ink is, float32 (N, pixels).
     """
-    if frame.ndim == 2:
-        return np.full((len(candidates), 2), 128, np.float32)
     count = len(candidates)
-    share = np.ascontiguousarray(core[:, FIRST::EVERY, FIRST::EVERY])
-    side = share.shape[1]
-    places = FIRST + 0.5 + EVERY * np.arange(side)
+    if frame.ndim == 2:
+        return np.full((count, 2), 128, np.float32)
+    if count > MOST:
+        parts = (slice(MOST), slice(MOST, None))
+        return np.concatenate([colors(frame, candidates[part], core[part]) for part in parts])
     square = np.array([(c.square.left, c.square.top, c.square.step) for c in candidates])
-    x, y = np.empty((2, count, side, side), np.float32)
-    x[:] = (square[:, 0, None] + places * square[:, 2:] - 0.5)[:, None, :]
-    y[:] = (square[:, 1, None] + places * square[:, 2:] - 0.5)[:, :, None]
-    seen = cv2.remap(
-        frame, x.reshape(-1, side), y.reshape(-1, side), cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
-    ).reshape(count, -1, 3)
-    color = share.reshape(count, 1, -1) @ seen.astype(np.float32) / np.maximum(share.sum((1, 2)), 1)[:, None, None]
+    places = square[:, 2:] * (np.arange(RASTER) + 0.5) - 0.5
+    x, y = np.empty((2, count, RASTER, RASTER), np.float32)
+    x[:] = (square[:, 0, None] + places)[:, None, :]
+    y[:] = (square[:, 1, None] + places)[:, :, None]
+    seen = cv2.remap(frame, in_column(x), in_column(y), cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    total = core[:, None] @ seen.reshape(count, -1, 3).astype(np.float32)
+    color = total / np.maximum(core.sum(1), 1)[:, None, None]
     lab = cv2.cvtColor(np.rint(color).astype(np.uint8), cv2.COLOR_BGR2LAB)[:, 0, 1:]
     return np.asarray(lab, np.float32)
 

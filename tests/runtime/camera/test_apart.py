@@ -66,3 +66,16 @@ def test_nothing_is_nothing() -> None:
     assert cutter.cut_out([]) == []
     cutter.take_apart([])
     assert cutter.known == {}
+
+
+def test_a_scrap_of_a_stroke_is_no_part() -> None:
+    whole = next(shape for shape in find_all_shapes(five_and_more()) if shape.joined and shape.box[0] > 100)
+    cutter = Cutter()
+    ((root,),) = cutter.cut_out([[whole]])
+    (one, zero) = sorted(whole.within, key=lambda shape: shape.box)
+    cutter.take_apart([root])
+    assert {part.shape for part in root.parts[0]} == {one, zero}
+    left, top, width, height = root.box
+    root.parts, root.box = [], (left, top, 8 * width, 8 * height)
+    cutter.take_apart([root])
+    assert root.parts == []

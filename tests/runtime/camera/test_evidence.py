@@ -75,9 +75,13 @@ def test_grey_frames_and_any_size_and_place_are_measured() -> None:
         assert all(np.isfinite(cornered))
 
 
-def test_the_color_is_that_of_the_ink() -> None:
+@pytest.mark.parametrize("x", [3, 100, 101, 102, 196])
+def test_the_color_is_that_of_the_ink_wherever_it_lies(x: int) -> None:
     frame = paper()
-    red, blue = stroke(frame, ((50, 60), (50, 110)), ink=(30, 30, 180)), stroke(frame, UPRIGHT, ink=(180, 30, 30))
+    red, blue = (
+        stroke(frame, ((50, 60), (50, 110)), ink=(30, 30, 180)),
+        stroke(frame, ((x, 60), (x, 110)), (180, 30, 30)),
+    )
     color = look_around(frame, [on(frame, *red), on(frame, *blue)]).color
     assert color[0, 0] > 150  # a* of red
     assert color[1, 1] < 90  # b* of blue
@@ -105,6 +109,15 @@ def test_a_digit_like_the_others_has_nothing_against_it() -> None:
         assert seen[name] == pytest.approx(0, abs=0.7 if name == "other_color" else 1e-6), name
     assert seen["company"] == pytest.approx(3.5 / 4)  # three of four are other ones
     assert seen["beside"] == pytest.approx(np.exp(-32 / 44), abs=0.06)  # its neighbour is as far away, both as high
+
+
+def test_what_is_three_times_as_high_is_not_beside_it() -> None:
+    frame = paper()
+    given = answers(frame)
+    for answer in given[:-1]:
+        x, y, width, height = answer.candidate.box
+        answer.candidate.box = (x, y - height, width, 3 * height)
+    assert factors(given, frame)["beside"] == 0
 
 
 def test_a_digit_of_another_line_is_not_beside_it() -> None:

@@ -16,7 +16,8 @@ from runtime.camera.reading.answer import walk
 from runtime.camera.reading.apart import Cutter
 from runtime.camera.reading.boxes import overlap
 from runtime.camera.reading.cut import Candidate
-from runtime.camera.reading.normalize import to_mnist
+from runtime.camera.reading.cut import cut as cut_shapes
+from runtime.camera.reading.normalize import INK, LONG, MOST, RASTER, all_to_mnist, bounds_of, to_mnist
 from runtime.camera.reading.reader import DigitReader, find_all_shapes, find_candidates
 from runtime.datasets import open_dataset
 from tests.runtime.camera.digit_bundle import write_digit_bundle
@@ -222,6 +223,54 @@ def test_digits_as_near_as_pieces_of_one_are_looked_at_one_by_one() -> None:
     assert missed(image, apart) == []
 
 
+def test_a_digit_that_ends_at_the_border_is_whole_and_its_box_within() -> None:
+    picture = np.full((240, 320), 210, np.float64)
+    cv2.ellipse(picture, (160, 29), (18, 24), 0, 0, 360, 40, 5)
+    image = cv2.GaussianBlur(frame(picture)[1:], (3, 3), 0)
+    found = find_candidates(image)
+    assert found and all(candidate.box[1] >= 0 for candidate in found)
+    assert overlap(found[0].box, (139, 1, 42, 55)) > 0.85
+    assert find_candidates(image[2:]) == []  # its stroke is cut
+
+
+@pytest.mark.parametrize("ink", ["line", "dot"])
+def test_ink_of_a_pixel_is_no_candidate(ink: str) -> None:
+    """What is strong of it is less than a pixel of the square in which it is seen."""
+    picture = np.full((480, 640), 210, np.float64)
+    cv2.ellipse(picture, (320, 240), (60, 80), 0, 0, 360, 190, 4)
+    if ink == "line":
+        picture[230:248, 318:319] = 10
+    else:
+        cv2.circle(picture, (320, 160), 6, 0, -1)
+    for candidate in every(frame(picture)):
+        assert candidate.box[2] > 0 and candidate.box[3] >= 13
+
+
+def test_dark_and_light_ink_are_cut_together_as_they_are_alone() -> None:
+    picture, _ = page()
+    picture[240:] = 255 - picture[240:]
+    shapes = find_all_shapes(frame(picture, noise=2))
+    assert {shape.level.light_ink for shape in shapes} == {True, False}
+    together = cut_shapes(shapes)
+    assert len(together) >= 10
+    for shape, candidate in together.items():
+        alone = cut_shapes([shape])[shape]
+        assert (alone.box, alone.light_ink, alone.strength) == (candidate.box, candidate.light_ink, candidate.strength)
+        assert np.array_equal(alone.image, candidate.image)
+
+
+def test_a_page_of_print_is_read(reader: DigitReader) -> None:
+    """There are more shapes than OpenCV maps in one picture."""
+    picture = np.full((1080, 1920), 240, np.uint8)
+    for row in range(28):
+        for column in range(48):
+            place = (12 + 39 * column, 34 + 38 * row)
+            cv2.putText(picture, "KMXRW"[(row + column) % 5], place, cv2.FONT_HERSHEY_SIMPLEX, 0.9, 20, 2)
+    assert len(find_all_shapes(picture)) > 32767 // RASTER
+    reading = reader.read(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR))
+    assert reading.refused
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (4, 1), (1, 500), (500, 1), (7, 9), (33, 2000)])
 def test_frames_too_small_for_a_digit_have_none(shape: tuple[int, int]) -> None:
     assert every(np.full((*shape, 3), 128, np.uint8)) == []
@@ -259,6 +308,27 @@ def test_mnist_normalisation_leaves_mnist_as_it_is() -> None:
         differences.append(np.abs(again.astype(int) - image).mean())
     assert np.median(differences) < 3
     assert max(differences) < 25
+
+
+def test_squares_are_normalised_as_a_single_shape_is() -> None:
+    inks, wanted = [], []
+    for index in range(60):
+        image = cut(DIGITS.image(index))
+        scale = LONG / max(image.shape)
+        larger = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        square = np.zeros((RASTER, RASTER), np.uint8)
+        y, x = ((RASTER - side) // 2 for side in larger.shape)
+        square[y : y + larger.shape[0], x : x + larger.shape[1]] = larger
+        inks.append(square)
+        wanted.append(to_mnist(cut(np.where(square >= INK, square, 0).astype(np.uint8))))
+    seen = all_to_mnist(np.stack(inks), bounds_of(np.stack(inks)))
+    differences = [np.abs(one.astype(int) - other).mean() for one, other in zip(seen, wanted, strict=True)]
+    assert np.median(differences) < 6
+    assert max(differences) < 20
+    # As many as there may be on a page of text, and each as it is alone.
+    many = np.concatenate([np.stack(inks)] * 15)
+    assert len(many) > MOST
+    assert np.array_equal(all_to_mnist(many, bounds_of(many)), np.concatenate([seen] * 15))
 
 
 def test_normalisation_does_not_depend_on_size() -> None:

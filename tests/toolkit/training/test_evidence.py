@@ -76,3 +76,11 @@ def test_the_command_writes_weights_and_the_same_again(tmp_path: Path) -> None:
     weights = msgspec.json.decode(files[0].read_bytes(), type=Weights)
     assert tuple(weights.factors) == FACTORS
     assert len(weights.digit.weights) == len(weights.bar.weights) == len(FACTORS)
+
+
+def test_nothing_read_is_nothing_to_fit_to(tmp_path: Path) -> None:
+    bundle, file = write_digit_bundle(tmp_path / "bundle"), tmp_path / "weights.json"
+    result = CliRunner().invoke(main, [str(bundle), str(MNIST), "--scenes", "0", "-o", str(file)])
+    assert result.exit_code == 1
+    assert "--scenes N" in result.output
+    assert not file.exists()
