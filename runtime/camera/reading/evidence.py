@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from runtime.camera.frame import Picture
 from runtime.camera.reading.answer import Answer
+from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.sureness import sureness
 from runtime.camera.reading.surroundings import look_around
 
@@ -66,58 +67,37 @@ def measure(frame: Picture, answers: Sequence[Answer]) -> NDArray[np.float64]:
     """The `FACTORS` of answers, float64 (answers, factors)."""
     candidates = [answer.candidate for answer in answers]
     around = look_around(frame, candidates)
-    boxes = np.array([candidate.box for candidate in candidates], np.float64)
-    table = np.array(
-        [
-            (
-                answer.candidate.strength,
-                answer.candidate.light_ink,
-                min(answer.depth, MOST_DEEP),
-                answer.candidate.severed,
-                answer.candidate.joined,
-                answer.probability >= SURE and not answer.bar,
-                answer.probability,
-                answer.whole,
-                answer.halves,
-                answer.within,
-            )
-            for answer in answers
-        ],
-        np.float64,
-    )
+    probabilities = [(answer.probability, answer.whole, answer.halves, answer.within) for answer in answers]
+    odds = log_odds(np.array(probabilities))
     factors = np.zeros((len(answers), len(FACTORS)))
     column = dict(zip(FACTORS, factors.T, strict=True))
-    odds = log_odds(table[:, -4:])
-    column["sure"][:] = odds[:, 0]
+    column["sure"][:], column["whole"][:], column["halves"][:], column["within"][:] = odds.T
     column["uneven"][:] = np.minimum(around.uneven, MOST_UNEVEN)
     column["like_ink"][:] = around.like_ink
     column["rim"][:] = around.rim
-    factors[:, FACTORS.index("deep") : FACTORS.index("deep") + 3] = table[:, 2:5]
-    factors[:, FACTORS.index("whole") :] = odds[:, 1:]
-    sure = np.flatnonzero(table[:, 5])
+    column["deep"][:] = [min(answer.depth, MOST_DEEP) for answer in answers]
+    column["severed"][:] = [candidate.severed for candidate in candidates]
+    column["joined"][:] = [candidate.joined for candidate in candidates]
+    sure = np.flatnonzero([answer.probability >= SURE and not answer.bar for answer in answers])
     if len(sure):
-        compare(boxes, table[:, 0], table[:, 1], around.color, sure, column)
+        compare(candidates, around.color, sure, column)
     return factors
 
 
 def compare(
-    boxes: Floats,
-    strength: Floats,
-    light_ink: Floats,
-    color: NDArray[np.float32],
-    sure: NDArray[np.intp],
-    column: dict[str, Floats],
+    candidates: Sequence[Candidate], color: NDArray[np.float32], sure: NDArray[np.intp], column: dict[str, Floats]
 ) -> None:
-    """Set the factors that compare answers with those that are surely digits.
+    """Set the factors that compare candidates with those that are surely digits.
 
     Args:
-        boxes: (N, 4), of all of them,
-        strength: (N,),
-        light_ink: (N,), 0 or 1,
-        color: (N, 2).
-        sure: which of them are.
+        candidates: N of them.
+        color: of each, (N, 2).
+        sure: which of them are digits.
         column: of the factors, (N,) each.
     """
+    boxes = np.array([candidate.box for candidate in candidates], np.float64)
+    strength = np.array([candidate.strength for candidate in candidates])
+    light_ink = np.array([candidate.light_ink for candidate in candidates], np.float64)
     height = boxes[:, 3]
     lower, fainter = (np.log(median(values[sure].tolist()) / values) for values in (height, strength))
     column["lower"][:], column["higher"][:] = np.maximum(lower, 0), np.maximum(-lower, 0)

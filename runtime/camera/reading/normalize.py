@@ -54,11 +54,20 @@ def to_mnist(ink: Picture) -> Picture:
     result = np.zeros((SIDE, SIDE), np.uint8)
     mass = cv2.moments(small)
     if mass["m00"]:
-        # The centre of mass may lie near an edge of the box, but nothing may be pushed out of the image.
-        x = min(max(round(CENTER - mass["m10"] / mass["m00"]), 0), SIDE - width)
-        y = min(max(round(CENTER - mass["m01"] / mass["m00"]), 0), SIDE - height)
-        result[y : y + height, x : x + width] = np.rint(small)
+        center = np.array([mass["m10"], mass["m01"]]) / mass["m00"]
+        x, y = corner_of(center, np.array([width, height])).tolist()
+        result[int(y) : int(y) + height, int(x) : int(x) + width] = np.rint(small)
     return result
+
+
+def corner_of(center: NDArray[np.floating], size: NDArray[np.number]) -> NDArray[np.floating]:
+    """Where a shape goes in the image: its mass in the middle, as far as nothing of it is pushed out.
+
+    Args:
+        center: of its mass, in pixels of the image, from its own corner.
+        size: its width and height.
+    """
+    return np.asarray(np.rint(CENTER - center).clip(0, SIDE - size))
 
 
 def in_column(squares: NDArray[Pixel]) -> NDArray[Pixel]:
@@ -93,7 +102,7 @@ def all_to_mnist(inks: Picture, bounds: Integers) -> Picture:
     profiles = np.stack([ink.sum(1), ink.sum(2)], 1)  # along x and y
     mass = profiles @ PLACES / np.maximum(profiles.sum(2), 1)
     scale = BOX / np.maximum(size.max(1), 1)[:, None]
-    corner = np.rint(CENTER + 0.5 - (mass + 0.5 - start) * scale).clip(0, SIDE - size * scale)
+    corner = corner_of((mass + 0.5 - start) * scale - 0.5, size * scale)
     places = start[:, :, None] + (np.arange(SIDE) + 0.5 - corner[:, :, None]) / scale[:, :, None] - 0.5
     places = np.rint(places.clip(0, RASTER - 1) * FINEST) / FINEST  # the same wherever a square is in the column
     return as_image(np.rint(sample(ink, places.astype(np.float32))).astype(np.uint8))

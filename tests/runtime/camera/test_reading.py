@@ -88,6 +88,16 @@ def test_a_frame_may_hold_paper_and_a_board() -> None:
     assert missed(frame(picture, noise=2), boxes) == []
 
 
+def test_the_inside_of_a_thick_stroke_is_no_board() -> None:
+    picture, _ = page(count=0)
+    cv2.circle(picture, (320, 240), 56, 30, -1)
+    cv2.circle(picture, (320, 240), 8, 210, -1)  # its hole is not written with chalk
+    assert {shape.level.light_ink for shape in find_all_shapes(frame(picture))} == {False}
+    cv2.rectangle(picture, (20, 40), (200, 440), 30, -1)  # a dark card with chalk on it
+    cv2.line(picture, (100, 150), (110, 220), 220, 6)
+    assert {shape.level.light_ink for shape in find_all_shapes(frame(picture))} == {False, True}
+
+
 def test_uneven_light_and_the_hard_edge_of_a_shadow_do_no_harm() -> None:
     picture, boxes = page()
     y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]

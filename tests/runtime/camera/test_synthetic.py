@@ -14,7 +14,7 @@ from runtime.camera.frame import Source, State
 from runtime.camera.synthetic.noise import BLURS, tile
 from runtime.camera.synthetic.scene import DIFFICULTIES, Scene
 from runtime.camera.synthetic.source import SCENES_KEPT, open_synthetic, shipped_digits
-from runtime.camera.synthetic.strokes import thinned
+from runtime.camera.synthetic.strokes import line_mark, thinned
 from runtime.errors import SourceError, ToolkitError
 
 
@@ -283,3 +283,11 @@ def test_bad_urls_say_what_is_wrong_and_allowed(url, words):
     with pytest.raises(SourceError) as caught:
         open_synthetic(url)
     assert words in str(caught.value) and isinstance(caught.value, ToolkitError) and caught.value.hint
+
+
+def test_a_digit_is_not_redrawn_along_the_middle_of_a_blot() -> None:
+    image, matrix = np.zeros((28, 28), np.uint8), np.array([[2.0, 0, 0], [0, 2.0, 0]])
+    image[4:24, 13:16] = 255
+    assert line_mark(image, matrix, 2.0, 1.0) is not None
+    image[14:24, 8:20] = 255  # a loop that is filled
+    assert line_mark(image, matrix, 2.0, 1.0) is None
