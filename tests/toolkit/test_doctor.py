@@ -29,7 +29,7 @@ REQUIRES = [
     "numpy>=1.26",
     "opencv-python>=4.5",
     'onnxruntime>=1.20; extra == "cpu"',
-    'openvino>=2025.0; extra == "cpu"',
+    'openvino>=2025.1; extra == "cpu"',
     'onnxruntime>=1.20; extra == "export"',
     'torch>=2.9; extra == "export"',
     "onnxold>=1; python_version < '3' and extra == 'export'",
