@@ -11,7 +11,7 @@ import numpy as np
 from runtime.camera.frame import Picture
 from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.light import HAZE
-from runtime.camera.reading.normalize import MOST, RASTER, Floats, in_column
+from runtime.camera.reading.normalize import RASTER, Floats, in_column
 
 INK = 110  # of 255, from which a pixel is ink
 LEAST_INK = 6  # pixels of ink without its rim, with which that is looked at instead of all of it
@@ -86,18 +86,16 @@ def colors(frame: Picture, candidates: Sequence[Candidate], core: Floats) -> Flo
     count = len(candidates)
     if frame.ndim == 2:
         return np.full((count, 2), 128, np.float32)
-    if count > MOST:
-        parts = (slice(MOST), slice(MOST, None))
-        return np.concatenate([colors(frame, candidates[part], core[part]) for part in parts])
-    square = np.array([(c.square.left, c.square.top, c.square.step) for c in candidates])
-    places = square[:, 2:] * (np.arange(RASTER) + 0.5) - 0.5
-    x, y = np.empty((2, count, RASTER, RASTER), np.float32)
-    x[:] = (square[:, 0, None] + places)[:, None, :]
-    y[:] = (square[:, 1, None] + places)[:, :, None]
-    seen = cv2.remap(frame, in_column(x), in_column(y), cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-    total = core[:, None] @ seen.reshape(count, -1, 3).astype(np.float32)
-    color = total / np.maximum(core.sum(1), 1)[:, None, None]
-    lab = cv2.cvtColor(np.rint(color).astype(np.uint8), cv2.COLOR_BGR2LAB)[:, 0, 1:]
+    number, place = np.nonzero(core)
+    square = np.array([(c.square.left, c.square.top, c.square.step) for c in candidates])[number]
+    row, column = np.divmod(place, RASTER)
+    x = np.rint(square[:, 0] + (column + 0.5) * square[:, 2] - 0.5).astype(int).clip(0, frame.shape[1] - 1)
+    y = np.rint(square[:, 1] + (row + 0.5) * square[:, 2] - 0.5).astype(int).clip(0, frame.shape[0] - 1)
+    pixels = np.bincount(number, minlength=count)
+    seen = frame[y, x].astype(np.float32)
+    total = np.stack([np.bincount(number, channel, count) for channel in seen.T], 1)
+    color = total / np.maximum(pixels, 1)[:, None]
+    lab = cv2.cvtColor(np.rint(color).astype(np.uint8)[:, None], cv2.COLOR_BGR2LAB)[:, 0, 1:]
     return np.asarray(lab, np.float32)
 
 
