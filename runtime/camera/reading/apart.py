@@ -46,9 +46,8 @@ class Cutter:
     def with_parts(self, whole: Candidate) -> Iterator[Candidate]:
         """A candidate, and those within it, which are attached to it."""
         yield whole
-        least = SMALLEST_PART * whole.box[2] * whole.box[3]
         found = self.candidates(whole.shape.within) if whole.shape is not None else []
-        within = [part for part in found if part.box[2] * part.box[3] > least]
+        within = [part for part in found if not is_scrap(part.box, whole.box)]
         if within:
             whole.parts.append(within)
         for part in within:
@@ -82,10 +81,17 @@ def all_within(shapes: Iterable[Shape]) -> Iterator[Shape]:
         yield from all_within(shape.within)
 
 
+def is_scrap(part: Box, whole: Box) -> bool:
+    """Whether a part of a shape is no more than a scrap of its stroke: a 1 is as narrow, but as high as the others."""
+    small = part[2] * part[3] <= SMALLEST_PART * whole[2] * whole[3]
+    return small and part[3] < LOWEST_PART * whole[3]
+
+
 def lost_some(box: Box, shape: Shape) -> bool:
     """Whether the strongest ink of a shape, with that box in pixels of the frame, is but a part of it."""
     _, _, width, height = shape.box
-    return box[2] * box[3] < LOST * width * height * shape.level.reduction**2
+    soft = 2 * shape.level.reduction  # a pixel of the level on both sides, which a thin stroke has little else than
+    return (box[2] + soft) * (box[3] + soft) < LOST * width * height * shape.level.reduction**2
 
 
 def split(wholes: Sequence[Candidate]) -> None:
