@@ -18,6 +18,7 @@ from runtime.preprocess import as_image
 SMALLEST = 13  # pixels of the frame, the height of a digit
 NARROWEST, WIDEST = 0.04, 2.6  # width over height
 FAINTEST = 30  # contrast of ink
+EDGE = 0.5  # pixels of the frame: of the soft edge of ink, where its box is
 BITS = 4  # of fractions of a pixel, in which outlines are drawn
 ABOUT = np.ones((3, 3), np.uint8)  # its soft edge is part of a shape
 
@@ -78,9 +79,10 @@ class Square:
     def box(self, bounds: Box) -> Box:
         """What is within bounds, x, y, width and height, in pixels of the frame."""
         x, y, width, height = bounds
-        left, top = round(self.left + x * self.step), round(self.top + y * self.step)
-        right, bottom = round(self.left + (x + width) * self.step), round(self.top + (y + height) * self.step)
-        return (left, top, max(1, right - left), max(1, bottom - top))
+        left, top = self.left + x * self.step - EDGE, self.top + y * self.step - EDGE
+        right, bottom = left + width * self.step + 2 * EDGE, top + height * self.step + 2 * EDGE
+        x, y = round(left), round(top)
+        return (x, y, max(1, round(right) - x), max(1, round(bottom) - y))
 
 
 def cut(shapes: Sequence[Shape]) -> dict[Shape, Candidate]:
