@@ -32,6 +32,7 @@ FACTORS = (
     "beside",  # 1 where one of those is next to it in a line, less where it is farther away
     "other_ink",  # share of the sure ones that are light where it is dark, or dark where it is light
     "deep",  # shapes that it is a part of, but for those that were put together
+    "cut_out",  # logarithm: how much longer the shape is that stronger ink alone parts it from,
     "severed",  # whether it was cut off from what it touches,
     "joined",  # or put together of two pieces
     "whole",  # log odds of the surest that it is a part of,
@@ -41,6 +42,7 @@ FACTORS = (
 LEAST = 0.3  # of the model, from which an answer may be right at all
 SURE = 0.95  # of the model, from which digits are what others are compared with
 MOST_DEEP = 2
+LONGEST = 8.0  # times as long
 LEAST_DOUBT = 1e-3  # of the model: below, it says nothing more
 LEAST_SURE = 0.1  # the same at the other end
 MOST_UNEVEN = 1.5
@@ -76,12 +78,21 @@ def measure(frame: Picture, answers: Sequence[Answer]) -> NDArray[np.float64]:
     column["like_ink"][:] = around.like_ink
     column["rim"][:] = around.rim
     column["deep"][:] = [min(answer.depth, MOST_DEEP) for answer in answers]
+    column["cut_out"][:] = [cut_out(candidate) for candidate in candidates]
     column["severed"][:] = [candidate.severed for candidate in candidates]
     column["joined"][:] = [candidate.joined for candidate in candidates]
     sure = np.flatnonzero([answer.probability >= SURE and not answer.bar for answer in answers])
     if len(sure):
         compare(candidates, around.color, sure, column)
     return factors
+
+
+def cut_out(candidate: Candidate) -> float:
+    """How much longer the shape is that the candidate's stronger ink is a part of, as a logarithm."""
+    shape = candidate.shape
+    if shape is None or shape.about is None or shape.about.threshold == shape.threshold:
+        return 0.0
+    return math.log(min(max(1.0, max(shape.about.box[2:]) / max(shape.box[2:])), LONGEST))
 
 
 def compare(

@@ -56,6 +56,7 @@ class Shape:
         threshold: the contrast from which its pixels count.
         holes: boxes of its holes: what lies in one is no part of it.
         within: shapes that stronger thresholds make of it.
+        about: the shape that it is a part of, or None.
     """
 
     level: Level
@@ -64,6 +65,7 @@ class Shape:
     threshold: float
     holes: list[Box]
     within: list[Shape] = field(default_factory=list)
+    about: Shape | None = None
 
     @property
     def joined(self) -> bool:
@@ -135,6 +137,7 @@ def nest(shapes: list[Shape], known: list[Shape], roots: list[Shape]) -> None:
             continue
         if not may_hold(shape.level, shape.box) or (parent is not None and shape.flat):
             continue
+        shape.about = parent
         (roots if parent is None else parent.within).append(shape)
         kept.append(shape)
     known += kept

@@ -58,6 +58,7 @@ def write_digits(
     pens = [surface.pen(rng) for surface in stage.surfaces]
     one_pen, one_hand, crowded = chance(rng, 0.65), chance(rng, 0.6), chance(rng, 0.5)
     common = Hand.of(rng, desk)
+    spread = pick(rng, 0.1, 0.3) if chance(rng, 0.6) else pick(rng, 0.3, 0.6)
     left, number, contrast, smallest, shrink = count, 0, 1.0, height, 1.0
     for _ in range(TRIES + count):
         many = int(rng.choice((1, 2, 3, 4, 5), p=(0.35, 0.25, 0.2, 0.12, 0.08))) if crowded else 1
@@ -67,7 +68,7 @@ def write_digits(
         surface = stage.surface(rng)
         pen = pens[surface] if one_pen else stage.surfaces[surface].pen(rng)
         hand = common if one_hand else Hand.of(rng, desk)
-        tall = max(height * float(np.exp(rng.normal(0, 0.22))) * shrink, least)
+        tall = max(height * float(np.exp(rng.normal(0, spread))) * shrink, least)
         chosen = rng.integers(0, len(digits), many)
         angle = stage.surfaces[surface].angle
         images = [bent(rng, image) if chance(rng, 0.4) else image for image in digits[chosen]]

@@ -120,7 +120,7 @@ def draw_lines(rng: np.random.Generator, stage: Stage, surface: int, pen: Pen, k
     """Draw something by hand somewhere."""
     lines, angle = DRAWN[kind](rng), stage.surfaces[surface].angle + pick(rng, -0.25, 0.25)
     if kind in ("scribble", "doodle"):
-        tall *= pick(rng, 0.5, 1.6)
+        tall *= pick(rng, 0.5, 1.6) if chance(rng, 0.7) else pick(rng, 1.6, 4.0)
     elif kind in ("word", "cursive"):
         tall *= pick(rng, 0.4, 0.8)
     wide = tall * pick(rng, 0.55, 1.1)
