@@ -69,20 +69,23 @@ class Square:
         top: the same.
         step: pixels of the frame along the side of one of its own.
         gray: of the frame, and `HAZE` added, uint8 (RASTER, RASTER).
+        size: width and height of the frame.
     """
 
     left: float
     top: float
     step: float
     gray: Picture
+    size: tuple[int, int]
 
     def box(self, bounds: Box) -> Box:
-        """What is within bounds, x, y, width and height, in pixels of the frame."""
+        """What is within bounds, x, y, width and height, and its soft edge, in pixels of the frame."""
         x, y, width, height = bounds
-        left, top = self.left + x * self.step - EDGE, self.top + y * self.step - EDGE
-        right, bottom = left + width * self.step + 2 * EDGE, top + height * self.step + 2 * EDGE
-        x, y = round(left), round(top)
-        return (x, y, max(1, round(right) - x), max(1, round(bottom) - y))
+        left, top = self.left + x * self.step, self.top + y * self.step
+        right, bottom = left + width * self.step + EDGE, top + height * self.step + EDGE
+        x, y = max(0, round(left - EDGE)), max(0, round(top - EDGE))
+        right, bottom = min(round(right), self.size[0]), min(round(bottom), self.size[1])
+        return (x, y, max(1, right - x), max(1, bottom - y))
 
 
 def cut(shapes: Sequence[Shape]) -> dict[Shape, Candidate]:
@@ -106,7 +109,8 @@ def cut(shapes: Sequence[Shape]) -> dict[Shape, Candidate]:
     result = {}
     for number, image in zip(kept.tolist(), images, strict=True):
         shape, (left, top, step), about = fitting[number], places[number].tolist(), bounds[number].tolist()
-        square = Square(left, top, step, gray[number])
+        rows, columns = (side * shape.level.reduction for side in shape.level.gray.shape)
+        square = Square(left, top, step, gray[number], (columns, rows))
         box = square.box(about)
         if box[3] < SMALLEST:
             continue

@@ -57,11 +57,12 @@ class Level:
 
 
 def reduce(image: Picture, reduction: int) -> Picture:
-    """Grey (H / reduction, W / reduction), each pixel the mean of those it stands for."""
+    """Grey (H / reduction, W / reduction), each pixel the mean of those it stands for; what is left over is cut off."""
     height, width = image.shape[:2]
     if reduction > 1:
         size = (max(1, width // reduction), max(1, height // reduction))
-        image = as_image(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        whole = image[: max(size[1] * reduction, 1), : max(size[0] * reduction, 1)]
+        image = as_image(cv2.resize(whole, size, interpolation=cv2.INTER_AREA))
     return image if image.ndim == 2 else as_image(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
 
 

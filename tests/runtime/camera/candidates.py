@@ -12,7 +12,7 @@ from runtime.camera.reading.light import HAZE, Level, reduce
 from runtime.camera.reading.normalize import LONG, RASTER, all_to_mnist, bounds_of
 
 EMPTY = np.zeros((28, 28), np.uint8)
-BLANK = Square(0, 0, 1, np.zeros((RASTER, RASTER), np.uint8))
+BLANK = Square(0, 0, 1, np.zeros((RASTER, RASTER), np.uint8), (RASTER, RASTER))
 LEVEL = Level(1, (6, 60), False, EMPTY, EMPTY, EMPTY, EMPTY)
 
 
@@ -45,7 +45,7 @@ def on(frame: Picture, box: Box, ink: Picture, light_ink: bool = False) -> Candi
         all_to_mnist(square, bounds)[0],
         150.0,
         light_ink,
-        Square(left, top, step, gray),
+        Square(left, top, step, gray, (frame.shape[1], frame.shape[0])),
         square[0],
         bounds[0].tolist(),
         Shape(LEVEL, [], box, 30, []),

@@ -8,7 +8,7 @@ import pytest
 
 from runtime.camera.frame import Picture
 from runtime.camera.reading import apart
-from runtime.camera.reading.apart import Cutter, all_within
+from runtime.camera.reading.apart import Cutter, all_within, is_scrap
 from runtime.camera.reading.cut import Candidate, cut
 from runtime.camera.reading.find import Shape
 from runtime.camera.reading.reader import find_all_shapes
@@ -66,6 +66,22 @@ def test_nothing_is_nothing() -> None:
     assert cutter.cut_out([]) == []
     cutter.take_apart([])
     assert cutter.known == {}
+
+
+def test_a_1_is_a_part_of_a_row_however_narrow() -> None:
+    row = (100, 100, 90, 44)
+    assert not is_scrap((100, 100, 4, 40), row)
+    assert is_scrap((100, 100, 6, 10), row)
+
+
+def test_a_thin_stroke_is_whole_though_its_middle_is_stronger() -> None:
+    picture = np.full((480, 640), 210, np.uint8)
+    cv2.line(picture, (321, 184), (321, 216), 120, 2)
+    cv2.line(picture, (321, 193), (321, 207), 70, 2)
+    picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.6), np.uint8)
+    ((root,),) = Cutter().cut_out([find_all_shapes(picture)])
+    assert root.shape is not None and root.shape.within  # the middle
+    assert root.box[1] < 186 and root.box[1] + root.box[3] > 214
 
 
 def test_a_scrap_of_a_stroke_is_no_part() -> None:

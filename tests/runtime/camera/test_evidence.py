@@ -9,6 +9,7 @@ import pytest
 from runtime.camera.frame import Box, Picture
 from runtime.camera.reading.answer import Answer
 from runtime.camera.reading.evidence import FACTORS, measure, weigh
+from runtime.camera.reading.find import Shape
 from runtime.camera.reading.surroundings import look_around
 from tests.runtime.camera.candidates import on
 
@@ -138,6 +139,24 @@ def test_what_is_unlike_the_others_is_seen() -> None:
     assert seen["fainter"] == pytest.approx(np.log(3), abs=0.01)
     assert seen["lower"] == pytest.approx(np.log(2), abs=0.05)
     assert seen["other_ink"] == 0.75
+
+
+def test_what_was_cut_out_of_a_longer_shape_is_known() -> None:
+    frame = paper()
+    given = answers(frame)
+    shape = given[-1].candidate.shape
+    assert shape is not None
+    x, y, width, height = shape.box
+    shape.about = Shape(shape.level, [], (x, y, width, 4 * height), shape.threshold, [])
+    assert (
+        factors(given, frame)["cut_out"] == 0
+    )  # as strong ink: a rule is taken out, or what lies near is put together
+    shape.about.threshold = shape.threshold / 2
+    assert factors(given, frame)["cut_out"] == pytest.approx(np.log(4))
+    shape.about.box = (x, y, 100 * width, height)
+    assert factors(given, frame)["cut_out"] == pytest.approx(np.log(8))
+    shape.about.box = (x, y, width, height - 1)
+    assert factors(given, frame)["cut_out"] == 0
 
 
 def test_a_digit_alone_is_compared_with_none() -> None:

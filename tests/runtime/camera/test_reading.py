@@ -243,6 +243,19 @@ def test_a_digit_that_ends_at_the_border_is_whole_and_its_box_within() -> None:
     assert find_candidates(image[2:]) == []  # its stroke is cut
 
 
+@pytest.mark.parametrize(("height", "width"), [(720, 1280), (719, 1279)])
+def test_boxes_lie_where_the_ink_is_whatever_the_size_of_the_frame(height: int, width: int) -> None:
+    picture = np.full((height, width), 210, np.float64)
+    places = [(100, 110), (width - 100, height - 110)]
+    for place in places:
+        cv2.ellipse(picture, place, (50, 80), 0, 0, 360, 40, 10)
+    found = sorted(candidate.box for candidate in find_candidates(frame(picture)))
+    assert len(found) == 2
+    for (x, y), (left, top, wide, high) in zip(places, found, strict=True):
+        assert abs(left + wide / 2 - x - 0.5) <= 1.5 and abs(top + high / 2 - y - 0.5) <= 1.5
+        assert abs(wide - 111) <= 7 and abs(high - 171) <= 7  # it is seen with 26 pixels
+
+
 @pytest.mark.parametrize("ink", ["line", "dot"])
 def test_ink_of_a_pixel_is_no_candidate(ink: str) -> None:
     """What is strong of it is less than a pixel of the square in which it is seen."""
