@@ -18,7 +18,6 @@ from runtime.camera.reading.light import Level, in_cells, may_hold
 from runtime.camera.reading.rules import RULED, find_rules, thickness_of, without_rules
 from runtime.preprocess import as_image
 
-WEAKEST = (11, 28)
 STRONG = 64  # of contrast, above what the bare ground has
 SAME = 0.7  # of a shape's box, that one within it has when it is the same shape
 MOST_PIECES = 300  # of ink; more are noise, or the grain of something
@@ -82,7 +81,7 @@ def find_shapes(level: Level) -> list[Shape]:
     """The shapes of a level that are no part of another one."""
     roots: list[Shape] = []
     known: list[Shape] = []
-    contrast, lines, faintest = above_texture(level.contrast), NO_LINES, weakest(level.contrast)
+    contrast, lines, faintest = above_texture(level.contrast), NO_LINES, level.faintest
     outlines, pieces = outlines_of(above(contrast, faintest))
     if pieces > MOST_PIECES:
         contrast = as_image(cv2.blur(contrast, (3, 3)))
@@ -110,12 +109,6 @@ def above_texture(contrast: Picture) -> Picture:
     rows, columns = contrast.shape
     usual = cv2.blur(in_cells(contrast), USUAL)
     return as_image(cv2.subtract(contrast, cv2.resize(usual, (columns, rows))))
-
-
-def weakest(contrast: Picture) -> float:
-    """The threshold that finds the faintest ink, above the noise of the ground."""
-    some = np.sort(contrast[::16, ::8], axis=None)
-    return float(min(max(2 * int(some[some.size // 2]) + 6, WEAKEST[0]), WEAKEST[1]))
 
 
 def above(contrast: Picture, threshold: float) -> Picture:

@@ -24,6 +24,7 @@ WINDOW = (15, 15)  # cells about a pixel over which paper and board are told apa
 SQUARE_OF_CELLS = np.ones(WINDOW, np.uint8)
 DARK_INK, LIGHT_INK = 90, 165  # of 255: the ground about dark ink leans to the light by more, about light ink by less
 SOME_PAPER, SOME_BOARD = 145, 110  # as those, of a part of the frame: with none, that kind of ink is not looked for
+FAINTEST = (11, 28)  # contrast of ink, without and with noise
 LEAST_GROUND = 50  # cells: less is no paper and no board, but the inside of a stroke
 MARGIN = 4  # a quarter of a box on every side is what is about it
 FLAT = 40  # of 255: where light and dark are nearer than that, all is taken for paper
@@ -42,6 +43,7 @@ class Level:
         ground: the same of the surface without the ink.
         contrast: 0..255, uint8 (H, W): how much of the light dark ink takes away, or how much of light ink's the
             ground lacks.
+        faintest: contrast from which ink stands out of the ground's noise.
         stops: of light, 0..255, each pixel the mean of `CELL` x `CELL` of the level.
         frame: the light of the frame itself, where it has more pixels and small digits are looked for, uint8.
     """
@@ -52,6 +54,7 @@ class Level:
     gray: Picture
     ground: Picture
     contrast: Picture
+    faintest: float
     stops: Picture
     frame: Picture | None = None
 
@@ -85,7 +88,8 @@ def take_light_out(
             operation = cv2.MORPH_OPEN if light_ink else cv2.MORPH_CLOSE
             surface = as_image(cv2.morphologyEx(gray, operation, SQUARE))
             contrast = contrast_of(gray, surface, bool(light_ink))
-            levels.append(Level(reduction, heights, bool(light_ink), gray, surface, contrast, stops, frame))
+            faintest = faintest_of(contrast)
+            levels.append(Level(reduction, heights, bool(light_ink), gray, surface, contrast, faintest, stops, frame))
     return levels
 
 
@@ -102,6 +106,12 @@ def contrast_of(gray: Picture, ground: Picture, light_ink: bool) -> Picture:
     """`Level.contrast`: of ink against its ground, both hazy, uint8 (H, W) each."""
     darker, lighter = (ground, gray) if light_ink else (gray, ground)
     return as_image(cv2.bitwise_not(cv2.divide(darker, lighter, scale=255)))
+
+
+def faintest_of(contrast: Picture) -> float:
+    """`Level.faintest`."""
+    some = np.sort(contrast[::16, ::8], axis=None)
+    return float(min(max(2 * int(some[some.size // 2]) + 6, FAINTEST[0]), FAINTEST[1]))
 
 
 def lean_of(stops: Picture) -> Picture:

@@ -31,6 +31,7 @@ HIGHEST = 60  # pixels of a level: what is higher, the next one shows
 LOWEST = 24  # pixels of the other levels: what is lower, the one before shows
 THRESHOLD = 0.5  # what is likelier no digit than one is refused
 LARGEST = 0.75  # of the height of the frame
+NOISY = 20  # contrast: where ink is not seen below that, the next level may show it, with less noise
 SPECK = 0.7  # of the height of the lowest digit: what is lower and refused is not worth a word
 
 
@@ -156,7 +157,7 @@ def refused(answers: list[Answer], accepted: list[Answer]) -> Iterator[Box]:
 
 
 def find_all_shapes(image: Picture) -> list[Shape]:
-    """Of all levels of a frame, as long as one has shapes that the next is needed for."""
+    """Of all levels of a frame, as long as one has shapes, or noise, that the next is needed for."""
     rows, columns = image.shape[:2]
     sizes = reductions(rows, columns)
     shapes: list[Shape] = []
@@ -170,7 +171,8 @@ def find_all_shapes(image: Picture) -> list[Shape]:
         levels = take_light_out(gray, reduction, (lowest, highest), frame if first and reduction > 1 else None)
         found = [shape for level in levels for shape in join(find_shapes(level)) if not shape.flat]
         shapes += found
-        if all(shape.box[3] < 2 * LOWEST for shape in found):
+        noisy = any(level.faintest > NOISY for level in levels)
+        if not noisy and all(shape.box[3] < 2 * LOWEST for shape in found):
             break
     return shapes
 

@@ -13,7 +13,7 @@ from runtime.camera.reading.normalize import LONG, RASTER, all_to_mnist, bounds_
 
 EMPTY = np.zeros((28, 28), np.uint8)
 BLANK = Square(0, 0, 1, np.zeros((RASTER, RASTER), np.uint8), (RASTER, RASTER))
-LEVEL = Level(1, (6, 60), False, EMPTY, EMPTY, EMPTY, EMPTY)
+LEVEL = Level(1, (6, 60), False, EMPTY, EMPTY, EMPTY, 11.0, EMPTY)
 
 
 def bare(box: Box, image: Picture = EMPTY, shape: Shape | None = None) -> Candidate:

@@ -11,7 +11,7 @@ from runtime.camera.reading.join import MANY, join
 from runtime.camera.reading.light import Level
 
 EMPTY = np.zeros((4, 4), np.uint8)
-LEVEL = Level(2, (6, 60), False, EMPTY, EMPTY, EMPTY, EMPTY)
+LEVEL = Level(2, (6, 60), False, EMPTY, EMPTY, EMPTY, 11.0, EMPTY)
 
 
 def shape(box: Box) -> Shape:

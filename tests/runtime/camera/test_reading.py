@@ -256,6 +256,13 @@ def test_boxes_lie_where_the_ink_is_whatever_the_size_of_the_frame(height: int, 
         assert abs(wide - 111) <= 7 and abs(high - 171) <= 7  # it is seen with 26 pixels
 
 
+def test_a_large_digit_that_noise_hides_on_the_finest_level_is_found_on_the_next() -> None:
+    picture = np.full((480, 640), 200, np.float64)
+    cv2.ellipse(picture, (320, 240), (40, 65), 0, 0, 360, 168, 14)
+    found = find_candidates(frame(picture, noise=28))
+    assert any(overlap(candidate.box, (273, 168, 95, 145)) > 0.8 for candidate in found)
+
+
 @pytest.mark.parametrize("ink", ["line", "dot"])
 def test_ink_of_a_pixel_is_no_candidate(ink: str) -> None:
     """What is strong of it is less than a pixel of the square in which it is seen."""
