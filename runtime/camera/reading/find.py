@@ -122,17 +122,29 @@ def closed(ink: Picture) -> Picture:
 
 
 def nest(shapes: list[Shape], known: list[Shape], roots: list[Shape]) -> None:
-    """Put new shapes into the smallest of those that are known, unless they are the same, or among the roots."""
-    kept = []
+    """Put new shapes into the smallest of those that are known, or among the roots.
+
+    One that is nearly all of another is the same, and left out; but where closing joined it to others of these, it is a
+    part of that as they are.
+    """
+    kept, twins = [], {}
     for shape in shapes:
         parent = smallest_about(shape, known)
         if parent is not None and shape.box[2] * shape.box[3] > SAME * parent.box[2] * parent.box[3]:
+            if parent.threshold == shape.threshold:
+                twins[parent] = shape
             continue
         if not may_hold(shape.level, shape.box) or (parent is not None and shape.flat):
             continue
         shape.about = parent
-        (roots if parent is None else parent.within).append(shape)
         kept.append(shape)
+    joined = {shape.about for shape in kept if shape.about is not None and shape.about.threshold == shape.threshold}
+    for parent, twin in twins.items():
+        if parent in joined:
+            twin.about = parent
+            kept.append(twin)
+    for shape in kept:
+        (roots if shape.about is None else shape.about.within).append(shape)
     known += kept
 
 

@@ -233,6 +233,16 @@ def test_digits_as_near_as_pieces_of_one_are_looked_at_one_by_one() -> None:
     assert missed(image, apart) == []
 
 
+def test_a_small_digit_in_the_bend_of_a_large_one_is_looked_at_by_itself_and_so_is_that() -> None:
+    picture, _ = page(count=0)
+    cv2.polylines(picture, [np.array([(262, 170), (320, 170), (320, 270), (262, 270)])], False, 40, 6)
+    cv2.ellipse(picture, (296, 220), (12, 16), 0, 0, 360, 40, 4)
+    root = find_candidates(frame(picture))[0]
+    assert root.joined
+    (parts,) = root.parts
+    assert sorted(round(overlap(part.box, root.box), 1) for part in parts) == [0.2, 1.0]
+
+
 def test_a_digit_that_ends_at_the_border_is_whole_and_its_box_within() -> None:
     picture = np.full((240, 320), 210, np.float64)
     cv2.ellipse(picture, (160, 29), (18, 24), 0, 0, 360, 40, 5)
