@@ -32,7 +32,8 @@ FACTORS = (
     "beside",  # 1 where one of those is next to it in a line, less where it is farther away
     "other_ink",  # share of the sure ones that are light where it is dark, or dark where it is light
     "deep",  # shapes that it is a part of, but for those that were put together
-    "cut_out",  # logarithm: how much longer the shape is that stronger ink alone parts it from,
+    "cut_out",  # logarithms: how much longer the shape is that stronger ink alone parts it from,
+    "freed",  # or that closing or a rule joins it to,
     "severed",  # whether it was cut off from what it touches,
     "joined",  # or put together of two pieces
     "whole",  # log odds of the surest that it is a part of,
@@ -78,7 +79,7 @@ def measure(frame: Picture, answers: Sequence[Answer]) -> NDArray[np.float64]:
     column["like_ink"][:] = around.like_ink
     column["rim"][:] = around.rim
     column["deep"][:] = [min(answer.depth, MOST_DEEP) for answer in answers]
-    column["cut_out"][:] = [cut_out(candidate) for candidate in candidates]
+    column["cut_out"][:], column["freed"][:] = np.transpose([longer(candidate) for candidate in candidates])
     column["severed"][:] = [candidate.severed for candidate in candidates]
     column["joined"][:] = [candidate.joined for candidate in candidates]
     sure = np.flatnonzero([answer.probability >= SURE and not answer.bar for answer in answers])
@@ -87,12 +88,13 @@ def measure(frame: Picture, answers: Sequence[Answer]) -> NDArray[np.float64]:
     return factors
 
 
-def cut_out(candidate: Candidate) -> float:
-    """How much longer the shape is that the candidate's stronger ink is a part of, as a logarithm."""
+def longer(candidate: Candidate) -> tuple[float, float]:
+    """How much longer the shape is that the candidate is a part of, as a logarithm: as stronger ink; as all of its ink."""
     shape = candidate.shape
-    if shape is None or shape.about is None or shape.about.threshold == shape.threshold:
-        return 0.0
-    return math.log(min(max(1.0, max(shape.about.box[2:]) / max(shape.box[2:])), LONGEST))
+    if shape is None or shape.about is None:
+        return 0.0, 0.0
+    times = math.log(min(max(1.0, max(shape.about.box[2:]) / max(shape.box[2:])), LONGEST))
+    return (0.0, times) if shape.about.threshold == shape.threshold else (times, 0.0)
 
 
 def compare(
