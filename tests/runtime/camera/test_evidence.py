@@ -148,11 +148,13 @@ def test_what_was_cut_out_of_a_longer_shape_is_known() -> None:
     assert shape is not None
     x, y, width, height = shape.box
     shape.about = Shape(shape.level, [], (x, y, width, 4 * height), shape.threshold, [])
-    assert (
-        factors(given, frame)["cut_out"] == 0
-    )  # as strong ink: a rule is taken out, or what lies near is put together
+    seen = factors(given, frame)
+    assert (seen["cut_out"], seen["freed"]) == pytest.approx(
+        (0, np.log(4))
+    )  # a rule, or what is near, joins it to that
     shape.about.threshold = shape.threshold / 2
-    assert factors(given, frame)["cut_out"] == pytest.approx(np.log(4))
+    seen = factors(given, frame)
+    assert (seen["cut_out"], seen["freed"]) == pytest.approx((np.log(4), 0))
     shape.about.box = (x, y, 100 * width, height)
     assert factors(given, frame)["cut_out"] == pytest.approx(np.log(8))
     shape.about.box = (x, y, width, height - 1)
