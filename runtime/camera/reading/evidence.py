@@ -89,7 +89,7 @@ def measure(frame: Picture, answers: Sequence[Answer]) -> NDArray[np.float64]:
 
 
 def longer(candidate: Candidate) -> tuple[float, float]:
-    """How much longer the shape is that the candidate is a part of, as a logarithm: as stronger ink; as all of its ink."""
+    """How much longer the shape is that the candidate is a part of, as logarithms: as stronger ink, and as all ink."""
     shape = candidate.shape
     if shape is None or shape.about is None:
         return 0.0, 0.0

@@ -16,6 +16,7 @@ RULED = 110  # pixels of a level, the length of something that may be the rules 
 LONG = 70  # pixels of a level: no stroke of a digit is as long and as straight
 GAP = 6  # pixels by which a rule may be broken
 VOTES = 45  # of its pixels, on one line
+COVERED = 0.65  # of a line, that is ink: what goes along a row of loops or letters meets less
 MOST = 400  # lines; more are no rules
 THIN, THICK = 3, 5  # pixels across a rule that are taken out
 THICK_FROM = 2.4  # pixels across, as measured
@@ -30,7 +31,11 @@ def find_rules(ink: Picture) -> NDArray[np.int32]:
     lines = cv2.HoughLinesP(ink, 1, STEP, VOTES, minLineLength=LONG, maxLineGap=GAP)
     if lines is None or len(lines) > MOST:
         return np.zeros((0, 4), np.int32)
-    return np.asarray(lines, np.int32).reshape(-1, 4)
+    found = np.asarray(lines, np.int32).reshape(-1, 4)
+    along = np.linspace(0, 1, LONG)
+    start, end = found[:, :2, None], found[:, 2:, None]
+    x, y = np.rint(start + along * (end - start)).astype(int).swapaxes(0, 1)
+    return found[(ink[y, x] > 0).mean(1) > COVERED]
 
 
 def thickness_of(ink: Picture, lines: NDArray[np.int32]) -> int:

@@ -19,6 +19,7 @@ from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.cut import cut as cut_shapes
 from runtime.camera.reading.normalize import INK, LONG, MOST, RASTER, all_to_mnist, bounds_of, to_mnist
 from runtime.camera.reading.reader import DigitReader, find_all_shapes, find_candidates
+from runtime.camera.reading.rules import find_rules
 from runtime.datasets import open_dataset
 from tests.runtime.camera.digit_bundle import write_digit_bundle
 
@@ -264,6 +265,14 @@ def test_boxes_lie_where_the_ink_is_whatever_the_size_of_the_frame(height: int, 
     for (x, y), (left, top, wide, high) in zip(places, found, strict=True):
         assert abs(left + wide / 2 - x - 0.5) <= 1.5 and abs(top + high / 2 - y - 0.5) <= 1.5
         assert abs(wide - 111) <= 7 and abs(high - 171) <= 7  # it is seen with 26 pixels
+
+
+@pytest.mark.parametrize(("gap", "found"), [(1, True), (4, False)])
+def test_a_rule_may_be_broken_but_what_runs_along_a_row_of_strokes_is_none(gap: int, found: bool) -> None:
+    ink = np.zeros((200, 300), np.uint8)
+    for x in range(20, 280, 3 + gap):
+        ink[100, x : x + 3] = 255
+    assert (len(find_rules(ink)) > 0) == found
 
 
 def test_a_large_digit_that_noise_hides_on_the_finest_level_is_found_on_the_next() -> None:
