@@ -35,7 +35,7 @@ def find_rules(ink: Picture) -> NDArray[np.int32]:
     along = np.linspace(0, 1, LONG)
     start, end = found[:, :2, None], found[:, 2:, None]
     x, y = np.rint(start + along * (end - start)).astype(int).swapaxes(0, 1)
-    return found[(ink[y, x] > 0).mean(1) > COVERED]
+    return np.asarray(found[(ink[y, x] > 0).mean(1) > COVERED])
 
 
 def thickness_of(ink: Picture, lines: NDArray[np.int32]) -> int:
