@@ -18,7 +18,7 @@ from runtime.camera.reading.boxes import overlap
 from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.cut import cut as cut_shapes
 from runtime.camera.reading.normalize import INK, LONG, MOST, RASTER, all_to_mnist, bounds_of, to_mnist
-from runtime.camera.reading.reader import DigitReader, find_all_shapes, find_candidates
+from runtime.camera.reading.reader import DigitReader, find_all_shapes, find_candidates, usual
 from runtime.camera.reading.rules import find_rules
 from runtime.datasets import open_dataset
 from tests.runtime.camera.digit_bundle import write_digit_bundle
@@ -265,6 +265,12 @@ def test_boxes_lie_where_the_ink_is_whatever_the_size_of_the_frame(height: int, 
     for (x, y), (left, top, wide, high) in zip(places, found, strict=True):
         assert abs(left + wide / 2 - x - 0.5) <= 1.5 and abs(top + high / 2 - y - 0.5) <= 1.5
         assert abs(wide - 111) <= 7 and abs(high - 171) <= 7  # it is seen with 26 pixels
+
+
+def test_batches_come_in_few_sizes_and_little_is_added() -> None:
+    sizes = [usual(count) for count in range(1, 1001)]
+    assert all(count <= size <= 1.25 * count + 1 for count, size in enumerate(sizes, 1))
+    assert len(set(sizes)) < 40
 
 
 @pytest.mark.parametrize(("gap", "found"), [(1, True), (4, False)])
