@@ -91,10 +91,11 @@ def measure(frame: Picture, answers: Sequence[Answer]) -> NDArray[np.float64]:
 def longer(candidate: Candidate) -> tuple[float, float]:
     """How much longer the shape is that the candidate is a part of, as logarithms: as stronger ink, and as all ink."""
     shape = candidate.shape
-    if shape is None or shape.about is None:
+    if shape is None or shape.part_of is None:
         return 0.0, 0.0
-    times = math.log(min(max(1.0, max(shape.about.box[2:]) / max(shape.box[2:])), LONGEST))
-    return (0.0, times) if shape.about.threshold == shape.threshold else (times, 0.0)
+    box, threshold = shape.part_of
+    times = math.log(min(max(1.0, max(box[2:]) / max(shape.box[2:])), LONGEST))
+    return (0.0, times) if threshold == shape.threshold else (times, 0.0)
 
 
 def compare(

@@ -55,7 +55,7 @@ class Shape:
         threshold: the contrast from which its pixels count.
         holes: boxes of its holes: what lies in one is no part of it.
         within: shapes that stronger thresholds make of it.
-        about: the shape that it is a part of, or None.
+        part_of: box and threshold of the shape that it is a part of, or None.
     """
 
     level: Level
@@ -64,7 +64,7 @@ class Shape:
     threshold: float
     holes: list[Box]
     within: list[Shape] = field(default_factory=list)
-    about: Shape | None = None
+    part_of: tuple[Box, float] | None = None
 
     @property
     def joined(self) -> bool:
@@ -127,25 +127,25 @@ def nest(shapes: list[Shape], known: list[Shape], roots: list[Shape]) -> None:
     One that is nearly all of another is the same, and left out; but where closing joined it to others of these, it is a
     part of that as they are.
     """
-    kept, twins = [], {}
+    parents: dict[Shape, Shape | None] = {}
+    twins: dict[Shape, Shape] = {}
     for shape in shapes:
         parent = smallest_about(shape, known)
         if parent is not None and shape.box[2] * shape.box[3] > SAME * parent.box[2] * parent.box[3]:
             if parent.threshold == shape.threshold:
                 twins[parent] = shape
             continue
-        if not may_hold(shape.level, shape.box) or (parent is not None and shape.flat):
-            continue
-        shape.about = parent
-        kept.append(shape)
-    joined = {shape.about for shape in kept if shape.about is not None and shape.about.threshold == shape.threshold}
-    for parent, twin in twins.items():
-        if parent in joined:
-            twin.about = parent
-            kept.append(twin)
-    for shape in kept:
-        (roots if shape.about is None else shape.about.within).append(shape)
-    known += kept
+        if may_hold(shape.level, shape.box) and not (parent is not None and shape.flat):
+            parents[shape] = parent
+    joined = {parent for shape, parent in parents.items() if parent and parent.threshold == shape.threshold}
+    parents.update((twin, parent) for parent, twin in twins.items() if parent in joined)
+    for shape, parent in parents.items():
+        if parent is None:
+            roots.append(shape)
+        else:
+            shape.part_of = parent.box, parent.threshold
+            parent.within.append(shape)
+    known += parents
 
 
 def outlines_of(ink: Picture) -> tuple[list[Outline], int]:

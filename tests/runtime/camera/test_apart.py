@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import cv2
 import numpy as np
 import pytest
@@ -59,6 +62,19 @@ def test_what_lies_within_takes_the_place_of_a_shape_that_is_none() -> None:
     assert [candidate.shape for candidate in candidates] == whole.within
     whole.within = []
     assert Cutter().cut_out([[whole]]) == [[]]
+
+
+def test_what_was_seen_of_a_frame_goes_with_it() -> None:
+    """No shape is in a cycle: its level's pictures would stay until Python looks for those."""
+    gc.disable()
+    try:
+        shapes = find_all_shapes(five_and_more())
+        assert any(shape.within for shape in shapes)
+        level = weakref.ref(shapes[0].level)
+        del shapes
+        assert level() is None
+    finally:
+        gc.enable()
 
 
 def test_nothing_is_nothing() -> None:

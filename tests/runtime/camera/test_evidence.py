@@ -9,7 +9,6 @@ import pytest
 from runtime.camera.frame import Box, Picture
 from runtime.camera.reading.answer import Answer
 from runtime.camera.reading.evidence import FACTORS, measure, weigh
-from runtime.camera.reading.find import Shape
 from runtime.camera.reading.surroundings import look_around
 from tests.runtime.camera.candidates import on
 
@@ -147,17 +146,17 @@ def test_what_was_cut_out_of_a_longer_shape_is_known() -> None:
     shape = given[-1].candidate.shape
     assert shape is not None
     x, y, width, height = shape.box
-    shape.about = Shape(shape.level, [], (x, y, width, 4 * height), shape.threshold, [])
+    shape.part_of = (x, y, width, 4 * height), shape.threshold
     seen = factors(given, frame)
     assert (seen["cut_out"], seen["freed"]) == pytest.approx(
         (0, np.log(4))
     )  # a rule, or what is near, joins it to that
-    shape.about.threshold = shape.threshold / 2
+    shape.part_of = (x, y, width, 4 * height), shape.threshold / 2
     seen = factors(given, frame)
     assert (seen["cut_out"], seen["freed"]) == pytest.approx((np.log(4), 0))
-    shape.about.box = (x, y, 100 * width, height)
+    shape.part_of = (x, y, 100 * width, height), shape.threshold / 2
     assert factors(given, frame)["cut_out"] == pytest.approx(np.log(8))
-    shape.about.box = (x, y, width, height - 1)
+    shape.part_of = (x, y, width, height - 1), shape.threshold / 2
     assert factors(given, frame)["cut_out"] == 0
 
 
