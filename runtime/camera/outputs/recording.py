@@ -67,7 +67,8 @@ class Recording:
         self.path, self.source, self.force, self.stop, self.make = path, source, force, stop, encoder
         self.live = source.live
         self.file: Path | None = None
-        self.written, self.missed, self.problem = 0, 0, ""
+        self.written, self.problem = 0, ""
+        self._left_out, self._lost = 0, 0  # pictures: each is counted by one thread alone, or counts would get lost
         self.started = time.monotonic()
         self._waiting: Queue[tuple[Picture, int] | None] = Queue(AHEAD)
         self._part: Path | None = None
@@ -89,7 +90,12 @@ class Recording:
             except Full:
                 if self.live or self.stop():
                     break
-        self.missed += 1
+        self._left_out += 1
+
+    @property
+    def missed(self) -> int:
+        """Pictures that are not in the file."""
+        return self._left_out + self._lost
 
     @property
     def text(self) -> str:
@@ -115,8 +121,8 @@ class Recording:
             thread.join(min(LOOK_S, end.left))
         with self._opening:
             self._over = True
+        self._left_out += self._drop_waiting()  # of a thread that has ended, too: one may have come as it did
         if thread.is_alive():
-            self.missed += self._drop_waiting()
             self._waiting.put_nowait(None)
         try:
             if not self.written:
@@ -171,7 +177,7 @@ class Recording:
                 latest = taken
                 late = round((taken - start) / 1e9 * fps) - slots if self.live else 0
                 if late < -1:  # cameras are not punctual: one frame early or late is as good as on time
-                    self.missed += 1
+                    self._lost += 1
                     continue
                 for _ in range(late - 1):
                     self._encode(picture if previous is None else previous)
@@ -182,7 +188,7 @@ class Recording:
                 previous = picture
             except Exception as error:  # whatever it is, the reading goes on
                 self.problem = str(error).partition("\n")[0] or type(error).__name__
-                self.missed += 1 + self._drop_waiting()
+                self._lost += 1 + self._drop_waiting()
                 return
 
     def _open(self, picture: Picture, fps: float) -> None:
