@@ -159,6 +159,23 @@ def test_a_slow_encoder_holds_no_live_source(tmp_path: Path) -> None:
     assert recording.written == 50 - recording.missed
 
 
+class FullDisk(SlowEncoder):
+    """It fails at once."""
+
+    def write(self, image: Picture) -> None:
+        raise OSError("No space left on device")
+
+
+def test_a_picture_that_comes_as_it_breaks_off_is_counted(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "out.mp4", source_of(30, live=False), encoder=FullDisk())
+    recording.add(moving_picture(0), 0)
+    assert recording._thread
+    recording._thread.join(10)
+    recording._waiting.put((moving_picture(1), 1))  # as if it had been handed over in the middle of that
+    recording.close()
+    assert (recording.written, recording.missed) == (0, 2)
+
+
 def test_a_slow_encoder_holds_a_video_until_a_signal_comes(tmp_path: Path) -> None:
     encoder, stopped = SlowEncoder(), threading.Event()
     recording = Recording(tmp_path / "out.mp4", source_of(30, live=False), encoder=encoder, stop=stopped.is_set)
