@@ -9,18 +9,15 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-import runtime
 from runtime import open_session
 from runtime.camera.frame import Picture
 from runtime.camera.reading.answer import SETTLED
 from runtime.camera.reading.normalize import CENTER
 from runtime.camera.reading.reader import DigitReader
 from runtime.camera.reading.vary import VARIATIONS, varied
-from runtime.datasets import open_dataset
 from tests.runtime.camera.candidates import bare
 from tests.runtime.camera.digit_bundle import write_digit_bundle
-
-DIGITS = open_dataset(Path(runtime.__file__).parent / "data" / "mnist", "train")
+from tests.runtime.camera.mnist import DIGITS
 
 
 def center_of_mass(image: Picture) -> tuple[float, float]:
