@@ -19,6 +19,7 @@ SMALLEST = 13  # pixels of the frame, the height of a digit
 NARROWEST, WIDEST = 0.04, 2.6  # width over height
 FAINTEST = 30  # contrast of ink
 EDGE = 0.5  # pixels of the frame: of the soft edge of ink, where its box is
+COARSE = 1.5  # pixels of a picture in one of a square's, from which it takes their mean, which is slower
 BITS = 4  # of fractions of a pixel, in which outlines are drawn
 ABOUT = np.ones((3, 3), np.uint8)  # its soft edge is part of a shape
 
@@ -189,7 +190,8 @@ def fit(picture: Picture, left: int, top: int, side: int, result: Picture) -> No
     if left < 0 or top < 0 or right > columns or bottom > rows:
         margins = (max(0, -top), max(0, bottom - rows), max(0, -left), max(0, right - columns))
         part = as_image(cv2.copyMakeBorder(part, *margins, cv2.BORDER_REPLICATE))
-    cv2.resize(part, (RASTER, RASTER), dst=result, interpolation=cv2.INTER_AREA if side > RASTER else cv2.INTER_LINEAR)
+    interpolation = cv2.INTER_AREA if side > COARSE * RASTER else cv2.INTER_LINEAR
+    cv2.resize(part, (RASTER, RASTER), dst=result, interpolation=interpolation)
 
 
 def ink_of(contrast: Picture, thresholds: Floats) -> tuple[Floats, Picture]:

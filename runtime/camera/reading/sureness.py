@@ -7,7 +7,7 @@ the others; both are fitted on drawn scenes (`toolkit.training.evidence`).
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import msgspec
@@ -19,7 +19,7 @@ FARTHEST = 3.0  # deviations from the mean, at which a factor says no more
 Floats = NDArray[np.float64]
 
 
-class Regression(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Regression(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """The log odds of an answer, from its factors less their mean, in units of their deviation.
 
     Attributes:
@@ -42,12 +42,18 @@ class Regression(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Args:
             factors: float64 (N, factors).
         """
-        table = standardized(factors, np.array(self.mean), np.array(self.deviation))
+        mean, deviation, weights, products = self.arrays
+        table = standardized(factors, mean, deviation)
+        result: Floats = self.constant + table @ weights + ((table @ products) * table).sum(1)
+        return result
+
+    @cached_property
+    def arrays(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Mean, deviation and weights of the factors, (factors,) each, and of products, (factors, factors)."""
         products = np.zeros((len(self.mean), len(self.mean)))
         for number, row in enumerate(self.products):
             products[number, number:] = row
-        result: Floats = self.constant + table @ np.array(self.weights) + ((table @ products) * table).sum(1)
-        return result
+        return np.array(self.mean), np.array(self.deviation), np.array(self.weights), products
 
 
 class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

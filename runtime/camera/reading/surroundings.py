@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.camera.frame import Picture
 from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.light import HAZE
-from runtime.camera.reading.normalize import RASTER, Floats, in_column
+from runtime.camera.reading.normalize import PLACES, Floats, in_column
 
 INK = 110  # of 255, from which a pixel is ink
 LEAST_INK = 6  # pixels of ink without its rim, with which that is looked at instead of all of it
@@ -51,60 +52,50 @@ def look_around(frame: Picture, candidates: Sequence[Candidate]) -> Surroundings
     inks = np.stack([candidate.ink for candidate in candidates])
     grays = np.stack([candidate.square.gray for candidate in candidates])
     limit = np.minimum(INK, inks.max((1, 2)) // 2)
-    mask = in_column((inks > limit[:, None, None]).astype(np.uint8))
-    inner, near = cv2.erode(mask, ROUND), cv2.dilate(mask, NEAR)
-    ground = weights(cv2.dilate(near, FAR) - near, count)
-    whole, core = weights(mask, count), weights(inner, count)
-    rim = whole - core
-    thin = core.sum(1) < LEAST_INK
-    core[thin] = whole[thin]
+    whole = in_column((inks > limit[:, None, None]).view(np.uint8))
+    core = np.asarray(cv2.erode(whole, ROUND)).reshape(count, -1)
+    thin = np.count_nonzero(core, 1) < LEAST_INK
+    near = cv2.dilate(whole, NEAR)
+    masks = np.empty((count, 3, core.shape[1]), np.float32)  # of the ground, the rim and the ink
+    masks[:, 0] = cv2.subtract(cv2.dilate(near, FAR), near).reshape(count, -1)
+    masks[:, 1] = whole.reshape(count, -1) - core
+    core[thin] = whole.reshape(count, -1)[thin]
+    masks[:, 2] = core
+    pixels = np.maximum(masks.sum(2), 1)
 
     light = np.asarray(cv2.LUT(in_column(grays), LOG), np.float32).reshape(count, -1)
     light *= np.array([-1 if candidate.light_ink else 1 for candidate in candidates], np.float32)[:, None]
-    of_ink = mean(light, core)
-    depth = np.maximum(mean(light, ground) - of_ink, SHALLOWEST)
-    light -= of_ink[:, None]
-    light /= depth[:, None]
-    lit = light * ground
-    spread = np.einsum("np,np->n", lit, light) / np.maximum(ground.sum(1), 1) - mean(light, ground) ** 2
+    ground, rim, ink = ((masks @ light[:, :, None])[:, :, 0] / pixels).T
+    depth = np.maximum(ground - ink, SHALLOWEST)
+    from_ground = (light - ground[:, None]) * masks[:, 0]
+    nearer_ink = light < (ink + depth / 2)[:, None]
     return Surroundings(
-        uneven=np.sqrt(np.maximum(spread, 0)),
-        like_ink=mean((light < 0.5).astype(np.float32), ground),
-        rim=mean(light, rim),
-        color=colors(frame, candidates, core),
+        uneven=np.sqrt(np.einsum("np,np->n", from_ground, from_ground) / pixels[:, 0]) / depth,
+        like_ink=np.einsum("np,np->n", masks[:, 0], nearer_ink) / pixels[:, 0],
+        rim=(rim - ink) / depth,
+        color=colors(frame, candidates, core.view(bool)),
     )
 
 
-def colors(frame: Picture, candidates: Sequence[Candidate], core: Floats) -> Floats:
+def colors(frame: Picture, candidates: Sequence[Candidate], core: NDArray[np.bool_]) -> Floats:
     """Of the ink, as in `Surroundings`.
 
     Args:
         frame: uint8 (H, W, 3) BGR, or (H, W).
         candidates: N on it.
-        core: 1 where their ink is, float32 (N, pixels).
+        core: where their ink is, (N, pixels).
     """
     count = len(candidates)
     if frame.ndim == 2:
         return np.full((count, 2), 128, np.float32)
-    number, place = np.nonzero(core)
-    square = np.array([(c.square.left, c.square.top, c.square.step) for c in candidates])[number]
-    row, column = np.divmod(place, RASTER)
-    x = np.rint(square[:, 0] + (column + 0.5) * square[:, 2] - 0.5).astype(int).clip(0, frame.shape[1] - 1)
-    y = np.rint(square[:, 1] + (row + 0.5) * square[:, 2] - 0.5).astype(int).clip(0, frame.shape[0] - 1)
-    pixels = np.bincount(number, minlength=count)
-    seen = frame[y, x].astype(np.float32)
-    total = np.stack([np.bincount(number, channel, count) for channel in seen.T], 1)
+    rows, columns = frame.shape[:2]
+    squares = np.array([(c.square.left, c.square.top, c.square.step) for c in candidates])[:, :, None]
+    places = np.rint(squares[:, :2] + (PLACES + 0.5) * squares[:, 2:] - 0.5).astype(int)  # along x and y
+    x, y = places[:, 0].clip(0, columns - 1), places[:, 1].clip(0, rows - 1)
+    seen = frame.reshape(-1, 3).take((y[:, :, None] * columns + x[:, None]).reshape(count, -1)[core], 0)
+    pixels = np.count_nonzero(core, 1)
+    first = np.cumsum(pixels) - pixels
+    total = np.add.reduceat(seen, first, 0, np.float32)
     color = total / np.maximum(pixels, 1)[:, None]
     lab = cv2.cvtColor(np.rint(color).astype(np.uint8)[:, None], cv2.COLOR_BGR2LAB)[:, 0, 1:]
     return np.asarray(lab, np.float32)
-
-
-def weights(column: cv2.typing.MatLike, count: int) -> Floats:
-    """Pixels of N shapes in a column, 0 or 1: float32 (N, pixels)."""
-    return np.asarray(column).reshape(count, -1).astype(np.float32)
-
-
-def mean(values: Floats, weights: Floats) -> Floats:
-    """Of each shape's pixels, (N, pixels): float32 (N,)."""
-    result: Floats = np.einsum("np,np->n", values, weights) / np.maximum(weights.sum(1), 1)
-    return result
