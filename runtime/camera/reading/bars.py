@@ -1,0 +1,61 @@
+"""Bars of shadow, as a blind or a window's frame casts them, and of light between them.
+
+Where they are narrower than the square that takes ink away, they are taken for ink, in one piece with what is written
+across them. No stroke of a digit is as thick, as long and as straight.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.camera.frame import Picture
+from runtime.preprocess import as_image
+
+THICK = 7  # pixels of a level: what is thinner is ink
+SQUARE = np.ones((THICK, THICK), np.uint8)
+STRENGTH = 0.8  # of the faintest ink: over a whole square, noise has less
+LONG = 45  # of two pixels of a level each
+DIRECTIONS = 12
+EDGE = np.ones((5, 5), np.uint8)  # pixels of a level: a bar's soft edge is part of it
+
+
+def find_bars(contrast: Picture, faintest: float) -> NDArray[np.bool_] | None:
+    """Where bars are: (H, W); None where none is found.
+
+    Args:
+        contrast: of ink, or of bars, uint8 (H, W).
+        faintest: from which ink stands out of noise.
+    """
+    rows, columns = contrast.shape
+    core = cv2.threshold(cv2.erode(contrast, SQUARE), STRENGTH * faintest, 255, cv2.THRESH_BINARY)[1]
+    half = cv2.resize(cv2.dilate(core, SQUARE), (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
+    thick = cv2.threshold(half, 127, 255, cv2.THRESH_BINARY)[1]
+    pieces = cv2.findContours(thick, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+    if all(max(cv2.boundingRect(piece)[2:]) < SHORTEST for piece in pieces):  # as in most frames
+        return None
+    bars = np.zeros_like(thick)
+    for line in LINES:
+        straight = cv2.morphologyEx(thick, cv2.MORPH_OPEN, line, borderType=cv2.BORDER_REPLICATE)
+        cv2.bitwise_or(bars, straight, bars)
+    if not bars.any():
+        return None
+    whole = cv2.resize(bars, (columns, rows), interpolation=cv2.INTER_NEAREST)
+    return cv2.dilate(whole, EDGE) > 0
+
+
+def line_of(angle: float) -> Picture:
+    """A line of `LONG` pixels through the middle, 1 on 0, uint8, without empty rows and columns."""
+    middle = LONG // 2
+    across, down = round(middle * math.cos(angle)), round(middle * math.sin(angle))
+    picture = np.zeros((LONG, LONG), np.uint8)
+    cv2.line(picture, (middle - across, middle - down), (middle + across, middle + down), 1)
+    x, y, width, height = cv2.boundingRect(picture)
+    return as_image(picture[y : y + height, x : x + width])
+
+
+LINES = [line_of(math.pi * number / DIRECTIONS) for number in range(DIRECTIONS)]
+SHORTEST = min(max(line.shape) for line in LINES)
