@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from runtime.camera.frame import Picture
 from runtime.preprocess import as_image
 
-THICK = 7  # pixels of a level: what is thinner is ink
-SQUARE = np.ones((THICK, THICK), np.uint8)
-STRENGTH = 0.8  # of the faintest ink: over a whole square, noise has less
+# One after the other, they are as good as a disc of seven pixels: what is thinner is ink.
+DISC = (np.ones((5, 5), np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
+STRENGTH = 0.8  # of the faintest ink: over a whole disc, noise has less
 LONG = 45  # of two pixels of a level each
 DIRECTIONS = 12
 EDGE = np.ones((5, 5), np.uint8)  # pixels of a level: a bar's soft edge is part of it
@@ -31,11 +31,14 @@ def find_bars(contrast: Picture, faintest: float) -> NDArray[np.bool_] | None:
         faintest: from which ink stands out of noise.
     """
     rows, columns = contrast.shape
-    core = cv2.threshold(cv2.erode(contrast, SQUARE), STRENGTH * faintest, 255, cv2.THRESH_BINARY)[1]
-    half = cv2.resize(cv2.dilate(core, SQUARE), (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
+    core = cv2.threshold(erode(contrast), STRENGTH * faintest, 255, cv2.THRESH_BINARY)[1]
+    if cv2.countNonZero(core) < LONG:  # as in most frames
+        return None
+    size = (max(1, columns // 2), max(1, rows // 2))
+    half = cv2.resize(dilate(core), size, interpolation=cv2.INTER_AREA)
     thick = cv2.threshold(half, 127, 255, cv2.THRESH_BINARY)[1]
     pieces = cv2.findContours(thick, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
-    if all(max(cv2.boundingRect(piece)[2:]) < SHORTEST for piece in pieces):  # as in most frames
+    if all(max(cv2.boundingRect(piece)[2:]) < SHORTEST for piece in pieces):  # as in most others
         return None
     bars = np.zeros_like(thick)
     for line in LINES:
@@ -45,6 +48,25 @@ def find_bars(contrast: Picture, faintest: float) -> NDArray[np.bool_] | None:
         return None
     whole = cv2.resize(bars, (columns, rows), interpolation=cv2.INTER_NEAREST)
     return cv2.dilate(whole, EDGE) > 0
+
+
+def ground_of(gray: Picture, light_ink: bool) -> Picture:
+    """A picture without ink, which is darker or lighter than its ground, and thinner than bars."""
+    return erode(dilate(gray)) if not light_ink else dilate(erode(gray))
+
+
+def erode(picture: Picture) -> Picture:
+    """By a disc."""
+    for part in DISC:
+        picture = as_image(cv2.erode(picture, part))
+    return picture
+
+
+def dilate(picture: Picture) -> Picture:
+    """By a disc."""
+    for part in DISC:
+        picture = as_image(cv2.dilate(picture, part))
+    return picture
 
 
 def line_of(angle: float) -> Picture:

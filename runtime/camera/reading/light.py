@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 
 from runtime.camera.frame import Box, Picture
-from runtime.camera.reading.bars import SQUARE as BAR
-from runtime.camera.reading.bars import find_bars
+from runtime.camera.reading.bars import find_bars, ground_of
 from runtime.preprocess import as_image
 
 HAZE = 12  # grey levels added before dividing: in the dark, noise would be contrast
@@ -93,8 +92,7 @@ def take_light_out(
             faintest = faintest_of(contrast)
             bars = find_bars(contrast, faintest)
             if bars is not None:
-                narrow = as_image(cv2.morphologyEx(gray, operation, BAR))
-                surface = np.where(bars, narrow, surface)
+                surface = np.where(bars, ground_of(gray, bool(light_ink)), surface)
                 contrast = contrast_of(gray, surface, bool(light_ink))
             levels.append(Level(reduction, heights, bool(light_ink), gray, surface, contrast, faintest, stops, frame))
     return levels

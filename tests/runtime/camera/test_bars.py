@@ -1,0 +1,65 @@
+"""Bars of shadow and of light, as of a blind, that are as wide as a stroke is long."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from runtime.camera.reading import light
+from runtime.camera.reading.bars import find_bars
+from runtime.camera.reading.reader import find_all_shapes
+from tests.runtime.camera.paper import NDFloat, frame, missed, page
+
+
+def in_stripes(picture: NDFloat, angle: float, width: float, dark: float) -> NDFloat:
+    """The same in the light that falls through a blind: every other bar is darker, each with an edge of 2 pixels."""
+    y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
+    across = x * np.cos(np.radians(angle)) + y * np.sin(np.radians(angle))
+    wave = np.sin(np.pi * across / width) * width / np.pi
+    shade = np.clip(wave / 2 + 0.5, 0, 1)
+    return picture * (1 - (1 - dark) * shade)
+
+
+@pytest.mark.parametrize("angle", [0, 33, 90, 160])
+@pytest.mark.parametrize(("paper", "ink"), [(210, 110), (70, 160)])
+def test_digits_across_bars_are_found(angle: float, paper: float, ink: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, boxes = page(height=36, paper=paper, ink=ink)
+    image = frame(in_stripes(picture, angle, 22, 0.3), noise=2)
+    assert missed(image, boxes, least=0.6) == []
+    monkeypatch.setattr(light, "find_bars", lambda contrast, faintest: None)
+    assert len(missed(image, boxes, least=0.6)) > 5  # without: it is they that do it
+
+
+def test_bars_are_found_with_their_edges_and_nothing_else() -> None:
+    picture, _ = page(height=56, count=0)
+    striped = in_stripes(picture, 90, 20, 0.55)
+    gray = frame(striped)[::2, ::2, 0].copy()
+    level = light.take_light_out(gray, 2, (6, 60))[0]
+    assert level.contrast.max() < level.faintest  # there is no ink
+    contrast = np.zeros((240, 320), np.uint8)
+    contrast[100:110, :] = 120
+    contrast[60:64, :] = 120  # a rule is no bar
+    bars = find_bars(contrast, 11)
+    assert bars is not None
+    assert bars[98:112].all()
+    assert not bars[:95].any() and not bars[115:].any()
+
+
+@pytest.mark.parametrize("height", [30, 60, 110])
+def test_thick_strokes_are_no_bars(height: float) -> None:
+    picture, boxes = page(height=height)
+    thick = cv2.erode(picture, np.ones((height // 12, height // 12)))
+    for level in {shape.level for shape in find_all_shapes(frame(thick))}:
+        assert find_bars(level.contrast, level.faintest) is None
+    assert missed(frame(thick), boxes, least=0.5) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 1), (7, 9), (50, 50)])
+def test_any_size_will_do(shape: tuple[int, int]) -> None:
+    assert find_bars(np.zeros(shape, np.uint8), 11) is None
+
+
+def test_a_frame_that_is_all_bar() -> None:
+    bars = find_bars(np.full((240, 320), 200, np.uint8), 11)
+    assert bars is not None and bars.all()
