@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from runtime.camera.reading.find import Shape
 
 MANY = 300  # pieces of a level, from which on they are text or noise: there are as many pairs as their square
-GAP = 0.15  # of the height of both, between two strokes of a digit
+GAP = 0.18  # of the height of both, between two strokes of a digit
 NEAR, HALF = 0.05, 0.4  # the same where either has as much of that height: they may be digits of two lines
-NARROWEST, WIDEST = 0.3, 1.3  # width over height of both
+NARROWEST, WIDEST = 0.3, 2.4  # width over height of both
 MOST = 0.8  # of the box about both, that the larger one has: else the other is a speck beside it
 BESIDE = 0.5  # of the height of the lower one, that lies beside the higher one in a row of digits
 

@@ -119,7 +119,7 @@ class Scene:
             first, last = np.clip(low, 0, size).astype(int), np.clip(high, 0, size).astype(int)
             if (last - first < 3).any():
                 continue
-            cut = bool((low < 0).any() or (high > size).any())
+            cut = bool((low <= 0).any() or (high >= size).any())
             box = (int(first[0]), int(first[1]), int(last[0] - first[0]), int(last[1] - first[1]))
             found.append(Truth(box, thing.label, thing.kind, number, cut, thing.number))
         return tuple(found)

@@ -16,7 +16,7 @@ class Truth:
         label: the digit, 0..9; None for what is no digit, and should be refused.
         kind: "digit", "letter", "scribble", "hand", "edge", ...
         id: of the object, the same over all frames of a scene.
-        cut: whether the frame's border cuts it off.
+        cut: whether it reaches the frame's border, which may cut it off.
         number: id of the number that a digit belongs to: its digits stand on one line, close together.
     """
 
