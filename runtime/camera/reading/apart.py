@@ -47,7 +47,7 @@ class Cutter:
         """A candidate, and those within it, which are attached to it."""
         yield whole
         found = self.candidates(whole.shape.within) if whole.shape is not None else []
-        within = [part for part in found if not is_scrap(part.box, whole.box)]
+        within = [part for part in found if stands_alone(part, whole) or not is_scrap(part.box, whole.box)]
         if within:
             whole.parts.append(within)
         for part in within:
@@ -79,6 +79,13 @@ def all_within(shapes: Iterable[Shape]) -> Iterator[Shape]:
     for shape in shapes:
         yield from shape.within
         yield from all_within(shape.within)
+
+
+def stands_alone(part: Candidate, whole: Candidate) -> bool:
+    """Whether all of a part's ink is one piece, which closing or a rule joins to others."""
+    if part.shape is None or whole.shape is None:
+        return False
+    return whole.joined and part.shape.threshold == whole.shape.threshold
 
 
 def is_scrap(part: Box, whole: Box) -> bool:

@@ -100,14 +100,16 @@ def test_a_thin_stroke_is_whole_though_its_middle_is_stronger() -> None:
     assert root.box[1] < 186 and root.box[1] + root.box[3] > 214
 
 
-def test_a_scrap_of_a_stroke_is_no_part() -> None:
+def test_a_scrap_of_a_stroke_is_no_part_but_a_piece_that_stands_alone_is_one_however_small() -> None:
     whole = next(shape for shape in find_all_shapes(five_and_more()) if shape.joined and shape.box[0] > 100)
     cutter = Cutter()
     ((root,),) = cutter.cut_out([[whole]])
     (one, zero) = sorted(whole.within, key=lambda shape: shape.box)
+    left, top, width, height = root.box
+    root.box = (left, top, 8 * width, 8 * height)  # as if a rule joined them to much more
     cutter.take_apart([root])
     assert {part.shape for part in root.parts[0]} == {one, zero}
-    left, top, width, height = root.box
-    root.parts, root.box = [], (left, top, 8 * width, 8 * height)
+    one.threshold = zero.threshold = 2 * whole.threshold  # stronger ink, which may be a piece of a stroke
+    root.parts = []
     cutter.take_apart([root])
     assert root.parts == []
