@@ -31,7 +31,7 @@ def find_bars(contrast: Picture, faintest: float) -> NDArray[np.bool_] | None:
         faintest: from which ink stands out of noise.
     """
     rows, columns = contrast.shape
-    core = cv2.threshold(erode(contrast), STRENGTH * faintest, 255, cv2.THRESH_BINARY)[1]
+    core = as_image(cv2.threshold(erode(contrast), STRENGTH * faintest, 255, cv2.THRESH_BINARY)[1])
     if cv2.countNonZero(core) < LONG:  # as in most frames
         return None
     size = (max(1, columns // 2), max(1, rows // 2))
