@@ -38,12 +38,17 @@ def find_bars(contrast: Picture, faintest: float) -> NDArray[np.bool_] | None:
     half = cv2.resize(dilate(core), size, interpolation=cv2.INTER_AREA)
     thick = cv2.threshold(half, 127, 255, cv2.THRESH_BINARY)[1]
     pieces = cv2.findContours(thick, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
-    if all(max(cv2.boundingRect(piece)[2:]) < SHORTEST for piece in pieces):  # as in most others
+    large = [piece for piece in pieces if math.hypot(*cv2.boundingRect(piece)[2:]) >= LONG]
+    if not large:  # as in most others
         return None
+    cv2.bitwise_and(thick, cv2.drawContours(np.zeros_like(thick), large, -1, 255, cv2.FILLED), thick)
+    x, y, width, height = cv2.boundingRect(thick)
+    about = (slice(max(0, y - LONG), y + height + LONG), slice(max(0, x - LONG), x + width + LONG))
     bars = np.zeros_like(thick)
     for line in LINES:
-        straight = cv2.morphologyEx(thick, cv2.MORPH_OPEN, line, borderType=cv2.BORDER_REPLICATE)
-        cv2.bitwise_or(bars, straight, bars)
+        middles = cv2.erode(thick[about], line, borderType=cv2.BORDER_REPLICATE)
+        if cv2.countNonZero(middles):
+            bars[about] |= cv2.dilate(middles, line, borderType=cv2.BORDER_REPLICATE)
     if not bars.any():
         return None
     whole = cv2.resize(bars, (columns, rows), interpolation=cv2.INTER_NEAREST)
@@ -80,4 +85,3 @@ def line_of(angle: float) -> Picture:
 
 
 LINES = [line_of(math.pi * number / DIRECTIONS) for number in range(DIRECTIONS)]
-SHORTEST = min(max(line.shape) for line in LINES)
