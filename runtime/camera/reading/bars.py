@@ -37,19 +37,21 @@ def find_bars(contrast: Picture, faintest: float) -> NDArray[np.bool_] | None:
     size = (max(1, columns // 2), max(1, rows // 2))
     half = cv2.resize(dilate(core), size, interpolation=cv2.INTER_AREA)
     thick = cv2.threshold(half, 127, 255, cv2.THRESH_BINARY)[1]
-    pieces = cv2.findContours(thick, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
-    large = [piece for piece in pieces if math.hypot(*cv2.boundingRect(piece)[2:]) >= LONG]
+    outlines = cv2.findContours(thick, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+    large = [outline for outline in outlines if math.hypot(*cv2.boundingRect(outline)[2:]) >= LONG]
     if not large:  # as in most others
         return None
-    cv2.bitwise_and(thick, cv2.drawContours(np.zeros_like(thick), large, -1, 255, cv2.FILLED), thick)
-    x, y, width, height = cv2.boundingRect(thick)
+    pieces = as_image(cv2.drawContours(np.zeros_like(thick), large, -1, 255, cv2.FILLED))
+    x, y, width, height = cv2.boundingRect(pieces)
     about = (slice(max(0, y - LONG), y + height + LONG), slice(max(0, x - LONG), x + width + LONG))
-    bars = np.zeros_like(thick)
+    seen = cv2.bitwise_and(thick, pieces)[about]
+    bars = np.zeros_like(pieces)
+    found = bars[about]
     for line in LINES:
-        middles = cv2.erode(thick[about], line, borderType=cv2.BORDER_REPLICATE)
+        middles = cv2.erode(seen, line, borderType=cv2.BORDER_REPLICATE)
         if cv2.countNonZero(middles):
-            bars[about] |= cv2.dilate(middles, line, borderType=cv2.BORDER_REPLICATE)
-    if not bars.any():
+            cv2.bitwise_or(found, cv2.dilate(middles, line, borderType=cv2.BORDER_REPLICATE), found)
+    if not found.any():
         return None
     whole = cv2.resize(bars, (columns, rows), interpolation=cv2.INTER_NEAREST)
     return cv2.dilate(whole, EDGE) > 0

@@ -31,7 +31,7 @@ ROUND = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
 INK = 100  # of 255, from which a pixel counts as ink
 CENTER = 14  # the pixel, counted from 0, on which MNIST has the centre of mass: half a pixel off the middle
 PLACES = np.arange(RASTER, dtype=np.float32)
-MOMENTS = np.stack([np.tile(PLACES, RASTER), np.repeat(PLACES, RASTER), np.ones(RASTER**2, np.float32)], 1)  # x, y and 1
+MOMENTS = np.stack([np.tile(PLACES, RASTER), np.repeat(PLACES, RASTER), np.ones(RASTER**2, np.float32)], 1)
 
 
 def to_mnist(ink: Picture) -> Picture:
