@@ -19,16 +19,18 @@ from runtime.preprocess import as_image
 DISC = (np.ones((5, 5), np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
 STRENGTH = 0.8  # of the faintest ink: over a whole disc, noise has less
 LONG = 45  # of two pixels of a level each
+LONGER = 1.2  # than the highest digit: a 1 is a straight bar, too
 DIRECTIONS = 12
 EDGE = np.ones((5, 5), np.uint8)  # pixels of a level: a bar's soft edge is part of it
 
 
-def find_bars(contrast: Picture, faintest: float) -> NDArray[np.bool_] | None:
+def find_bars(contrast: Picture, faintest: float, highest: float) -> NDArray[np.bool_] | None:
     """Where bars are: (H, W); None where none is found.
 
     Args:
         contrast: of ink, or of bars, uint8 (H, W).
         faintest: from which ink stands out of noise.
+        highest: pixels, of digits that are looked for.
     """
     rows, columns = contrast.shape
     core = as_image(cv2.threshold(erode(contrast), STRENGTH * faintest, 255, cv2.THRESH_BINARY)[1])
@@ -38,7 +40,8 @@ def find_bars(contrast: Picture, faintest: float) -> NDArray[np.bool_] | None:
     half = cv2.resize(dilate(core), size, interpolation=cv2.INTER_AREA)
     thick = cv2.threshold(half, 127, 255, cv2.THRESH_BINARY)[1]
     outlines = cv2.findContours(thick, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
-    large = [outline for outline in outlines if math.hypot(*cv2.boundingRect(outline)[2:]) >= LONG]
+    least = max(LONG, LONGER * highest / 2)
+    large = [outline for outline in outlines if math.hypot(*cv2.boundingRect(outline)[2:]) >= least]
     if not large:  # as in most others
         return None
     pieces = as_image(cv2.drawContours(np.zeros_like(thick), large, -1, 255, cv2.FILLED))
@@ -59,7 +62,7 @@ def find_bars(contrast: Picture, faintest: float) -> NDArray[np.bool_] | None:
 
 def ground_of(gray: Picture, light_ink: bool) -> Picture:
     """A picture without ink, which is darker or lighter than its ground, and thinner than bars."""
-    return erode(dilate(gray)) if not light_ink else dilate(erode(gray))
+    return dilate(erode(gray)) if light_ink else erode(dilate(gray))
 
 
 def erode(picture: Picture) -> Picture:

@@ -47,6 +47,7 @@ class Level:
         faintest: contrast from which ink stands out of the ground's noise.
         stops: of light, 0..255, each pixel the mean of `CELL` x `CELL` of the level.
         frame: the light of the frame itself, where it has more pixels and small digits are looked for, uint8.
+        barred: whether bars were taken for ground; strokes of digits that are too high for it may be among them.
     """
 
     reduction: int
@@ -58,6 +59,7 @@ class Level:
     faintest: float
     stops: Picture
     frame: Picture | None = None
+    barred: bool = False
 
 
 def reduce(image: Picture, reduction: int) -> Picture:
@@ -90,11 +92,24 @@ def take_light_out(
             surface = as_image(cv2.morphologyEx(gray, operation, SQUARE))
             contrast = contrast_of(gray, surface, bool(light_ink))
             faintest = faintest_of(contrast)
-            bars = find_bars(contrast, faintest)
+            bars = find_bars(contrast, faintest, heights[1])
             if bars is not None:
                 surface = np.where(bars, ground_of(gray, bool(light_ink)), surface)
                 contrast = contrast_of(gray, surface, bool(light_ink))
-            levels.append(Level(reduction, heights, bool(light_ink), gray, surface, contrast, faintest, stops, frame))
+            levels.append(
+                Level(
+                    reduction,
+                    heights,
+                    bool(light_ink),
+                    gray,
+                    surface,
+                    contrast,
+                    faintest,
+                    stops,
+                    frame,
+                    barred=bars is not None,
+                )
+            )
     return levels
 
 

@@ -164,7 +164,7 @@ def refused(answers: list[Answer], accepted: list[Answer]) -> Iterator[Box]:
 
 
 def find_all_shapes(image: Picture) -> list[Shape]:
-    """Of all levels of a frame, as long as one has shapes, or noise, that the next is needed for."""
+    """Of all levels of a frame, as long as one has shapes, noise or bars that the next is needed for."""
     rows, columns = image.shape[:2]
     sizes = reductions(rows, columns)
     shapes: list[Shape] = []
@@ -178,8 +178,8 @@ def find_all_shapes(image: Picture) -> list[Shape]:
         levels = take_light_out(gray, reduction, (lowest, highest), frame if first and reduction > 1 else None)
         found = [shape for level in levels for shape in join(find_shapes(level)) if not shape.flat]
         shapes += found
-        noisy = any(level.faintest > NOISY for level in levels)
-        if not noisy and all(shape.box[3] < 2 * LOWEST for shape in found):
+        unseen = any(level.faintest > NOISY or level.barred for level in levels)
+        if not unseen and all(shape.box[3] < 2 * LOWEST for shape in found):
             break
     return shapes
 

@@ -27,7 +27,7 @@ def test_digits_across_bars_are_found(angle: float, paper: float, ink: float, mo
     picture, boxes = page(height=36, paper=paper, ink=ink)
     image = frame(in_stripes(picture, angle, 22, 0.3), noise=2)
     assert missed(image, boxes, least=0.6) == []
-    monkeypatch.setattr(light, "find_bars", lambda contrast, faintest: None)
+    monkeypatch.setattr(light, "find_bars", lambda *_: None)
     assert len(missed(image, boxes, least=0.6)) > 5  # without: it is they that do it
 
 
@@ -40,7 +40,7 @@ def test_bars_are_found_with_their_edges_and_nothing_else() -> None:
     contrast = np.zeros((240, 320), np.uint8)
     contrast[100:110, :] = 120
     contrast[60:64, :] = 120  # a rule is no bar
-    bars = find_bars(contrast, 11)
+    bars = find_bars(contrast, 11, 60)
     assert bars is not None
     assert bars[98:112].all()
     assert not bars[:95].any() and not bars[115:].any()
@@ -51,15 +51,23 @@ def test_thick_strokes_are_no_bars(height: float) -> None:
     picture, boxes = page(height=height)
     thick = cv2.erode(picture, np.ones((height // 12, height // 12)))
     for level in {shape.level for shape in find_all_shapes(frame(thick))}:
-        assert find_bars(level.contrast, level.faintest) is None
+        assert find_bars(level.contrast, level.faintest, level.heights[1]) is None
     assert missed(frame(thick), boxes, least=0.5) == []
+
+
+@pytest.mark.parametrize(("height", "thickness"), [(200, 18), (200, 24), (300, 24), (320, 20)])
+def test_a_large_1_is_found_though_it_is_a_bar_for_small_ones(height: int, thickness: int) -> None:
+    picture = np.full((480, 640), 210, np.uint8)
+    cv2.line(picture, (320, 240 - height // 2), (320, 240 + height // 2), 40, thickness)
+    box = cv2.boundingRect((picture < 120).astype(np.uint8))
+    assert missed(picture, [(box, 1)], least=0.6) == []
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 1), (7, 9), (50, 50)])
 def test_any_size_will_do(shape: tuple[int, int]) -> None:
-    assert find_bars(np.zeros(shape, np.uint8), 11) is None
+    assert find_bars(np.zeros(shape, np.uint8), 11, 60) is None
 
 
 def test_a_frame_that_is_all_bar() -> None:
-    bars = find_bars(np.full((240, 320), 200, np.uint8), 11)
+    bars = find_bars(np.full((240, 320), 200, np.uint8), 11, 60)
     assert bars is not None and bars.all()
