@@ -83,9 +83,8 @@ def all_within(shapes: Iterable[Shape]) -> Iterator[Shape]:
 
 def stands_alone(part: Candidate, whole: Candidate) -> bool:
     """Whether all of a part's ink is one piece, which closing or a rule joins to others."""
-    if part.shape is None or whole.shape is None:
-        return False
-    return whole.joined and part.shape.threshold == whole.shape.threshold
+    one, other = part.shape, whole.shape
+    return whole.joined and one is not None and other is not None and one.threshold == other.threshold
 
 
 def is_scrap(part: Box, whole: Box) -> bool:

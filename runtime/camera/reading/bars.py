@@ -1,7 +1,7 @@
 """Bars of shadow, as a blind or a window's frame casts them, and of light between them.
 
 Where they are narrower than the square that takes ink away, they are taken for ink, in one piece with what is written
-across them. No stroke of a digit is as thick, as long and as straight.
+across them. No stroke of a digit that is looked for at the same size is as thick, as long and as straight.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from runtime.preprocess import as_image
 DISC = (np.ones((5, 5), np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
 STRENGTH = 0.8  # of the faintest ink: over a whole disc, noise has less
 LONG = 45  # of two pixels of a level each
-LONGER = 1.2  # than the highest digit: a 1 is a straight bar, too
+LONGER = 1.5  # than the highest digit, corner to corner: it may have a straight stroke, too
 DIRECTIONS = 12
 EDGE = np.ones((5, 5), np.uint8)  # pixels of a level: a bar's soft edge is part of it
 

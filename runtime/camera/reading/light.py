@@ -1,7 +1,8 @@
 """Takes the light out of a frame: how far each pixel is darker, or lighter, than the ground about it.
 
 A grey-level closing takes away what is dark and narrower than its square, and leaves everything else as it is, the
-hard edge of a shadow included: it shows the paper as if nothing were written on it. What is left of a pixel after
+hard edge of a shadow included: it shows the paper as if nothing were written on it. (Where a shadow is a narrow bar, a
+smaller disc takes the square's place: `runtime.camera.reading.bars`.) What is left of a pixel after
 division by that is ink, in any light (Serra, "Image analysis and mathematical morphology", 1982). An opening does the
 same for chalk.
 """
@@ -18,7 +19,7 @@ from runtime.camera.reading.bars import find_bars, ground_of
 from runtime.preprocess import as_image
 
 HAZE = 12  # grey levels added before dividing: in the dark, noise would be contrast
-KERNEL = 13  # pixels of a level: strokes are thinner than that, and shadows thicker
+KERNEL = 13  # pixels of a level: strokes are thinner than that, and shadows thicker, but for bars
 SQUARE = np.ones((KERNEL, KERNEL), np.uint8)
 CELL = 4  # pixels of a level
 WINDOW = (15, 15)  # cells about a pixel over which paper and board are told apart
@@ -44,7 +45,7 @@ class Level:
         ground: the same of the surface without the ink.
         contrast: 0..255, uint8 (H, W): how much of the light dark ink takes away, or how much of light ink's the
             ground lacks.
-        faintest: contrast from which ink stands out of the ground's noise.
+        faintest: contrast from which ink stands out of the ground's noise, and bars.
         stops: of light, 0..255, each pixel the mean of `CELL` x `CELL` of the level.
         frame: the light of the frame itself, where it has more pixels and small digits are looked for, uint8.
         barred: whether bars were taken for ground; strokes of digits that are too high for it may be among them.

@@ -31,7 +31,6 @@ ROUND = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
 INK = 100  # of 255, from which a pixel counts as ink
 CENTER = 14  # the pixel, counted from 0, on which MNIST has the centre of mass: half a pixel off the middle
 PLACES = np.arange(RASTER, dtype=np.float32)
-MOMENTS = np.stack([np.tile(PLACES, RASTER), np.repeat(PLACES, RASTER), np.ones(RASTER**2, np.float32)], 1)
 
 
 def to_mnist(ink: Picture) -> Picture:
@@ -100,8 +99,8 @@ def all_to_mnist(inks: Picture, bounds: Integers) -> Picture:
         return np.concatenate([all_to_mnist(inks[:MOST], bounds[:MOST]), all_to_mnist(inks[MOST:], bounds[MOST:])])
     ink, grown = even_strokes(inks.astype(np.float32), bounds[:, 2:].max(1) / BOX)
     start, size = bounds[:, :2] - grown[:, None], bounds[:, 2:] + 2 * grown[:, None]
-    moments = ink.reshape(len(ink), -1) @ MOMENTS
-    mass = moments[:, :2] / np.maximum(moments[:, 2:], 1)
+    profiles = np.stack([ink.sum(1), ink.sum(2)], 1)  # along x and y
+    mass = profiles @ PLACES / np.maximum(profiles.sum(2), 1)
     scale = BOX / np.maximum(size.max(1), 1)[:, None]
     corner = corner_of((mass + 0.5 - start) * scale - 0.5, size * scale)
     places = start[:, :, None] + (np.arange(SIDE) + 0.5 - corner[:, :, None]) / scale[:, :, None] - 0.5

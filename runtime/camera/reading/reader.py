@@ -25,7 +25,7 @@ from runtime.preprocess import as_image
 from runtime.session import Session
 
 FINEST = 400  # rows from which two pixels of the frame make one of the finest level
-COARSEST = 100  # rows that a level has at least, but the first
+COARSEST = 50  # rows that a level has at least, but the first
 SMALLEST = 6  # pixels of the finest level, the height of a digit
 HIGHEST = 60  # pixels of a level: what is higher, the next one shows
 LOWEST = 24  # pixels of the other levels: what is lower, the one before shows
@@ -164,23 +164,27 @@ def refused(answers: list[Answer], accepted: list[Answer]) -> Iterator[Box]:
 
 
 def find_all_shapes(image: Picture) -> list[Shape]:
-    """Of all levels of a frame, as long as one has shapes, noise or bars that the next is needed for."""
+    """Of the levels of a frame, as long as one has shapes, noise or bars that the next is needed for, and of the last.
+
+    The strokes of a digit that all but fills the frame are thicker than a stroke may be on the finer ones.
+    """
     rows, columns = image.shape[:2]
     sizes = reductions(rows, columns)
     shapes: list[Shape] = []
     frame = gray = as_image(cv2.convertScaleAbs(reduce(image, 1), beta=HAZE))
-    done = 1
+    done, enough = 1, False
     for reduction in sizes:
+        first, last = reduction == sizes[0], reduction == sizes[-1]
+        if enough and not last:
+            continue
         gray, done = reduce(gray, reduction // done), reduction
-        first = reduction == sizes[0]
         lowest = SMALLEST if first else LOWEST
-        highest = LARGEST * rows / reduction if reduction == sizes[-1] else HIGHEST
+        highest = LARGEST * rows / reduction if last else HIGHEST
         levels = take_light_out(gray, reduction, (lowest, highest), frame if first and reduction > 1 else None)
         found = [shape for level in levels for shape in join(find_shapes(level)) if not shape.flat]
         shapes += found
         unseen = any(level.faintest > NOISY or level.barred for level in levels)
-        if not unseen and all(shape.box[3] < 2 * LOWEST for shape in found):
-            break
+        enough = not unseen and all(shape.box[3] < 2 * LOWEST for shape in found)
     return shapes
 
 

@@ -83,7 +83,7 @@ def colors(frame: Picture, candidates: Sequence[Candidate], core: NDArray[np.boo
     Args:
         frame: uint8 (H, W, 3) BGR, or (H, W).
         candidates: N on it.
-        core: where their ink is, (N, pixels).
+        core: where their ink is, (N, pixels); at least one pixel of each.
     """
     count = len(candidates)
     if frame.ndim == 2:

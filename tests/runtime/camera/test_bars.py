@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from runtime.camera.frame import Box
 from runtime.camera.reading import light
 from runtime.camera.reading.bars import find_bars
 from runtime.camera.reading.reader import find_all_shapes
@@ -50,8 +51,7 @@ def test_bars_are_found_with_their_edges_and_nothing_else() -> None:
 def test_thick_strokes_are_no_bars(height: float) -> None:
     picture, boxes = page(height=height)
     thick = cv2.erode(picture, np.ones((height // 12, height // 12)))
-    for level in {shape.level for shape in find_all_shapes(frame(thick))}:
-        assert find_bars(level.contrast, level.faintest, level.heights[1]) is None
+    assert not any(shape.level.barred for shape in find_all_shapes(frame(thick)))
     assert missed(frame(thick), boxes, least=0.5) == []
 
 
@@ -63,9 +63,23 @@ def test_a_large_1_is_found_though_it_is_a_bar_for_small_ones(height: int, thick
     assert missed(picture, [(box, 1)], least=0.6) == []
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 1), (7, 9), (50, 50)])
+@pytest.mark.parametrize(("size", "box"), [((480, 640), (210, 70, 220, 340)), ((265, 199), (80, 70, 12, 119))])
+def test_a_digit_that_all_but_fills_the_frame_is_no_bar_at_any_size(size: tuple[int, int], box: Box) -> None:
+    picture = np.full(size, 210, np.uint8)
+    x, y, width, height = box
+    pen = max(8, width // 7)
+    cv2.line(picture, (x + width - pen // 2, y + pen // 2), (x + width - pen // 2, y + height - pen // 2), 40, pen)
+    if width > height // 3:  # a 4
+        corners = [(x + pen, y + pen), (x + pen // 2, y + height // 2), (x + width - pen, y + height // 2)]
+        cv2.polylines(picture, [np.array(corners)], False, 40, pen)
+    whole = cv2.boundingRect((picture < 120).astype(np.uint8))
+    assert missed(picture, [(whole, 4)]) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 1), (3, 200), (50, 50)])
 def test_any_size_will_do(shape: tuple[int, int]) -> None:
-    assert find_bars(np.zeros(shape, np.uint8), 11, 60) is None
+    bars = find_bars(np.full(shape, 200, np.uint8), 11, 60)
+    assert bars is None or bars.shape == shape
 
 
 def test_a_frame_that_is_all_bar() -> None:
