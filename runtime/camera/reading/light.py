@@ -1,10 +1,9 @@
 """Takes the light out of a frame: how far each pixel is darker, or lighter, than the ground about it.
 
 A grey-level closing takes away what is dark and narrower than its square, and leaves everything else as it is, the
-hard edge of a shadow included: it shows the paper as if nothing were written on it. (Where a shadow is a narrow bar, a
-smaller disc takes the square's place: `runtime.camera.reading.bars`.) What is left of a pixel after
+hard edge of a shadow included: it shows the paper as if nothing were written on it. What is left of a pixel after
 division by that is ink, in any light (Serra, "Image analysis and mathematical morphology", 1982). An opening does the
-same for chalk.
+same for chalk. Where a shadow is a narrow bar, a smaller disc takes the square's place (`runtime.camera.reading.bars`).
 """
 
 from __future__ import annotations
@@ -87,30 +86,18 @@ def take_light_out(
     stops = as_image(cv2.LUT(in_cells(gray), STOPS))
     lean = lean_of(stops)
     levels = []
-    for light_ink, ground in enumerate((lean > SOME_PAPER, lean < SOME_BOARD)):
+    for light_ink, ground in ((False, lean > SOME_PAPER), (True, lean < SOME_BOARD)):
         if np.count_nonzero(ground) >= LEAST_GROUND:
             operation = cv2.MORPH_OPEN if light_ink else cv2.MORPH_CLOSE
             surface = as_image(cv2.morphologyEx(gray, operation, SQUARE))
-            contrast = contrast_of(gray, surface, bool(light_ink))
+            contrast = contrast_of(gray, surface, light_ink)
             faintest = faintest_of(contrast)
             bars = find_bars(contrast, faintest, heights[1])
+            barred = bars is not None
             if bars is not None:
-                surface = np.where(bars, ground_of(gray, bool(light_ink)), surface)
-                contrast = contrast_of(gray, surface, bool(light_ink))
-            levels.append(
-                Level(
-                    reduction,
-                    heights,
-                    bool(light_ink),
-                    gray,
-                    surface,
-                    contrast,
-                    faintest,
-                    stops,
-                    frame,
-                    barred=bars is not None,
-                )
-            )
+                surface = np.where(bars, ground_of(gray, light_ink), surface)
+                contrast = contrast_of(gray, surface, light_ink)
+            levels.append(Level(reduction, heights, light_ink, gray, surface, contrast, faintest, stops, frame, barred))
     return levels
 
 

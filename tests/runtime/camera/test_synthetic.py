@@ -118,6 +118,19 @@ def test_digits_stand_out_from_their_ground(difficulty):
     assert weak <= total * 0.02
 
 
+def test_what_reaches_the_border_is_cut_and_nothing_else_is():
+    seen = set()
+    for difficulty in DIFFICULTIES:
+        for seed in range(12):
+            drawn = shared(difficulty, seed)
+            for one in (one for index in (0, 9) for one in drawn.truth(index)):
+                x, y, width, height = one.box
+                at_border = x == 0 or y == 0 or x + width == drawn.size[0] or y + height == drawn.size[1]
+                assert one.cut is at_border
+                seen.add(one.cut)
+    assert seen == {True, False}
+
+
 def test_objects_keep_their_ids_and_move_gently():
     drawn = shared("desk", 2)
     before = {one.id: one for one in drawn.truth(0)}
