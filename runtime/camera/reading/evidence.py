@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from runtime.camera.frame import Picture
 from runtime.camera.reading.answer import Answer
 from runtime.camera.reading.cut import Candidate
+from runtime.camera.reading.normalize import INK
 from runtime.camera.reading.sureness import sureness
 from runtime.camera.reading.surroundings import look_around
 
+LABELS = tuple("0123456789")
 FACTORS = (
     "sure",  # log odds of the model's answer
     "uneven",  # the ground round it
     "like_ink",  # the same, as far as it is nearer to the ink
-    "rim",  # how light its outermost pixels are
     "lower",  # logarithms: how much lower than the others it is,
     "higher",
     "fainter",
@@ -39,6 +40,14 @@ FACTORS = (
     "whole",  # log odds of the surest that it is a part of,
     "halves",  # of the best way to cut it apart,
     "within",  # and of the surest shape in it
+    "high",  # logarithms: its height, of the frame's,
+    "wide",  # its width, of its height,
+    "strong",  # contrast of its ink,
+    "answers",  # how many there are on the frame,
+    "sure_ones",  # and how many of them are what others are compared with, and one more
+    "light_ink",
+    "inked",  # share of a square as long as it is, that is ink
+    *LABELS,  # what it is taken for
 )
 LEAST = 0.3  # of the model, from which an answer may be right at all
 SURE = 0.95  # of the model, from which digits are what others are compared with
@@ -61,8 +70,7 @@ def weigh(frame: Picture, answers: Sequence[Answer]) -> None:
     """
     if not answers:
         return
-    sure = sureness(measure(frame, answers), np.array([answer.bar for answer in answers]))
-    for answer, value in zip(answers, sure.tolist(), strict=True):
+    for answer, value in zip(answers, sureness(measure(frame, answers)).tolist(), strict=True):
         answer.sureness = value
 
 
@@ -77,15 +85,38 @@ def measure(frame: Picture, answers: Sequence[Answer]) -> NDArray[np.float64]:
     column["sure"][:], column["whole"][:], column["halves"][:], column["within"][:] = odds.T
     column["uneven"][:] = np.minimum(around.uneven, MOST_UNEVEN)
     column["like_ink"][:] = around.like_ink
-    column["rim"][:] = around.rim
     column["deep"][:] = [min(answer.depth, MOST_DEEP) for answer in answers]
     column["cut_out"][:], column["freed"][:] = np.transpose([longer(candidate) for candidate in candidates])
     column["severed"][:] = [candidate.severed for candidate in candidates]
     column["joined"][:] = [candidate.joined for candidate in candidates]
+    look_at_itself(candidates, frame.shape[0], column)
+    for place, answer in enumerate(answers):
+        if answer.label in LABELS:
+            column[answer.label][place] = 1
     sure = np.flatnonzero([answer.probability >= SURE and not answer.bar for answer in answers])
+    column["answers"][:] = math.log(len(answers))
+    column["sure_ones"][:] = math.log(1 + len(sure))
     if len(sure):
         compare(candidates, around.color, sure, column)
     return factors
+
+
+def look_at_itself(candidates: Sequence[Candidate], rows: int, column: dict[str, Floats]) -> None:
+    """Set the factors that a candidate has without others.
+
+    Args:
+        candidates: N of them.
+        rows: of the frame.
+        column: of the factors, (N,) each.
+    """
+    width, height = np.array([candidate.box[2:] for candidate in candidates], np.float64).T
+    longest = np.array([max(1, *candidate.bounds[2:]) for candidate in candidates])
+    inks = np.stack([candidate.ink for candidate in candidates])
+    column["high"][:] = np.log(height / rows)
+    column["wide"][:] = np.log(width / height)
+    column["strong"][:] = np.log([candidate.strength for candidate in candidates])
+    column["light_ink"][:] = [candidate.light_ink for candidate in candidates]
+    column["inked"][:] = np.count_nonzero(inks > INK, (1, 2)) / longest**2
 
 
 def longer(candidate: Candidate) -> tuple[float, float]:

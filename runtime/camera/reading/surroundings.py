@@ -30,13 +30,11 @@ class Surroundings:
     Attributes:
         uneven: standard deviation of the ground's lightness, float32 (N,).
         like_ink: share of the ground that is nearer to the ink, float32 (N,).
-        rim: lightness of the outermost pixels of the ink, float32 (N,).
         color: a and b of the ink in CIE L*a*b*, float32 (N, 2).
     """
 
     uneven: Floats
     like_ink: Floats
-    rim: Floats
     color: Floats
 
 
@@ -56,23 +54,21 @@ def look_around(frame: Picture, candidates: Sequence[Candidate]) -> Surroundings
     core = np.asarray(cv2.erode(whole, ROUND)).reshape(count, -1)
     thin = np.count_nonzero(core, 1) < LEAST_INK
     near = cv2.dilate(whole, NEAR)
-    masks = np.empty((count, 3, core.shape[1]), np.float32)  # of the ground, the rim and the ink
+    masks = np.empty((count, 2, core.shape[1]), np.float32)  # of the ground and the ink
     masks[:, 0] = cv2.subtract(cv2.dilate(near, FAR), near).reshape(count, -1)
-    masks[:, 1] = whole.reshape(count, -1) - core
     core[thin] = whole.reshape(count, -1)[thin]
-    masks[:, 2] = core
+    masks[:, 1] = core
     pixels = np.maximum(masks.sum(2), 1)
 
     light = np.asarray(cv2.LUT(in_column(grays), LOG), np.float32).reshape(count, -1)
     light *= np.array([-1 if candidate.light_ink else 1 for candidate in candidates], np.float32)[:, None]
-    ground, rim, ink = ((masks @ light[:, :, None])[:, :, 0] / pixels).T
+    ground, ink = ((masks @ light[:, :, None])[:, :, 0] / pixels).T
     depth = np.maximum(ground - ink, SHALLOWEST)
     from_ground = (light - ground[:, None]) * masks[:, 0]
     nearer_ink = light < (ink + depth / 2)[:, None]
     return Surroundings(
         uneven=np.sqrt(np.einsum("np,np->n", from_ground, from_ground) / pixels[:, 0]) / depth,
         like_ink=np.einsum("np,np->n", masks[:, 0], nearer_ink) / pixels[:, 0],
-        rim=(rim - ink) / depth,
         color=colors(frame, candidates, core.view(bool)),
     )
 

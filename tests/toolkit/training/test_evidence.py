@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import runtime
 from runtime.camera.reading.answer import Answer
 from runtime.camera.reading.evidence import FACTORS
-from runtime.camera.reading.sureness import Weights, standardized
+from runtime.camera.reading.sureness import Network, standardized
 from runtime.camera.synthetic.truth import Truth
 from tests.runtime.camera.candidates import bare
 from tests.runtime.camera.digit_bundle import write_digit_bundle
@@ -21,26 +21,22 @@ from toolkit.training.evidence import fit, is_right, main
 MNIST = Path(runtime.__file__).parent / "data" / "mnist"
 
 
-def test_a_fit_finds_the_weights_that_made_the_verdicts() -> None:
+def test_a_fit_finds_what_made_the_verdicts() -> None:
     rng = np.random.default_rng(0)
-    count = 5
-    factors = rng.normal(size=(40_000, count)) * rng.uniform(0.2, 5, count) + 1
-    weights = np.where(np.arange(count) % 3 == 0, 1.0, -0.5)
-    products = np.triu(np.where(np.eye(count, k=1) > 0, 0.5, 0.0) - np.diag([0.3, 0, 0, 0, 0]))
+    factors = rng.normal(size=(20_000, 5)) * rng.uniform(0.2, 5, 5) + 1
     table = standardized(factors, factors.mean(0), factors.std(0))
-    score = 0.7 + table @ weights + ((table @ products) * table).sum(1)
-    found = fit(factors, rng.random(len(factors)) < 1 / (1 + np.exp(-score)))
+    score = 1 + 2 * table[:, 0] - 3 * table[:, 1] * table[:, 2]  # two together say what neither does by itself
+    found = fit([*"abcde"], factors, rng.random(len(factors)) < 1 / (1 + np.exp(-score)))
     assert found.mean == pytest.approx(factors.mean(0), abs=1e-3)
     assert found.deviation == pytest.approx(factors.std(0), abs=1e-3)
-    assert found.constant == pytest.approx(0.7, abs=0.1)
-    assert found.weights == pytest.approx(weights, abs=0.1)
-    for number, row in enumerate(found.products):
-        assert row == pytest.approx(products[number, number:], abs=0.1)
+    usual = np.abs(table).max(1) < 2
+    told, true = (1 / (1 + np.exp(-odds[usual])) for odds in (found.log_odds(factors), score))
+    assert np.abs(told - true).mean() < 0.05
 
 
 def test_a_factor_that_never_changes_does_no_harm() -> None:
-    factors = np.random.default_rng(0).normal(size=(500, 2)) * [1, 0]
-    found = fit(factors, factors[:, 0] > 0)
+    factors = np.random.default_rng(0).normal(size=(2000, 2)) * [1, 0]
+    found = fit(["one", "other"], factors, factors[:, 0] > 0)
     assert np.isfinite(found.log_odds(np.array([[1.0, 5.0], [-1.0, 0.0]]))).all()
     assert found.log_odds(np.array([[1.0, 0.0]])) > 0 > found.log_odds(np.array([[-1.0, 0.0]]))
 
@@ -65,7 +61,7 @@ def test_what_is_right(box: tuple[int, int, int, int], number: int, verdict: boo
     assert is_right(answer, truth) is verdict
 
 
-def test_the_command_writes_weights_and_the_same_again(tmp_path: Path) -> None:
+def test_the_command_writes_a_network_and_the_same_again(tmp_path: Path) -> None:
     bundle = write_digit_bundle(tmp_path / "bundle")
     files = [tmp_path / "one.json", tmp_path / "two.json"]
     for file in files:
@@ -73,13 +69,13 @@ def test_the_command_writes_weights_and_the_same_again(tmp_path: Path) -> None:
         assert result.exit_code == 0, result.output
         assert "answers of 6 scenes" in result.output
     assert files[0].read_bytes() == files[1].read_bytes()
-    weights = msgspec.json.decode(files[0].read_bytes(), type=Weights)
-    assert tuple(weights.factors) == FACTORS
-    assert len(weights.digit.weights) == len(weights.bar.weights) == len(FACTORS)
+    network = msgspec.json.decode(files[0].read_bytes(), type=Network)
+    assert tuple(network.factors) == FACTORS
+    assert {len(row) for row in network.layers[0].weights} == {len(FACTORS)}
 
 
 def test_nothing_read_is_nothing_to_fit_to(tmp_path: Path) -> None:
-    bundle, file = write_digit_bundle(tmp_path / "bundle"), tmp_path / "weights.json"
+    bundle, file = write_digit_bundle(tmp_path / "bundle"), tmp_path / "network.json"
     result = CliRunner().invoke(main, [str(bundle), str(MNIST), "--scenes", "0", "-o", str(file)])
     assert result.exit_code == 1
     assert "--scenes N" in result.output
