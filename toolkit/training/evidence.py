@@ -39,7 +39,7 @@ LEAST_DEVIATION = 0.001
 HIDDEN = (128, 32)  # these and what follows were chosen on other scenes
 EPOCHS, BATCH, RATE, DECAY = 20, 512, 2e-3, 1e-3
 DROPPED, NOISE = 0.3, 0.05  # share of the first layer's sums; deviations that factors are moved by
-DIGITS = 4  # after the point, of what is written
+DECIMALS = 4  # of what is written
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -78,7 +78,7 @@ def fit(names: Sequence[str], factors: Floats, right: Flags, seed: int = 0) -> N
         right: of each answer, whether it is.
         seed: of the first weights, and of the order and the noise that answers are shown with.
     """
-    mean, deviation = factors.mean(0).round(DIGITS), np.maximum(factors.std(0), LEAST_DEVIATION).round(DIGITS)
+    mean, deviation = factors.mean(0).round(DECIMALS), np.maximum(factors.std(0), LEAST_DEVIATION).round(DECIMALS)
     table = torch.from_numpy(standardized(factors, mean, deviation)).float()
     verdicts = torch.from_numpy(right).float()
     torch.manual_seed(seed)
@@ -103,7 +103,9 @@ def fit(names: Sequence[str], factors: Floats, right: Flags, seed: int = 0) -> N
 
 def rounded(layer: nn.Linear) -> Layer:
     """As it is written."""
-    weights, constants = (part.detach().double().numpy().round(DIGITS).tolist() for part in (layer.weight, layer.bias))
+    weights, constants = (
+        part.detach().double().numpy().round(DECIMALS).tolist() for part in (layer.weight, layer.bias)
+    )
     return Layer(weights, constants)
 
 

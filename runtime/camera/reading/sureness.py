@@ -52,10 +52,12 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
             factors: float64 (N, factors).
         """
         (mean, deviation), layers = self.arrays
+        *hidden, (weights, constants) = layers
         table = standardized(factors, mean, deviation)
-        for number, (weights, constants) in enumerate(layers):
-            table = (table if number == 0 else np.maximum(table, 0)) @ weights + constants
-        return table[:, 0]
+        for inner, added in hidden:
+            table = np.maximum(table @ inner + added, 0)
+        result: Floats = table @ weights[:, 0] + constants[0]
+        return result
 
     @cached_property
     def arrays(self) -> tuple[tuple[Floats, Floats], list[tuple[Floats, Floats]]]:
