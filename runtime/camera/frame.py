@@ -55,10 +55,12 @@ class Reading:
     Attributes:
         digits: what was accepted, left to right.
         refused: boxes of what was looked at and is no digit.
+        recalled: whether it is that of an earlier frame, since which nothing has changed.
     """
 
     digits: tuple[Digit, ...]
     refused: tuple[Box, ...]
+    recalled: bool = False
 
 
 @dataclass(frozen=True)

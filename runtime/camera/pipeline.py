@@ -22,6 +22,7 @@ from runtime.camera.outputs.seen import Seen, Status
 from runtime.camera.regions import crop, outside, shifted, within
 from runtime.camera.summary import EndedBy, Tally
 from runtime.camera.teller import Teller
+from runtime.camera.watching import Watch
 
 WAIT_S = 0.1  # for a frame, before the window and the signals are looked after again
 
@@ -62,11 +63,13 @@ class Stages:
         reader: of pictures.
         make_tracker: gives a fresh one for a source: pictures of a folder do not belong together.
         read_numbers: the numbers that digits make.
+        every_frame: whether to read frames on which nothing has changed, too.
     """
 
     reader: Reader
     make_tracker: Callable[[Source], Follower]
     read_numbers: Callable[[Sequence[Tracked]], tuple[Number, ...]]
+    every_frame: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,15 @@ class Following:
     Attributes:
         tracker: of its digits.
         name: of what the tracker follows: of a folder each picture has its own.
+        watch: of what is read as `wanted`.
+        wanted: the name, the region and the threshold.
         seen: the latest frame.
     """
 
     tracker: Follower | None = None
     name: str = ""
+    watch: Watch = field(default_factory=Watch)
+    wanted: tuple[str, Box | None, float] | None = None
     seen: Seen | None = None
 
 
@@ -187,7 +194,8 @@ class Loop:
         ages = [seconds_since(frame) for _, frame in frames]
         regions = [self.region_of(channel, frame) for channel, frame in frames]
         images = [crop(frame.image, region) for (_, frame), region in zip(frames, regions, strict=True)]
-        readings = reader.read_all(images)
+        watches = [self.watch(channel, frame, region) for (channel, frame), region in zip(frames, regions, strict=True)]
+        readings = self.read_changed(images, watches)
         self.tally.inferences, self.tally.batches = reader.inferences, reader.batches
         for (channel, frame), age, region, reading in zip(frames, ages, regions, readings, strict=True):
             start = clock()
@@ -195,12 +203,36 @@ class Loop:
             assert known.tracker
             placed = shifted(reading, region)
             digits = known.tracker.update(placed, frame.monotonic_ns)
-            seen = Seen(frame, digits, self.stages.read_numbers(digits), placed.refused, region)
+            numbers = self.stages.read_numbers(digits)
+            seen = Seen(frame, digits, numbers, placed.refused, region, reading.recalled)
             tracked = clock()
             known.seen = seen
             self.show(channel, seen)
             times = {"age": age, **reader.stages, "track": tracked - start, "show": clock() - tracked}
             self.tally.add(channel.counted_as, seen, {**times, "total": seconds_since(frame)})
+
+    def read_changed(self, images: Sequence[Picture], watches: Sequence[Watch]) -> Sequence[Reading]:
+        """Read pictures of several sources, but for those on which nothing has changed since one was read."""
+        reader = self.stages.reader
+        if self.stages.every_frame:
+            return reader.read_all(images)
+        start = time.perf_counter()
+        recalled = [watch.recall(image) for watch, image in zip(watches, images, strict=True)]
+        times = {"watch": time.perf_counter() - start}
+        changed = [image for image, reading in zip(images, recalled, strict=True) if reading is None]
+        new = iter(reader.read_all(changed) if changed else ())
+        reader.stages = {**times, **(reader.stages if changed else {})}
+        return [
+            reading or watch.learn(image, next(new))
+            for reading, watch, image in zip(recalled, watches, images, strict=True)
+        ]
+
+    def watch(self, channel: Channel, frame: Frame, region: Box | None) -> Watch:
+        """Of a source, as it is read now."""
+        known, wanted = self.known(channel, frame), (frame.source, region, self.stages.reader.threshold)
+        if known.wanted != wanted:
+            known.watch, known.wanted = Watch(), wanted
+        return known.watch
 
     def known(self, channel: Channel, frame: Frame) -> Following:
         """What is known of a source, with a tracker for this frame."""

@@ -41,6 +41,7 @@ def shifted(reading: Reading, region: Box | None) -> Reading:
     return Reading(
         tuple(replace(digit, box=moved(digit.box, left, top)) for digit in reading.digits),
         tuple(moved(box, left, top) for box in reading.refused),
+        reading.recalled,
     )
 
 

@@ -57,6 +57,7 @@ class SourceSummary(Struct, frozen=True):
     Attributes:
         source: as it was given, without a password; `browser://` stands for all visitors together.
         frames: that were read.
+        recalled: of these, on which nothing had changed since an earlier one was, whose answers they have.
         dropped: frames that were not.
         reconnects: how often it was lost and came back.
         digits: that were accepted, over all frames.
@@ -66,6 +67,7 @@ class SourceSummary(Struct, frozen=True):
 
     source: str
     frames: int
+    recalled: int
     dropped: Dropped
     reconnects: int
     digits: int
@@ -82,14 +84,14 @@ class Summary(Struct, frozen=True):
         frames: that were read, of all sources.
         seconds: that it ran.
         fps: frames that were read in a second.
-        inferences: images that the model has seen: each frame has some.
+        inferences: images that the model has seen: each frame that is not recalled has some.
         batches: calls that they came in.
         sources: in the order in which they were given.
         lines: of JSON that were written whole; null where none were asked for.
         recording: null where none was asked for.
-        latency_ms: percentiles by stage: `age` (from the capture to the reading), `find`, `crop`, `infer`, `choose`,
-            `track`, `show` (all outputs) and `total` (from the capture to the end of all outputs). Frames of several
-            sources that are read together each have the time of all.
+        latency_ms: percentiles by stage: `age` (from the capture to the reading), `watch` (for a change), `find`,
+            `crop`, `infer`, `choose`, `track`, `show` (all outputs) and `total` (from the capture to the end of all
+            outputs). Frames of several sources that are read together each have the time of all.
     """
 
     ended_by: EndedBy
@@ -110,10 +112,12 @@ class Counts:
 
     Attributes:
         frames: that were read.
+        recalled: of these, whose answers are those of an earlier one.
         latency_s: from capture to the end of all outputs, smoothed.
     """
 
     frames: int = 0
+    recalled: int = 0
     too_old: int = 0
     digits: int = 0
     refused: int = 0
@@ -123,6 +127,7 @@ class Counts:
     def add(self, seen: Seen, total_s: float) -> None:
         """One more frame, that took so long in all."""
         self.frames += 1
+        self.recalled += seen.recalled
         self.digits += len(seen.digits)
         self.refused += len(seen.refused)
         self.rate.tick(time.monotonic())
@@ -188,6 +193,7 @@ def summaries(feed: Feed, tally: Tally) -> tuple[SourceSummary, ...]:
         SourceSummary(
             source=name,
             frames=(counts := tally.sources[name]).frames,
+            recalled=counts.recalled,
             dropped=Dropped(drops.replaced, counts.too_old, drops.at_end),
             reconnects=drops.reconnects,
             digits=counts.digits,

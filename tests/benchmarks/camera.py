@@ -3,7 +3,8 @@
 `python tests/benchmarks/camera.py BUNDLE` draws scenes with the MNIST test digits that ship. `--data FOLDER` draws the
 last 5,000 training digits of MNIST's files instead, with which no shipped model was trained: to choose by. The recipe
 (mean adaptive threshold, external contours, a box of 20 pixels, the centre of mass in the middle) runs the same model
-on ONNX Runtime. Both use one core and see the same frames.
+on ONNX Runtime. Both use one core and see the same frames. The last table is of streams, of which ours reads what has
+changed since it was read (`runtime.camera.watching`), as `toolkit camera` does, and the recipe all.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from runtime.camera.reading.reader import DigitReader
 from runtime.camera.synthetic.scene import DIFFICULTIES, Scene
 from runtime.camera.synthetic.truth import Truth
 from runtime.camera.tracking import Tracker
+from runtime.camera.watching import Watch
 from runtime.datasets import open_dataset
 from runtime.session import Session
 from tests.benchmarks.common import publish
@@ -37,6 +39,7 @@ HELD_OUT = 5000
 MATCH = 0.5  # intersection over union, from which a box is in the right place
 SIZES = ((640, 480), (1920, 1080))
 TIMED = 24  # frames: fewer are no fair choice of scenes
+STREAMED = 90  # frames of a stream
 Read = Callable[[Picture], Reading]
 
 
@@ -175,6 +178,47 @@ def speed(reader: Read, recipe: Read, size: tuple[int, int], digits: Any, seed: 
     }
 
 
+def watching(
+    reader: Read, recipe: Read, difficulty: str, held: bool, digits: Any, scenes: int, seed: int
+) -> dict[str, Any]:
+    """Score and time streams of 640x480, read where something has changed; from a camera that is held, or stands."""
+    every, watched, times = Score(), Score(), dict[str, list[float]]()
+    recalled = 0
+    for number in range(scenes):
+        scene = Scene(*digits, difficulty=difficulty, seed=seed + number)
+        if not held:
+            scene.path.shake, scene.path.reach = 0.0, np.zeros(4)
+        watch, trackers = Watch(), (Tracker(), Tracker())
+        for index in range(STREAMED):
+            image, truth = scene.frame(index)
+            start = time.perf_counter()
+            recipe(image)
+            after_recipe = time.perf_counter()
+            known = watch.recall(image)
+            reading = known or watch.learn(image, reader(image))
+            end = time.perf_counter()
+            recalled += known is not None
+            times.setdefault("textbook", []).append(1e3 * (after_recipe - start))
+            times.setdefault("ours", []).append(1e3 * (end - after_recipe))
+            for score, tracker, found in zip((every, watched), trackers, (reader(image), reading), strict=True):
+                tracked = tracker.update(found, index * 33_000_000)
+                score.add([(digit.box, digit.label) for digit in tracked], truth)
+    p50, p99 = np.percentile(times["ours"], [50, 99])
+    return {
+        "difficulty": difficulty,
+        "camera": "held" if held else "standing",
+        "f1_every_frame": every.f1,
+        "f1_watching": watched.f1,
+        "recalled_percent": 100 * recalled / (scenes * STREAMED),
+        "p50_ms": float(p50),
+        "p99_ms": float(p99),
+        "mean_ms": float(np.mean(times["ours"])),
+        "textbook_p50_ms": float(np.median(times["textbook"])),
+        "p50_ratio": float(p50 / np.median(times["textbook"])),
+        "mean_ratio": float(np.mean(times["ours"]) / np.mean(times["textbook"])),
+    }
+
+
 def take_digits(folder: Path | None) -> tuple[np.ndarray, np.ndarray]:
     """Images, uint8 (N, 28, 28), and labels."""
     dataset = open_dataset(folder or SHIPPED, "train" if folder else "test")
@@ -189,16 +233,24 @@ def take_digits(folder: Path | None) -> tuple[np.ndarray, np.ndarray]:
 @click.option("--scenes", default=40, show_default=True, help="Of each difficulty.")
 @click.option("--frames", default=10, show_default=True, help="Of each scene.")
 @click.option("--seed", default=100_000, show_default=True, help="Of the first scene.")
+@click.option("--streams", default=8, show_default=True, help=f"Of {STREAMED} frames, of each kind.")
 @click.option("--rounds", default=8, show_default=True, help=f"Of {TIMED} frames, to time.")
 @click.option("--backend", default="onnxruntime", show_default=True)
-def main(bundle: Path, data: Path | None, scenes: int, frames: int, seed: int, rounds: int, backend: str) -> None:
-    """Print two tables."""
+def main(
+    bundle: Path, data: Path | None, scenes: int, frames: int, seed: int, streams: int, rounds: int, backend: str
+) -> None:
+    """Print three tables."""
     cv2.setNumThreads(1)
     digits = take_digits(data)
     with open_session(bundle, backend=backend, threads=1) as session:
         reader, recipe = DigitReader(session).read, Textbook(session).read
         scores = [accuracy(reader, recipe, name, digits, scenes, frames, seed) for name in DIFFICULTIES]
         times = [speed(reader, recipe, size, digits, seed, rounds) for size in SIZES]
+        watched = [
+            watching(reader, recipe, name, held, digits, streams, seed)
+            for name in DIFFICULTIES
+            for held in (False, True)
+        ]
     rows = []
     for score in scores:
         figures = score["followed"]
@@ -225,6 +277,26 @@ def main(bundle: Path, data: Path | None, scenes: int, frames: int, seed: int, r
         for t in times
     ]
     publish("camera_speed", ["frame", "p50 ms", "p99 ms", "textbook p50 ms", "ratio"], rows, times)
+
+    rows = [
+        [
+            w["difficulty"],
+            w["camera"],
+            f"{w['f1_every_frame']:.4f}",
+            f"{w['f1_watching']:.4f}",
+            f"{w['recalled_percent']:.0f}",
+            f"{w['p50_ms']:.2f}",
+            f"{w['p99_ms']:.2f}",
+            f"{w['mean_ms']:.2f}",
+            f"{w['textbook_p50_ms']:.2f}",
+            f"{w['p50_ratio']:.2f}",
+            f"{w['mean_ratio']:.2f}",
+        ]
+        for w in watched
+    ]
+    columns = ["scenes", "camera", "F1 of every frame", "F1 watching", "recalled %", "p50 ms", "p99 ms", "mean ms",
+               "textbook p50 ms", "p50 ratio", "mean ratio"]  # fmt: skip
+    publish("camera_watching", columns, rows, watched)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ END_S = 60.0  # and after the last frame, while no signal comes
     help="Drop frames of a live source that are older.",
 )
 @click.option("--fast", is_flag=True, help="Read a video or synthetic:// as fast as it goes, not at its own pace.")
+@click.option("--every-frame", is_flag=True, help="Read frames on which nothing has changed, too.")
 @click.option("--frames", type=click.IntRange(min=1), help="Stop after so many frames.")
 @click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Stop after so many seconds.")
 @click.option("--size", type=Pixels("WxH", "x", (1, 1), "1280x720"), help="Ask the camera for frames of this size.")
@@ -112,6 +113,7 @@ def command(
     threshold: float,
     max_age: float,
     fast: bool,
+    every_frame: bool,
     frames: int | None,
     seconds: float | None,
     size: tuple[int, int] | None,
@@ -193,7 +195,7 @@ def command(
         feed = Feed(sources, views.page.newcomers if views.page and visitors else None)
         try:
             with board.saying("stage", f"reading {', '.join(names) or VISITORS}"):
-                stages = Stages(reader, make_tracker, read_numbers)
+                stages = Stages(reader, make_tracker, read_numbers, every_frame)
                 limits = Limits(frames, seconds, max_age / 1000)
                 ended_by, tally = run(feed, stages, outputs, controls, limits, stop)
         finally:
@@ -258,6 +260,7 @@ def report(summary: Summary) -> None:
     for source in summary.sources:
         dropped = source.dropped
         parts = [f"{source.frames:,} frames"] if len(summary.sources) > 1 else []
+        parts += [f"{source.recalled:,} on which nothing had changed"] if source.recalled else []
         parts += [f"{dropped.replaced:,} replaced by newer ones"] if dropped.replaced else []
         parts += [f"{dropped.too_old:,} too old"] if dropped.too_old else []
         parts += [f"{source.reconnects:,} reconnects"] if source.reconnects else []

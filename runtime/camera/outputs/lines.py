@@ -68,6 +68,7 @@ class FrameLine(Struct, frozen=True):
         digits: that were accepted, left to right.
         refused: how many things were looked at that are no digits.
         numbers: that the digits make, left to right.
+        recalled: whether they were read on an earlier frame, since which nothing has changed.
     """
 
     source: str
@@ -78,6 +79,7 @@ class FrameLine(Struct, frozen=True):
     digits: tuple[DigitEntry, ...]
     refused: int
     numbers: tuple[NumberEntry, ...]
+    recalled: bool
 
 
 def line_of(seen: Seen, now_ns: int) -> FrameLine:
@@ -94,6 +96,7 @@ def line_of(seen: Seen, now_ns: int) -> FrameLine:
         ),
         refused=len(seen.refused),
         numbers=tuple(NumberEntry(number.text, number.box, number.tracks) for number in seen.numbers),
+        recalled=seen.recalled,
     )
 
 

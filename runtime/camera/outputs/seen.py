@@ -17,6 +17,7 @@ class Seen:
         numbers: that they make.
         refused: boxes of what was looked at and is no digit.
         region: the part of the frame that was read; None for all of it.
+        recalled: whether what is on it was read on an earlier frame, since which nothing has changed.
     """
 
     frame: Frame
@@ -24,6 +25,7 @@ class Seen:
     numbers: tuple[Number, ...] = ()
     refused: tuple[Box, ...] = ()
     region: Box | None = None
+    recalled: bool = False
 
 
 @dataclass(frozen=True)

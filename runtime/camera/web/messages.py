@@ -86,6 +86,7 @@ class SourceStats(Struct, frozen=True):
     fps: float
     latency_ms: float
     frames: int
+    recalled: int
     dropped: dict[str, int]
     reconnects: int
     digits: int

@@ -47,6 +47,7 @@ def of_sources(sources: tuple[SourceStats, ...]) -> list[Metric]:
     """With a label for each source."""
     frames = labelled("frames", "Frames that came from a source: read, or dropped")
     read = labelled("frames_read", "Frames in which digits were looked for")
+    recalled = labelled("frames_recalled", "Of these, on which nothing had changed since an earlier one was read")
     dropped = labelled("frames_dropped", "Frames that were not read, by the reason", "reason")
     reconnects = labelled("reconnects", "How often a source was lost and came back")
     digits = labelled("digits", "Digits accepted, over all frames")
@@ -55,13 +56,14 @@ def of_sources(sources: tuple[SourceStats, ...]) -> list[Metric]:
     for source in sources:
         frames.add_metric([source.name], source.frames + sum(source.dropped.values()))
         read.add_metric([source.name], source.frames)
+        recalled.add_metric([source.name], source.recalled)
         for reason, count in source.dropped.items():
             dropped.add_metric([source.name, reason], count)
         reconnects.add_metric([source.name], source.reconnects)
         digits.add_metric([source.name], source.digits)
         refused.add_metric([source.name], source.refused)
         up.add_metric([source.name], float(source.state == State.STREAMING.value))
-    return [frames, read, dropped, reconnects, digits, refused, up]
+    return [frames, read, recalled, dropped, reconnects, digits, refused, up]
 
 
 def of_stages(stats: Stats) -> Metric:

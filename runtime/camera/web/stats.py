@@ -52,6 +52,7 @@ def source_stats(feed: Feed, tally: Tally, controls: Controls) -> tuple[SourceSt
                 fps=round(counts.rate.value, 2),
                 latency_ms=round(1e3 * counts.latency_s, 2),
                 frames=summary.frames,
+                recalled=summary.recalled,
                 dropped=msgspec.structs.asdict(summary.dropped),
                 reconnects=summary.reconnects,
                 digits=summary.digits,

@@ -37,6 +37,7 @@ class DrawnSource:
         gap_s: how long that takes.
         age_s: that its frames have when they are handed out.
         sizes: of frames, in turn.
+        still: what they show does not move.
     """
 
     def __init__(
@@ -51,12 +52,13 @@ class DrawnSource:
         names: Sequence[str] = ("drawn",),
         name: str = "drawn",
         gap_s: float = 0.02,
+        still: bool = False,
     ) -> None:
         self.name, self.live, self.fps = name, live, fps
         self.size: tuple[int, int] | None = sizes[0]
         self.state, self.status, self.dropped, self.reconnects = State.CONNECTING, "", 0, 0
         self.count, self.age_s, self.sizes, self.names = count, age_s, sizes, names
-        self.gaps, self.gap_s = set(gaps), gap_s
+        self.gaps, self.gap_s, self.still = set(gaps), gap_s, still
         self.next, self.closed = 0, False
         self.start: float | None = None
 
@@ -79,7 +81,7 @@ class DrawnSource:
             self.state = State.ENDED
             return None
         index, self.next = self.next, self.next + 1
-        picture = moving_picture(index, self.sizes[index % len(self.sizes)])
+        picture = moving_picture(0 if self.still else index, self.sizes[index % len(self.sizes)])
         past = int(self.age_s * 1e9)
         return Frame(
             picture, index, time.monotonic_ns() - past, time.time_ns() - past, self.names[index % len(self.names)]
@@ -136,6 +138,6 @@ def each_a_number(digits: Sequence[Tracked]) -> tuple[Number, ...]:
     return tuple(Number(digit.label, digit.box, (digit.track,)) for digit in digits)
 
 
-def stand_ins(reader: SquareReader | None = None) -> Stages:
+def stand_ins(reader: SquareReader | None = None, every_frame: bool = False) -> Stages:
     """All three."""
-    return Stages(reader or SquareReader(), lambda source: OneTrack(), each_a_number)
+    return Stages(reader or SquareReader(), lambda source: OneTrack(), each_a_number, every_frame)

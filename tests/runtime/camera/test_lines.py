@@ -42,6 +42,7 @@ def test_a_line_says_all_that_was_read(tmp_path: Path) -> None:
         ],
         "refused": 3,
         "numbers": [{"text": "40", "box": [1, 2, 7, 4], "tracks": [5, 6]}],
+        "recalled": False,
     }
 
 

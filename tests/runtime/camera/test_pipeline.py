@@ -48,12 +48,13 @@ def read(
     recording: Recording | None = None,
     stop: Callable[[], bool] = never,
     region: Box | None = None,
+    every_frame: bool = False,
 ) -> Run:
     lines, said, feed = JsonLines(folder / "lines.jsonl"), list[str](), Feed([source])
     controls = window.controls if window else Controls(region=region)
     outputs = Outputs(lines, recording, window, say=said.append)
     try:
-        ended_by, tally = run(feed, stand_ins(reader), outputs, controls, limits or Limits(), stop)
+        ended_by, tally = run(feed, stand_ins(reader, every_frame), outputs, controls, limits or Limits(), stop)
     finally:
         feed.close()
     if recording:
@@ -70,10 +71,12 @@ class PressedWindow(Window):
     def __init__(self, folder: Path, keys: dict[int, str], region: Box | None = None) -> None:
         super().__init__(folder, Controls(region=region), ["drawn"])
         self.keys, self.shown, self.pictures, self.waits = keys, 0, list[Picture](), 0
+        self.changes: dict[int, Callable[[], None]] = {}
 
     def show(self, picture: Picture) -> None:
         self._picture = picture
         self.pictures.append(picture)
+        self.changes.get(self.shown, lambda: None)()
         for key in self.keys.get(self.shown, ""):
             self.on_key(ord(key))
         self.shown += 1
@@ -92,14 +95,50 @@ def test_every_frame_of_a_video_is_read_in_order(tmp_path: Path) -> None:
     summary = done.summary
     assert summary.ended_by == "source"
     assert (summary.frames, summary.lines, summary.recording) == (10, 10, None)
-    assert summary.sources == (SourceSummary("drawn", 10, Dropped(0, 0, 0), 0, 10, 10, ""),)
+    assert summary.sources == (SourceSummary("drawn", 10, 0, Dropped(0, 0, 0), 0, 10, 10, ""),)
 
 
 def test_times_of_every_stage_are_in_the_summary(tmp_path: Path) -> None:
     times = read(DrawnSource(5), tmp_path).summary.latency_ms
-    assert list(times) == ["age", "find", "crop", "infer", "choose", "track", "show", "total"]
+    assert list(times) == ["age", "watch", "find", "crop", "infer", "choose", "track", "show", "total"]
     assert times["infer"].p50 == pytest.approx(3, rel=0.03)
     assert all(0 < stage.p50 <= stage.p99 and stage.count == 5 for stage in times.values())
+
+
+def test_what_does_not_change_is_not_read_again(tmp_path: Path) -> None:
+    reader = SquareReader()
+    done = read(DrawnSource(20, still=True), tmp_path, reader=reader)
+    source, times = done.summary.sources[0], done.summary.latency_ms
+    assert source.frames == 20 == source.recalled + reader.batches
+    assert source.recalled >= 15
+    assert [line["recalled"] for line in done.lines] == [False] * reader.batches + [True] * source.recalled
+    assert len({str(line["digits"]) + str(line["refused"]) for line in done.lines}) == 1
+    assert (times["watch"].count, times["infer"].count, times["total"].count) == (20, reader.batches, 20)
+
+
+def test_every_frame_is_read_where_that_is_asked_for(tmp_path: Path) -> None:
+    reader = SquareReader()
+    done = read(DrawnSource(20, still=True), tmp_path, reader=reader, every_frame=True)
+    assert (done.summary.sources[0].recalled, reader.batches) == (0, 20)
+    assert "watch" not in done.summary.latency_ms
+
+
+def test_pictures_of_a_folder_are_all_read_even_the_same_ones(tmp_path: Path) -> None:
+    reader = SquareReader()
+    read(DrawnSource(20, still=True, names=["a.png", "b.png"]), tmp_path, reader=reader)
+    assert reader.batches == 20
+
+
+def test_another_threshold_or_region_is_read_at_once(tmp_path: Path) -> None:
+    reader = SquareReader()
+    window = PressedWindow(tmp_path, {})
+    window.changes = {10: lambda: setattr(window.controls, "threshold", 0.25)}
+    window.changes[15] = lambda: setattr(window.controls, "region", (5, 25, 100, 60))
+    done = read(DrawnSource(20, still=True), tmp_path, reader=reader, window=window)
+    recalled = [line["recalled"] for line in done.lines]
+    assert recalled[9:12] == [True, True, False]
+    assert recalled[14:17] == [True, True, False]
+    assert reader.shapes[-1] == (60, 100, 3)
 
 
 def test_a_slow_reader_drops_frames_of_a_camera_and_none_of_a_video(tmp_path: Path) -> None:
