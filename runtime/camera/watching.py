@@ -70,7 +70,8 @@ class Watch:
             return None
         self.patience = 0
         self.recalled += 1
-        scale = np.diag([image.shape[1] / self.read.shape[1], image.shape[0] / self.read.shape[0], 1.0])
+        reduction = image.shape[0] // self.read.shape[0]
+        scale = np.diag((reduction, reduction, 1.0))
         return moved(self.reading, scale @ self.motion @ np.linalg.inv(scale), (image.shape[1], image.shape[0]))
 
     def learn(self, image: Picture, reading: Reading) -> Reading:
@@ -136,10 +137,7 @@ def in_light_of(other: Picture, picture: Picture) -> Picture:
 
 def light_of(picture: Picture) -> NDArray[np.float32]:
     """What the light is about each cell, float32; in the dark, noise is none."""
-    rows, columns = picture.shape
-    size = (max(1, columns // CELL), max(1, rows // CELL))
-    cells = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    return np.asarray(cv2.blur(cells, LIGHT) + HAZE, np.float32)
+    return np.asarray(cv2.blur(reduce(picture, CELL).astype(np.float32), LIGHT) + HAZE, np.float32)
 
 
 def beyond(picture: Picture, other: Picture) -> Picture:

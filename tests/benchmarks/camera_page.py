@@ -55,6 +55,7 @@ def write_video(path: Path) -> int:
 def read(bundle: str, video: Path, kind: str) -> tuple[float, float, dict[str, int]]:
     """Milliseconds of a frame, seconds of the run, and what visitors did, as they counted it."""
     command = [*TOOLKIT, "camera", bundle, "--source", str(video), "--fast", "--threads", "1", "--json"]
+    command += ["--every-frame"]  # else most would only be compared, and their stages are not those that are read
     command += ["--view", "none"] if kind == "no page" else ["--view", "web", "--listen", "127.0.0.1:0"]
     with subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -121,7 +121,7 @@ def main() -> None:
         path, jsonl = Path(folder) / "video.avi", Path(folder) / "lines.jsonl"
         write_video(path, frames)
         command = [sys.executable, "-m", "toolkit", "camera", arguments[0], "--source", str(path), "--fast"]
-        command += ["--jsonl", str(jsonl), "--threads", "1", "--json"]
+        command += ["--jsonl", str(jsonl), "--threads", "1", "--json", "--every-frame"]
         if everything:
             command += ["--view", "web", "--listen", "127.0.0.1:0", "--record", str(Path(folder) / "read.mp4")]
         else:

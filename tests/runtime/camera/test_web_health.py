@@ -110,6 +110,7 @@ def test_metrics_are_understood_and_add_up(page: Running) -> None:
         read = found["toolkit_camera_frames_read_total", source]
         assert found["toolkit_camera_frames_total", source] == read + dropped
         assert found["toolkit_camera_digits_total", source] == found["toolkit_camera_refused_total", source] == read
+        assert found["toolkit_camera_frames_recalled_total", source] == 0  # the square moves
         assert found["toolkit_camera_source_up", source] == 1
     read = sum(found["toolkit_camera_frames_read_total", ("source", name)] for name in names)
     assert found["toolkit_camera_inferences_total",] == read
