@@ -22,6 +22,7 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         elastic: standard deviation of a smooth displacement of every pixel, in pixels of an image 28 wide.
         smoothness: distance over which that displacement stays alike, in pixels of an image 28 wide.
         stroke: probability that light strokes become up to a pixel thicker or thinner.
+        fade: probability that light strokes lose light in patches, as those of a pen that runs dry lose ink.
         flip: mirror half of the images left to right.
         border: what comes in from outside: "black", or for photos the "edge" pixels repeated.
     """
@@ -33,6 +34,7 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     elastic: Annotated[float, Meta(ge=0, le=28)] = 0.0
     smoothness: Annotated[float, Meta(ge=1, le=28)] = 5.0
     stroke: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    fade: Annotated[float, Meta(ge=0, le=1)] = 0.0
     flip: bool = False
     border: Literal["black", "edge"] = "black"
 

@@ -42,6 +42,7 @@ recipe_options = combine(
     recipe_option("--elastic", FiniteRange(0, 28), "Displace pixels at random and smoothly, by so many of 28."),
     recipe_option("--smoothness", FiniteRange(1, 28), "Distance over which that stays alike, in pixels of 28."),
     recipe_option("--stroke", FiniteRange(0, 1), "Probability of thicker or thinner strokes."),
+    recipe_option("--fade", FiniteRange(0, 1), "Probability of strokes that lose light in patches."),
     click.option("--flip/--no-flip", default=None, help="Mirror half of the images."),
     recipe_option("--border", click.Choice(("black", "edge")), "What comes in from outside a moved image."),
     recipe_option("--outliers", NOT_NEGATIVE, "Weight of the loss on images of no class; 0 is off."),

@@ -17,6 +17,7 @@ from torch.nn import functional
 from toolkit.recipe import Augment
 
 REFERENCE_SIDE = 28  # of the pixels in which `Augment` measures the elastic displacement
+PATCHES = 8  # along each axis, that strokes fade in
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Variations:
         offset: added to those, in half sides, float32 (N, 2), x first.
         control: displacements of K x K control points, in half sides, float32 (N, 2, K, K); None without elastic.
         stroke: -1 (thinner by a pixel) to 1 (thicker by a pixel), float32 (N,); None where strokes are left alone.
+        light: what stays of the light in each patch of the image, 0..1, float32 (N, 1, PATCHES, PATCHES); None where
+            no strokes fade.
         border: as in `Augment`.
     """
 
@@ -35,6 +38,7 @@ class Variations:
     offset: Tensor
     control: Tensor | None
     stroke: Tensor | None
+    light: Tensor | None
     border: str
 
     def __len__(self) -> int:
@@ -47,6 +51,7 @@ class Variations:
             self.offset[part],
             None if self.control is None else self.control[part],
             None if self.stroke is None else self.stroke[part],
+            None if self.light is None else self.light[part],
             self.border,
         )
 
@@ -70,7 +75,7 @@ def draw(count: int, settings: Augment, generator: Generator) -> Variations:
     matrix = turn @ shear / size[:, :, None]  # dividing: where the result's pixel lies in a smaller image
     matrix = matrix * torch.stack((mirror, one), 1)[:, None, :]
 
-    control = stroke = None
+    control = stroke = light = None
     if settings.elastic > 0:
         points = 3 + math.ceil(REFERENCE_SIDE / settings.smoothness)
         noise = torch.randn(count, 2, points, points, generator=generator)
@@ -78,7 +83,12 @@ def draw(count: int, settings: Augment, generator: Generator) -> Variations:
     if settings.stroke > 0:
         chosen = torch.rand(count, generator=generator) < settings.stroke
         stroke = uniform(1.0) * chosen
-    return Variations(matrix, offset, control, stroke, settings.border)
+    if settings.fade > 0:
+        chosen = torch.rand(count, 1, 1, 1, generator=generator) < settings.fade
+        depth, spread, bias = torch.rand(3, count, 1, 1, 1, generator=generator)
+        lost = torch.randn(count, 1, PATCHES, PATCHES, generator=generator) * (0.7 + 1.3 * spread) + 1.5 * bias - 1
+        light = 1 - chosen * (0.3 + 0.7 * depth) * lost.clamp(0, 1)
+    return Variations(matrix, offset, control, stroke, light, settings.border)
 
 
 def apply(images: Tensor, variations: Variations) -> Tensor:
@@ -100,6 +110,8 @@ def apply(images: Tensor, variations: Variations) -> Tensor:
     device = images.device
     if variations.stroke is not None:
         images = change_strokes(images, variations.stroke.to(device))
+    if variations.light is not None:
+        images = fade(images, variations.light.to(device))
 
     # Turned in pixels: one half side is shorter along one axis where the image is no square.
     aspect = torch.tensor([[1.0, height / width], [width / height, 1.0]])
@@ -140,6 +152,13 @@ def change_strokes(images: Tensor, stroke: Tensor) -> Tensor:
     thicker, thinner = over_square(padded, torch.maximum), over_square(padded, torch.minimum)
     amount = stroke[:, None, None, None]
     return torch.where(amount > 0, torch.lerp(images, thicker, amount), torch.lerp(images, thinner, -amount))
+
+
+def fade(images: Tensor, light: Tensor) -> Tensor:
+    """Images that keep the given share of their light in each patch, and their brightest pixel, as a camera's would."""
+    faded = images * functional.interpolate(light, images.shape[-2:], mode="bilinear")
+    before, after = (each.amax((1, 2, 3), keepdim=True) for each in (images, faded))
+    return faded * (before / after.clamp(min=1e-3)).clamp(min=1)
 
 
 def over_square(images: Tensor, choose: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -91,8 +91,8 @@ def train_epoch(
         loss = losses.cross_entropy(real, labels, recipe.label_smoothing) / len(batch)
         if teacher is not None:
             with computing.autocast(), torch.no_grad():
-                target = teacher(images[: len(part)]).float()
-            compared = losses.distillation(real, target, recipe.temperature) / len(batch)
+                target = teacher(images).float()
+            compared = losses.distillation(logits, target, recipe.temperature) / (len(batch) + extra)
             loss = (1 - recipe.teacher_weight) * loss + recipe.teacher_weight * compared
         if outliers is not None:
             loss = loss + recipe.outliers * losses.uniform(logits[len(part) :]) / extra

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from toolkit.recipe import Augment
 from toolkit.training.augment import apply, draw, weights
 
-EVERYTHING = Augment(shift=0.1, rotate=15, scale=0.2, shear=10, elastic=1.0, stroke=0.5, flip=True)
+EVERYTHING = Augment(shift=0.1, rotate=15, scale=0.2, shear=10, elastic=1.0, stroke=0.5, fade=0.5, flip=True)
 
 
 def seeded(seed: int = 0) -> Generator:
@@ -125,6 +125,27 @@ def test_stroke_thickens_and_thins_by_at_most_a_pixel() -> None:
     assert 49 <= area.min() < 51 and 79 < area.max() <= 81  # 7 x 7 and 9 x 9
     half = varied(square(400), stroke=0.5).sum((1, 2, 3))
     assert 150 < int(torch.isclose(half, torch.tensor(64.0)).sum()) < 250
+
+
+def test_strokes_fade_in_patches_and_keep_their_brightest_pixel() -> None:
+    images = (0.5 + 0.5 * torch.rand(400, 1, 28, 28, generator=seeded())) * torch.linspace(0.2, 1, 400).view(
+        -1, 1, 1, 1
+    )
+    faded = varied(images, fade=1.0)
+    torch.testing.assert_close(faded.amax((1, 2, 3)), images.amax((1, 2, 3)))
+    kept = faded.sum((1, 2, 3)) / images.sum((1, 2, 3))
+    assert kept.min() < 0.6 and kept.quantile(0.9) > 0.85
+    share = faded / images
+    step = (share[..., 1:] - share[..., :-1]).abs().amax((1, 2, 3))
+    spread = share.amax((1, 2, 3)) - share.amin((1, 2, 3))
+    assert (step < 0.35 * spread + 1e-3).all()  # from one patch to the next in three pixels
+    untouched = torch.isclose(varied(images, fade=0.3), images, atol=1e-5).flatten(1).all(1)
+    assert 230 < int(untouched.sum()) < 340
+
+
+def test_a_black_image_does_not_fade() -> None:
+    black = torch.zeros(8, 1, 28, 28)
+    assert torch.equal(varied(black, fade=1.0), black)
 
 
 def test_elastic_has_the_stated_strength_at_any_size() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from runtime.cpu import cpu_features
 from runtime.errors import Cancelled, DataError, ToolkitError
@@ -162,11 +163,17 @@ def test_the_average_forgets_the_first_steps_first() -> None:
     assert (1 + 7) / (10 + 7) < 0.5 <= (1 + 8) / (10 + 8)  # both sides were seen
 
 
-def test_outliers_are_learned_to_be_doubted(bars: Path, tmp_path: Path) -> None:
-    stripes = np.zeros((20, 28, 28), np.uint8)  # upright, where the classes are lying bars
+def write_stripes(folder: Path) -> NDArray[np.uint8]:
+    """Pictures of upright bars, where the classes are lying ones."""
+    stripes = np.zeros((20, 28, 28), np.uint8)
     for column, image in enumerate(stripes, 2):
         image[2:26, column : column + 4] = 220
-        cv2.imwrite(str(tmp_path / f"{column}.png"), image)
+        cv2.imwrite(str(folder / f"{column}.png"), image)
+    return stripes
+
+
+def test_outliers_are_learned_to_be_doubted(bars: Path, tmp_path: Path) -> None:
+    stripes = write_stripes(tmp_path)
     confident = {}
     for weight in (0.0, 1.0):
         recipe = replace(RECIPE, epochs=6, outliers=weight)
@@ -189,6 +196,22 @@ def test_a_teacher_is_followed(bars: Path) -> None:
     result = run(bars, replace(RECIPE, epochs=2, teacher_weight=1.0), teacher=Three())
     assert result.held_out_top1 < 30
     assert result.module(torch.zeros(1, 1, 32, 32)).argmax() == 3
+
+
+def test_a_teacher_is_followed_on_outliers_too(bars: Path, tmp_path: Path) -> None:
+    """One that calls what is upright 7 and all else 3, and, but for a trace, nothing but it to learn from."""
+
+    class SevenOrThree(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            upright = images.sum(2).amax((1, 2)) > images.sum(3).amax((1, 2))
+            return 4 * torch.nn.functional.one_hot(torch.where(upright, 7, 3), 10).float()
+
+    stripes = write_stripes(tmp_path)
+    recipe = replace(RECIPE, epochs=6, teacher_weight=1.0, temperature=1.0, outliers=1e-6, keep="last")
+    result = run(bars, recipe, model=ZOO["lenet-28"], teacher=SevenOrThree(), outlier_data=tmp_path)
+    with torch.no_grad():
+        answers = result.module(torch.from_numpy(stripes)[:, None].float() / 255).argmax(1)
+    assert (answers == 7).float().mean() > 0.9
 
 
 def test_outliers_that_are_missing_are_asked_for(bars: Path) -> None:
