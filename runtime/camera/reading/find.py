@@ -1,8 +1,8 @@
-"""Shapes that may be digits, at two strengths of ink: what is faint, and what stands out of it.
+"""Shapes that may be digits, at several strengths of ink: what is faint, and what stands out of it.
 
-On a ruled sheet the weakest threshold gives digits and rules in one piece, a stronger one the digits alone; a pencil's
-stroke is whole at the weakest and broken at a stronger one. All of them are shapes, one within the other, and the model
-says later which of them is a digit.
+On a ruled sheet the weakest threshold gives digits and rules in one piece, a stronger one the digits alone; the stroke
+of a pencil, or of a pen that runs dry, is whole at the weakest and broken at a stronger one. All are shapes, one
+within the other, and the model says later which of them is a digit.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from runtime.camera.reading.rules import RULED, find_rules, thickness_of, withou
 from runtime.preprocess import as_image
 
 STRONG = 64  # of contrast, above what the bare ground has
+MIDDLE, FAINT = 32, 20  # between them, where there may be rules: of ink that is up to so faint
 SAME = 0.7  # of a shape's box, that one within it has when it is the same shape
 MOST_PIECES = 300  # of ink; more are noise, or the grain of something
 LEAST_CORNERS = 4  # of a piece that is no speck
@@ -42,6 +43,11 @@ class Outline:
     contour: NDArray[np.int32]
     box: Box
     holes: list[Box] = field(default_factory=list)
+
+    @property
+    def long(self) -> bool:
+        """Whether it may be a rule of a sheet, or several."""
+        return max(self.box[2:]) > RULED
 
 
 @dataclass(eq=False)
@@ -86,14 +92,15 @@ def find_shapes(level: Level) -> list[Shape]:
     if pieces > MOST_PIECES:
         contrast = as_image(cv2.blur(contrast, (3, 3)))
         outlines, _ = outlines_of(above(contrast, faintest))
-    for threshold in (faintest, STRONG):
+    ruled = faintest <= FAINT and any(outline.long for outline in outlines)
+    for threshold in (faintest, MIDDLE, STRONG) if ruled else (faintest, STRONG):
         ink = above(contrast, threshold)
-        if threshold == STRONG:
+        if threshold > faintest:
             outlines, _ = outlines_of(ink)
         else:  # what is stronger has been joined already
             nest(shapes_of(level, outlines_of(closed(ink))[0], threshold), known, roots)
         nest(shapes_of(level, outlines, threshold), known, roots)
-        long = any(max(outline.box[2:]) > RULED for outline in outlines)
+        long = any(outline.long for outline in outlines)
         if long and not len(lines):
             lines = find_rules(ink)
         if long and len(lines):

@@ -89,6 +89,18 @@ def test_digits_stand_out_of_squared_paper(angle: float, darkness: float, most: 
     assert len(lost) <= most, lost
 
 
+@pytest.mark.parametrize(("ink", "rule"), [(160, 192), (150, 188)])
+def test_faint_digits_stand_out_of_rules_that_the_lens_bends(ink: float, rule: float) -> None:
+    """No straight line takes the rules out, and of the digits little is as strong as ink of its own."""
+    picture, boxes = page(ink=ink)
+    rules = picture.copy()
+    x = np.arange(640)
+    for top in range(-60, 480, 36):
+        bent = np.stack([x, top + 40 * ((x - 250) / 320) ** 2], 1)
+        cv2.polylines(rules, [np.rint(bent).astype(np.int32)], False, rule, 2, cv2.LINE_AA)
+    assert missed(frame(np.minimum(picture, rules), noise=2), boxes) == []
+
+
 def test_what_the_border_cuts_is_dropped() -> None:
     picture, boxes = page(height=100)
     x, _, width, _ = boxes[0][0]
