@@ -233,7 +233,9 @@ def take_digits(folder: Path | None) -> tuple[np.ndarray, np.ndarray]:
 @click.option("--scenes", default=40, show_default=True, help="Of each difficulty.")
 @click.option("--frames", default=10, show_default=True, help="Of each scene.")
 @click.option("--seed", default=100_000, show_default=True, help="Of the first scene.")
-@click.option("--streams", default=8, show_default=True, help=f"Of {STREAMED} frames, of each kind.")
+@click.option(
+    "--streams", type=click.IntRange(min=1), default=8, show_default=True, help=f"Of {STREAMED} frames, of each kind."
+)
 @click.option("--rounds", default=8, show_default=True, help=f"Of {TIMED} frames, to time.")
 @click.option("--backend", default="onnxruntime", show_default=True)
 def main(
