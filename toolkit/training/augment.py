@@ -86,6 +86,7 @@ def draw(count: int, settings: Augment, generator: Generator) -> Variations:
     if settings.fade > 0:
         chosen = torch.rand(count, 1, 1, 1, generator=generator) < settings.fade
         depth, spread, bias = torch.rand(3, count, 1, 1, 1, generator=generator)
+        # In few patches or many, softly or all at once: so different are pens.
         lost = torch.randn(count, 1, PATCHES, PATCHES, generator=generator) * (0.7 + 1.3 * spread) + 1.5 * bias - 1
         light = 1 - chosen * (0.3 + 0.7 * depth) * lost.clamp(0, 1)
     return Variations(matrix, offset, control, stroke, light, settings.border)
@@ -155,7 +156,10 @@ def change_strokes(images: Tensor, stroke: Tensor) -> Tensor:
 
 
 def fade(images: Tensor, light: Tensor) -> Tensor:
-    """Images that keep the given share of their light in each patch, and their brightest pixel, as a camera's would."""
+    """Images that keep the given share of their light in each patch, and how bright their brightest pixel is.
+
+    The camera's reader evens ink in the same way: by the strongest of each shape.
+    """
     faded = images * functional.interpolate(light, images.shape[-2:], mode="bilinear")
     before, after = (each.amax((1, 2, 3), keepdim=True) for each in (images, faded))
     return faded * (before / after.clamp(min=1e-3)).clamp(min=1)

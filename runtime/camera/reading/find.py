@@ -19,7 +19,8 @@ from runtime.camera.reading.rules import RULED, find_rules, thickness_of, withou
 from runtime.preprocess import as_image
 
 STRONG = 64  # of contrast, above what the bare ground has
-MIDDLE, FAINT = 32, 20  # between them, where there may be rules: of ink that is up to so faint
+MIDDLE = 32  # between that and the faintest, where there may be rules
+FAINT = 20  # up to which the faintest is far below that
 SAME = 0.7  # of a shape's box, that one within it has when it is the same shape
 MOST_PIECES = 300  # of ink; more are noise, or the grain of something
 LEAST_CORNERS = 4  # of a piece that is no speck
