@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from runtime.camera.frame import Box, Number, Tracked
+from runtime.camera.reading.boxes import touching
 
 WIDEST_GAP = 0.7  # between neighbours, in heights of a digit
 DEEPEST_OVERLAP = 0.35  # of slanted neighbours, in heights
@@ -22,8 +24,9 @@ def read_numbers(digits: Sequence[Tracked]) -> tuple[Number, ...]:
         Left to right, by their first digits.
     """
     after: dict[int, Tracked] = {}
-    for digit in digits:
-        right = [other for other in digits if other is not digit and are_neighbours(digit.box, other.box)]
+    boxes = [digit.box for digit in digits]
+    for digit, near in zip(digits, touching([around_neighbours(box) for box in boxes], boxes), strict=True):
+        right = [digits[place] for place in near if are_neighbours(digit.box, boxes[place])]
         if right:
             nearest = min(right, key=lambda other: other.box[0] + other.box[2] / 2)
             rival = after.get(nearest.track)
@@ -56,6 +59,12 @@ def are_neighbours(left: Box, right: Box) -> bool:
     gap = right[0] - left[0] - left[2]
     shared = min(left[1] + left[3], right[1] + right[3]) - max(left[1], right[1])
     return -DEEPEST_OVERLAP * high <= gap <= WIDEST_GAP * high and shared >= LEVEL * low
+
+
+def around_neighbours(box: Box) -> Box:
+    """Where a digit may stand that makes a number with another: that one's height and more to all sides."""
+    height = math.ceil(box[3] / SMALLEST)
+    return box[0] - height, box[1] - height, box[2] + 2 * height, box[3] + 2 * height
 
 
 def around(boxes: Sequence[Box]) -> Box:

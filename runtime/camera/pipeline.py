@@ -7,7 +7,7 @@ old, is dropped and counted. Of any other source every frame is read, however lo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -132,8 +132,7 @@ def run(
         fresh = [] if controls.paused else loop.take()
         if fresh:
             loop.read(fresh)
-        else:
-            loop.show_again()
+        loop.show_again({channel for channel, _ in fresh})
     loop.attend()
     loop.tally.end = time.monotonic()
     return ended_by, loop.tally
@@ -247,12 +246,14 @@ class Loop:
         """What part of a frame to read, within it; of a source that has changed its size, all of it.
 
         Raises:
-            InputError: the region that was asked for lies outside of the source's first frame.
+            InputError: the region that was asked for lies outside of the source's first frame. Of a visitor's frames,
+                whose size nobody chose, all is read then.
         """
         name = channel.source.name
         wanted = self.controls.region_of(name)
         region = within(wanted, frame.image) if wanted else None
-        if wanted and not region and channel not in self.following and name not in self.controls.regions:
+        first = not self.following.get(channel, Following()).seen
+        if wanted and not region and first and channel in self.feed.fixed and name not in self.controls.regions:
             raise outside(wanted, frame.image)
         return region
 
@@ -277,13 +278,19 @@ class Loop:
             if outputs.window:
                 outputs.window.show(picture)
 
-    def show_again(self) -> None:
-        """Keep the window alive and true while no frame comes; a live recording shows, too, that there was none."""
+    def show_again(self, fresh: Set[Channel]) -> None:
+        """Keep the window alive and true while its source gives no frame; a live recording shows, too, that none came.
+
+        Args:
+            fresh: the sources that gave one now.
+        """
         window, recording, paused = self.outputs.window, self.outputs.recording, self.controls.paused
         channel = self.watched
-        if channel and (paused or channel.source.state in (State.CONNECTING, State.LOST)):
+        if channel in fresh:
+            return
+        if channel and (paused or channel.source.state is not State.STREAMING):
             seen = self.following.get(channel, Following()).seen
-            if seen and recording and channel.source.live and not paused:
+            if seen and recording and channel.source.live and channel.source.state is not State.ENDED and not paused:
                 recording.add(self.draw_now(channel, seen), time.monotonic_ns())
             if window:
                 window.show(self.draw_now(channel, seen or nothing_of(channel.source)))
@@ -300,7 +307,7 @@ class Loop:
             seen.frame.source,
             source.state,
             "paused" if self.controls.paused else source.status,
-            counts.rate.value,
+            counts.rate.at(time.monotonic()),
             1e3 * counts.latency_s,
             source.dropped + counts.too_old,
             recording.text if recording else "",

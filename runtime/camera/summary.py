@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from runtime.camera.feed import Feed
 from runtime.camera.outputs.lines import JsonLines
 from runtime.camera.outputs.recording import Recording
 from runtime.camera.outputs.seen import Seen
+from runtime.camera.sources.address import plain
 from runtime.camera.timing import Rate, StageTimes, Timing
 
 KEEP = 0.9  # of the latency that is shown, from frame to frame
@@ -180,7 +182,10 @@ def summarize(
         fps=round(tally.frames / max(seconds, 1e-9), 2),
         inferences=tally.inferences,
         batches=tally.batches,
-        sources=summaries(feed, tally),
+        sources=tuple(
+            replace(source, source=plain(source.source), problem=plain(source.problem))
+            for source in summaries(feed, tally)
+        ),
         lines=None if lines is None else lines.written,
         recording=None if recording is None else recorded(recording),
         latency_ms=tally.timing.summary(),
@@ -207,5 +212,8 @@ def summaries(feed: Feed, tally: Tally) -> tuple[SourceSummary, ...]:
 def recorded(recording: Recording) -> Recorded:
     """What became of a recording, once it is closed."""
     return Recorded(
-        str(recording.file) if recording.file else None, recording.written, recording.missed, recording.problem
+        plain(str(recording.file)) if recording.file else None,
+        recording.written,
+        recording.missed,
+        plain(recording.problem),
     )

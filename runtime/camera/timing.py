@@ -13,6 +13,7 @@ SHORTEST_S, LONGEST_S = 1e-6, 1e4
 STEP = 1.02  # from one bin to the next: a percentile is at most this factor off
 BINS = math.ceil(math.log(LONGEST_S / SHORTEST_S) / math.log(STEP)) + 1
 LATEST = 30  # frames that the rate is taken from
+LATE = 2  # times as long as one takes, after which the next is missing
 
 
 class StageTimes(Struct, frozen=True):
@@ -95,8 +96,10 @@ class Rate:
         """One more frame, at a time in seconds."""
         self.times.append(now)
 
-    @property
-    def value(self) -> float:
-        """Frames a second; 0 before there are two."""
+    def at(self, now: float) -> float:
+        """Frames a second, at a time in seconds; 0 before there are two, and less and less while none comes."""
         passed = self.times[-1] - self.times[0] if self.times else 0.0
-        return (len(self.times) - 1) / passed if passed > 0 else 0.0
+        if passed <= 0:
+            return 0.0
+        rate, silent = (len(self.times) - 1) / passed, now - self.times[-1]
+        return min(rate, LATE / silent) if silent > 0 else rate

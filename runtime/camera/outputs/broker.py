@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from runtime.camera.sources.address import hide
+from runtime.camera.sources.address import hide, plain
 from runtime.errors import ToolkitError
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -124,6 +124,6 @@ def levels_of(sources: Sequence[str]) -> dict[str, str]:
     often = Counter(levels.values())
     for source, level in levels.items():
         if often[level] > 1 or len(level) > LONGEST_LEVEL:
-            digest = hashlib.sha256(hide(source).encode("utf-8", "replace")).hexdigest()[:8]
+            digest = hashlib.sha256(plain(hide(source)).encode()).hexdigest()[:8]
             levels[source] = f"{level[: LONGEST_LEVEL - 9]}-{digest}"
     return levels

@@ -18,10 +18,14 @@ from msgspec import Struct
 from runtime.camera.frame import Box
 from runtime.camera.outputs.deadline import Deadline
 from runtime.camera.outputs.seen import Seen
+from runtime.camera.sources.address import plain
 
 PIECE = 4096  # bytes that a pipe which is ready takes at once
 LOOK_S = 0.1  # how often a writer that waits for its reader looks whether it is to stop
 GRACE_S = 0.5  # that a reader then has to take the line
+FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+FLAGS |= getattr(os, "O_NONBLOCK", 0)  # of a pipe: fails where nobody reads it, in place of waiting deaf to signals
+UNREAD = "nobody reads them"
 STALLED = "their reader has stalled; what it has of the last one may be cut off"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -86,7 +90,7 @@ def line_of(seen: Seen, now_ns: int) -> FrameLine:
     """The line for a frame, written at `now_ns` of `time.monotonic_ns()`."""
     frame = seen.frame
     return FrameLine(
-        source=frame.source,
+        source=plain(frame.source),
         frame=frame.index,
         monotonic_ns=frame.monotonic_ns,
         utc=utc_text(frame.utc_ns),
@@ -132,9 +136,9 @@ class JsonLines:
         if self.gone or self.problem:
             return
         try:
-            if not self.written:
-                self.open()
-            if self.put(msgspec.json.encode(line_of(seen, time.monotonic_ns())) + b"\n"):
+            if not self.written and not self.open():
+                self.problem = UNREAD
+            elif self.put(msgspec.json.encode(line_of(seen, time.monotonic_ns())) + b"\n"):
                 self.written += 1
             else:
                 self.problem = STALLED
@@ -144,12 +148,23 @@ class JsonLines:
             self.gone = error.errno == errno.EINVAL and os.name == "nt"  # what Windows says of a pipe without reader
             self.problem = error.strerror or str(error)
 
-    def open(self) -> None:
-        """Open the file, which replaces another one of that name."""
-        if isinstance(self.target, Path):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-            self._descriptor = os.open(self.target, flags, 0o666)
+    def open(self) -> bool:
+        """Open the file, which replaces another one of that name; a pipe, when somebody reads it.
+
+        Returns:
+            False where it was asked to stop while nobody did.
+        """
+        while isinstance(self.target, Path) and self._descriptor < 0:
+            try:
+                self._descriptor = os.open(self.target, FLAGS, 0o666)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                if self.stop():
+                    return False
+                time.sleep(LOOK_S)
         self._regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        return True
 
     def put(self, data: bytes) -> bool:
         """Write all bytes, or none of them where a file's disk is full.

@@ -142,8 +142,7 @@ class Window:
             while True:
                 path = self.snapshots / f"camera-{moment}{f'-{number}' if number > 1 else ''}.png"
                 try:
-                    with path.open("xb") as file:
-                        file.write(data.tobytes())
+                    write_new(path, data.tobytes())
                     return f"wrote {path}"
                 except FileExistsError:
                     number += 1
@@ -156,3 +155,18 @@ class Window:
             self._open = False
             cv2.destroyAllWindows()
             cv2.waitKey(1)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file, of which nothing stays where its disk is full.
+
+    Raises:
+        FileExistsError: there is one of that name.
+    """
+    file = path.open("xb")
+    try:
+        with file:
+            file.write(data)
+    except OSError:
+        path.unlink()
+        raise

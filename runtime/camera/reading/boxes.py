@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from runtime.camera.frame import Box
 
 SAME = 0.4  # intersection over union of two that are one
@@ -23,6 +27,14 @@ def overlap(one: Box, other: Box) -> float:
 def inside(inner: Box, outer: Box) -> float:
     """The share of a box that lies within another."""
     return common_area(inner, outer) / (inner[2] * inner[3])
+
+
+def touching(boxes: Sequence[Box], others: Sequence[Box]) -> list[list[int]]:
+    """For each box, the places of the others that have pixels in common with it."""
+    one, other = (np.array(some, np.int32).reshape(-1, 4) for some in (boxes, others))
+    start, end = np.maximum(one[:, None, :2], other[:, :2]), one[:, None, :2] + one[:, None, 2:]
+    together = (start < np.minimum(end, other[:, :2] + other[:, 2:])).all(2)
+    return [np.flatnonzero(row).tolist() for row in together]
 
 
 def common_area(one: Box, other: Box) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import cv2
 
 from runtime.camera.reading.answer import Answer
-from runtime.camera.reading.boxes import SAME, overlap, same_place
+from runtime.camera.reading.boxes import SAME, overlap, same_place, touching
 
 LEAST = 0.35  # sureness of a digit, when it is compared with others
 CLEARER = 0.7  # of the doubt about a whole, that there may be about the least sure of its parts, to take them instead
@@ -32,11 +32,14 @@ def choose(answer: Answer) -> tuple[float, list[Answer]]:
 
 def without_doubles(answers: Iterable[Answer]) -> list[Answer]:
     """Of answers about one place, the surest."""
-    kept: list[Answer] = []
-    for answer in sorted(answers, key=lambda answer: -answer.sureness):
-        if not any(same_place(answer.box, other.box) and not are_apart(answer, other) for other in kept):
-            kept.append(answer)
-    return kept
+    ordered = sorted(answers, key=lambda answer: -answer.sureness)
+    boxes = [answer.box for answer in ordered]
+    kept: dict[int, Answer] = {}
+    for place, (answer, near) in enumerate(zip(ordered, touching(boxes, boxes), strict=True)):
+        rivals = [kept[other] for other in near if other in kept]
+        if not any(same_place(answer.box, rival.box) and not are_apart(answer, rival) for rival in rivals):
+            kept[place] = answer
+    return [*kept.values()]
 
 
 def are_apart(one: Answer, other: Answer) -> bool:

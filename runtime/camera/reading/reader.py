@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from heapq import nlargest
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from runtime.camera.frame import Box, Digit, Picture, Reading
 from runtime.camera.reading.answer import SETTLED, Answer, attach_parts, walk, walk_answers
 from runtime.camera.reading.apart import Cutter
-from runtime.camera.reading.boxes import WITHIN, inside
+from runtime.camera.reading.boxes import WITHIN, inside, touching
 from runtime.camera.reading.choose import choose, without_doubles
 from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.evidence import LEAST, weigh
@@ -32,6 +33,7 @@ LOWEST = 24  # pixels of the other levels: what is lower, the one before shows
 THRESHOLD = 0.5  # what is likelier no digit than one is refused
 LARGEST = 0.75  # of the height of the frame
 NOISY = 20  # contrast: where ink is not seen below that, the next level may show it, with less noise
+MOST = 2000  # shapes of a frame
 SPECK = 0.7  # of the height of the lowest digit: what is lower and refused is not worth a word
 
 
@@ -84,7 +86,7 @@ class DigitReader:
         left_to_right = sorted(accepted, key=lambda digit: digit.box[0])
         return Reading(
             tuple(Digit(digit.box, digit.label, digit.sureness) for digit in left_to_right),
-            tuple(refused(answers, accepted)),
+            tuple(refused(answers, accepted, SPECK * min((digit.box[3] for digit in accepted), default=0))),
         )
 
     def look(self, images: Sequence[Picture]) -> list[list[Answer]]:
@@ -151,22 +153,30 @@ def usual(count: int) -> int:
     return -(-count // step) * step
 
 
-def refused(answers: list[Answer], accepted: list[Answer]) -> Iterator[Box]:
-    """The largest of what was looked at and holds no digit, but for pieces of digits and specks."""
-    lowest = SPECK * min((digit.box[3] for digit in accepted), default=0)
-    for answer in answers:
-        if any(inside(digit.box, answer.box) > WITHIN for digit in accepted):
+def refused(answers: list[Answer], accepted: list[Answer], lowest: float) -> Iterator[Box]:
+    """The largest of what was looked at and holds no digit, but for pieces of digits and specks.
+
+    Args:
+        answers: about what was looked at.
+        accepted: those that are digits.
+        lowest: height of what is no speck.
+    """
+    places = touching([answer.box for answer in answers], [digit.box for digit in accepted])
+    for answer, near in zip(answers, places, strict=True):
+        digits = [accepted[place] for place in near]
+        if any(inside(digit.box, answer.box) > WITHIN for digit in digits):
             for way in answer.ways:
                 if not way[0].candidate.severed:
-                    yield from refused(way, accepted)
-        elif answer.box[3] >= lowest and not any(inside(answer.box, digit.box) > WITHIN for digit in accepted):
+                    yield from refused(way, digits, lowest)
+        elif answer.box[3] >= lowest and not any(inside(answer.box, digit.box) > WITHIN for digit in digits):
             yield answer.box
 
 
 def find_all_shapes(image: Picture) -> list[Shape]:
     """Of the levels of a frame, as long as one has shapes, noise or bars that the next is needed for, and of the last.
 
-    The strokes of a digit that all but fills the frame are thicker than a stroke may be on the finer ones.
+    The strokes of a digit that all but fills the frame are thicker than a stroke may be on the finer ones. Of more
+    shapes than anybody writes on a sheet, the highest are taken: what compares them grows with the square.
     """
     rows, columns = image.shape[:2]
     sizes = reductions(rows, columns)
@@ -185,7 +195,7 @@ def find_all_shapes(image: Picture) -> list[Shape]:
         shapes += found
         unseen = any(level.faintest > NOISY or level.barred for level in levels)
         enough = not unseen and all(shape.box[3] < 2 * LOWEST for shape in found)
-    return shapes
+    return shapes if len(shapes) <= MOST else nlargest(MOST, shapes, lambda shape: shape.box[3] * shape.level.reduction)
 
 
 def find_candidates(image: Picture) -> list[Candidate]:

@@ -74,10 +74,22 @@ def taken_ns(source: cv2.VideoCapture, request: Request) -> int:
 
 
 def as_bgr(image: np.ndarray) -> NDArray[np.uint8]:
-    """Whatever a pipeline gives, (H, W) or (H, W, 1, 3 or 4), as uint8 (H, W, 3)."""
+    """Whatever a pipeline gives, uint8 or uint16 (H, W) or (H, W, 1, 3 or 4), as uint8 (H, W, 3).
+
+    Raises:
+        ValueError: it is of another kind, as what is packed otherwise.
+    """
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
     channels = 1 if image.ndim == 2 else image.shape[2]
+    if channels not in (1, 3, 4) or image.dtype != np.uint8:
+        raise ValueError(
+            f"its frames are {image.dtype} with {channels} channels: "
+            "end the pipeline with ! videoconvert ! video/x-raw,format=BGR ! appsink"
+        )
     if channels == 1:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
     elif channels == 4:
         image = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)
-    return np.asarray(image, np.uint8)
+    result: NDArray[np.uint8] = image
+    return result

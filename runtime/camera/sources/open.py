@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import cv2
 
 from runtime.camera.frame import Source
-from runtime.camera.sources.address import NETWORK, check_url, csi_pipeline, hide, scrub
+from runtime.camera.sources.address import NETWORK, check_url, csi_pipeline, hide, plain, scrub
 from runtime.camera.sources.devices import check_camera, explain, is_device
 from runtime.camera.sources.live import LiveSource
 from runtime.camera.sources.pictures import PictureSource
@@ -136,6 +136,8 @@ def open_files(text: str, fast: bool, asked: list[str], fps: float | None, timeo
     if path.suffix.lower() in SUFFIXES:
         return open_pictures(text, [path], asked, fps)
     refuse(text, asked, "what the file has")
+    if plain(text) != text:
+        raise SourceError(f"{plain(text)} cannot be opened: OpenCV takes no name that is not UTF-8", "rename the file")
     return VideoSource(text, fast=fast, timeout_s=timeout_s)
 
 

@@ -193,12 +193,6 @@ FromPage: TypeAlias = AskFrame | AskStats | SetPaused | SetRegion | SetThreshold
 
 encode = msgspec.json.encode
 
-
-def plain(text: str) -> str:
-    """A text that can be encoded: names of files may hold what is no character."""
-    return text.encode("utf-8", "replace").decode()
-
-
 decode_to_page = msgspec.json.Decoder(ToPage).decode
 decode_from_page = msgspec.json.Decoder(FromPage).decode
 decode_order = msgspec.json.Decoder(Order).decode

@@ -14,6 +14,7 @@ from runtime.camera.controls import Controls
 from runtime.camera.feed import Channel, Feed
 from runtime.camera.frame import Source
 from runtime.camera.outputs.seen import Seen
+from runtime.camera.sources.address import plain
 from runtime.camera.sources.memory import FrameMemory
 from runtime.camera.sources.visitor import VisitorSource
 from runtime.camera.summary import Tally
@@ -39,6 +40,7 @@ from runtime.camera.web.messages import (
 from runtime.camera.web.stats import stats_of
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # before it is started again
+STILL_S = 1.0  # without another frame, after which the latest is handed over again: to who came late, or saves it
 LIVED_S = 60.0  # after which its end is the first of its kind
 
 
@@ -89,6 +91,7 @@ class Page:
         self.memories = [FrameMemory() for _ in sources if served.page]
         self.visitor_memories = [FrameMemory() for _ in range(MOST_VISITORS if served.visitors else 0)]
         self.asked: set[int] = set()
+        self.latest: dict[int, tuple[Seen, float]] = {}  # of each source, and when it was handed over, or came
         self.stats_asked = False
         self.visitors: dict[int, VisitorSource] = {}
         self.lines: deque[str] = deque(maxlen=LAST_WORDS)
@@ -111,17 +114,27 @@ class Page:
         if isinstance(source, VisitorSource):
             source.answered()
             self.answer(source, answers_of(seen))
-            return
-        number = self.sources.index(source.name)
-        if number in self.asked:
-            self.asked.discard(number)
-            self.memories[number].write(seen.frame.image)
-            self.send(Shown(number, seen.frame.image.shape, answers_of(seen)))
+        elif self.memories:
+            number = self.sources.index(source.name)
+            self.latest[number] = (seen, time.monotonic())
+            if number in self.asked:
+                self.give(number)
+
+    def give(self, number: int) -> None:
+        """Hand the latest frame of a source over to those who wait for it."""
+        seen, _ = self.latest[number]
+        self.asked.discard(number)
+        self.latest[number] = (seen, time.monotonic())
+        self.memories[number].write(seen.frame.image)
+        self.send(Shown(number, seen.frame.image.shape, answers_of(seen)))
 
     def attend(self, feed: Feed, tally: Tally) -> None:
         """Tell how it goes, if that was asked for; start the process again, if it has ended."""
         while self.lines:
             self.say(self.lines.popleft())
+        for number in [*self.asked]:  # while the reading is paused, or the source has no other frame
+            if number in self.latest and time.monotonic() - self.latest[number][1] > STILL_S:
+                self.give(number)
         if self.stats_asked:
             self.stats_asked = False
             self.send(stats_of(feed, tally, self.controls))
@@ -192,7 +205,7 @@ class Page:
         served = self.served
         return Order(
             socket=self.listener.fileno(),
-            sources=tuple(map(messages.plain, self.sources)),
+            sources=tuple(map(plain, self.sources)),
             memories=tuple(memory.name for memory in self.memories),
             visitors=tuple(memory.name for memory in self.visitor_memories),
             page=served.page,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
 from runtime.camera.controls import Controls
 from runtime.camera.feed import Feed
 from runtime.camera.frame import State
+from runtime.camera.sources.address import plain
 from runtime.camera.summary import Tally, summaries
-from runtime.camera.web.messages import Histogram, SourceStats, Stats, plain
+from runtime.camera.web.messages import Histogram, SourceStats, Stats
 from runtime.errors import first_line
 
 #: Seconds; upper bounds of the buckets that Prometheus is given. A frame of 30 a second may take 33 ms.
@@ -49,7 +52,7 @@ def source_stats(feed: Feed, tally: Tally, controls: Controls) -> tuple[SourceSt
                 status=plain(source.status) if source else f"{visitors} {'visitor' if visitors == 1 else 'visitors'}",
                 live=source.live if source else True,
                 size=source.size if source else None,
-                fps=round(counts.rate.value, 2),
+                fps=round(counts.rate.at(time.monotonic()), 2),
                 latency_ms=round(1e3 * counts.latency_s, 2),
                 frames=summary.frames,
                 recalled=summary.recalled,

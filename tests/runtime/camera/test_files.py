@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from runtime.camera.frame import State
+from runtime.camera.sources.capture import as_bgr
 from runtime.camera.sources.open import open_source
 from runtime.camera.sources.video import VideoSource
 from runtime.errors import SourceError
@@ -45,6 +46,15 @@ def test_every_frame_of_a_file_comes_once_and_in_order(video: Path) -> None:
     assert frames[0].image.shape == (120, 160, 3) and frames[0].image.dtype == np.uint8
     assert not source.live and source.dropped == 0 and source.reconnects == 0
     assert source.fps == FPS and source.size == (160, 120) and source.status == "25 frames"
+
+
+def test_whatever_a_decoder_gives_becomes_color_of_8_bits() -> None:
+    deep = np.array([[0, 255, 256, 40_000, 65_535]], np.uint16)
+    assert as_bgr(deep)[:, :, 0].tolist() == [[0, 0, 1, 156, 255]]
+    for shape in ((4, 6), (4, 6, 1), (4, 6, 3), (4, 6, 4)):
+        assert as_bgr(np.full(shape, 7, np.uint8)).shape == (4, 6, 3)
+    with pytest.raises(ValueError, match="2 channels: end the pipeline with ! videoconvert"):
+        as_bgr(np.zeros((4, 6, 2), np.uint8))
 
 
 def test_a_file_comes_at_its_own_pace_and_waits_for_a_slow_reader(video: Path) -> None:

@@ -7,13 +7,14 @@ import os
 import select
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from runtime.camera.frame import Frame, Number, Tracked
-from runtime.camera.outputs.lines import STALLED, JsonLines, utc_text
+from runtime.camera.outputs.lines import STALLED, UNREAD, JsonLines, utc_text
 from runtime.camera.outputs.seen import Seen
 
 FULL = Path("/dev/full")
@@ -51,6 +52,33 @@ def test_every_line_can_be_read_at_once(tmp_path: Path) -> None:
     for index in range(3):
         lines.write(seen(index))
         assert len((tmp_path / "out.jsonl").read_text().splitlines()) == index + 1 == lines.written
+
+
+def test_a_name_that_is_no_utf_8_is_told_as_well_as_can_be(tmp_path: Path) -> None:
+    lines, read = JsonLines(tmp_path / "out.jsonl"), seen()
+    lines.write(replace(read, frame=replace(read.frame, source="pictures/\udcff.png")))
+    lines.close()
+    assert json.loads((tmp_path / "out.jsonl").read_text())["source"] == "pictures/?.png"
+
+
+def test_a_pipe_is_waited_for_until_somebody_reads_it_or_it_is_to_end(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    tries = iter([False, False, True])
+    given_up = JsonLines(fifo, lambda: next(tries))
+    given_up.write(seen())
+    assert (given_up.written, given_up.problem) == (0, UNREAD)
+    given_up.close()
+
+    lines, got = JsonLines(fifo), list[str]()
+    writer = threading.Thread(target=lambda: [lines.write(seen(index)) for index in range(3)], daemon=True)
+    writer.start()
+    time.sleep(0.2)
+    with fifo.open() as reader:
+        writer.join(10)
+        lines.close()
+        got = reader.read().splitlines()
+    assert [json.loads(line)["frame"] for line in got] == [0, 1, 2]
 
 
 def test_times_are_exact_to_the_microsecond() -> None:

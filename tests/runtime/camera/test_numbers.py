@@ -26,6 +26,13 @@ def test_a_digit_alone_is_a_number() -> None:
     assert texts() == []
 
 
+def test_a_page_full_of_digits_is_read_in_its_lines() -> None:
+    boxes = [(40 * column, 100 * row, 25, 40) for row in range(30) for column in range(30)]
+    numbers = read_numbers(tracked(*boxes))
+    assert {number.text for number in numbers} == {"0123456789" * 3}
+    assert len(numbers) == 30
+
+
 def test_what_is_far_away_is_another_number() -> None:
     assert texts((10, 10, 25, 40), (45, 10, 25, 40), (200, 10, 25, 40)) == ["01", "2"]
 

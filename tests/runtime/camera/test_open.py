@@ -72,6 +72,13 @@ def test_what_is_not_understood_is_said(text: str, word: str) -> None:
     assert "geheim" not in str(error)
 
 
+def test_a_video_whose_name_opencv_does_not_take_is_said(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4")
+    Path(path).write_bytes(b"\0\0\0\x18ftypmp42")
+    with pytest.raises(SourceError, match=r"/\?\.mp4 cannot be opened.*UTF-8"):
+        open_source(path)
+
+
 def test_the_parts_of_a_csi_address_go_into_the_pipeline() -> None:
     plain = csi_pipeline("csi://0", None, None)
     assert plain.startswith("nvarguscamerasrc sensor-id=0 ! ")

@@ -6,10 +6,12 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from runtime.camera.controls import Controls
@@ -68,8 +70,10 @@ def read(
 class PressedWindow(Window):
     """A window without a display, whose keys are pressed at given pictures."""
 
-    def __init__(self, folder: Path, keys: dict[int, str], region: Box | None = None) -> None:
-        super().__init__(folder, Controls(region=region), ["drawn"])
+    def __init__(
+        self, folder: Path, keys: dict[int, str], region: Box | None = None, sources: Sequence[str] = ("drawn",)
+    ) -> None:
+        super().__init__(folder, Controls(region=region), sources)
         self.keys, self.shown, self.pictures, self.waits = keys, 0, list[Picture](), 0
         self.changes: dict[int, Callable[[], None]] = {}
 
@@ -190,6 +194,32 @@ def test_a_region_that_reaches_beyond_the_frame_is_cut_and_one_outside_is_an_err
         read(DrawnSource(1), tmp_path, region=(160, 0, 10, 10))
 
 
+def test_a_region_outside_of_a_source_whose_first_frame_comes_later_is_an_error_too() -> None:
+    first, second = DrawnSource(None, live=True, name="first", sizes=((640, 480),)), DrawnSource(2, name="second")
+    late = threading.Event()
+    read_first, second.read = second.read, lambda timeout: read_first(timeout) if late.wait(timeout) else None  # type: ignore[method-assign]
+    threading.Timer(0.3, late.set).start()
+    feed = Feed([first, second])
+    with pytest.raises(InputError, match="160x120"):
+        run(feed, stand_ins(), Outputs(), Controls(region=(400, 300, 100, 100)), Limits(), never)
+    feed.close()
+
+
+def test_of_a_visitor_whose_frame_lies_outside_of_the_region_all_is_read() -> None:
+    reader, visitors = SquareReader(), [DrawnSource(2, live=True, name="browser://1")]
+    feed = Feed([], lambda: [visitors.pop()] if visitors else [])
+    controls = Controls(region=(400, 300, 100, 100))
+    ended_by, _ = run(feed, stand_ins(reader, every_frame=True), Outputs(), controls, Limits(frames=1), never)
+    feed.close()
+    assert (ended_by, reader.shapes[0]) == ("frames", (120, 160, 3))
+
+
+def test_names_that_are_no_utf_8_are_told_as_well_as_can_be(tmp_path: Path) -> None:
+    done = read(DrawnSource(2, name="folder\udcff", names=("folder\udcff/a.png",)), tmp_path)
+    assert msgspec.json.decode(msgspec.json.encode(done.summary))["sources"][0]["source"] == "folder?"
+    assert [line["source"] for line in done.lines] == ["folder?/a.png"] * 2
+
+
 def test_a_source_that_shrinks_below_the_region_is_read_whole(tmp_path: Path) -> None:
     reader = SquareReader()
     source = DrawnSource(2, sizes=((320, 240), (80, 60)))
@@ -228,6 +258,20 @@ def test_the_window_tells_of_a_source_that_has_no_frame_yet(tmp_path: Path) -> N
     done = read(DrawnSource(2, live=True, gaps=(0,), gap_s=0.5), tmp_path, window=window)
     assert len(window.pictures) > done.summary.frames
     assert window.pictures[0].shape == (120, 160, 3)
+
+
+@pytest.mark.parametrize("second", [{"count": 3}, {"gaps": range(1, 100), "gap_s": 0.1}])
+def test_the_window_listens_and_shows_the_last_frame_of_a_source_that_gives_none_while_another_does(
+    second: dict[str, Any], tmp_path: Path
+) -> None:
+    """After n, keys are heard, and what is shown is of the other size."""
+    window = PressedWindow(tmp_path, {2: "n", 20: "q"}, sources=["one", "other"])
+    other = DrawnSource(**{"count": None, "live": True, "name": "other", "sizes": ((100, 80),), **second})
+    feed = Feed([DrawnSource(None, live=True, name="one"), other])
+    ended_by, _ = run(feed, stand_ins(), Outputs(window=window), window.controls, Limits(seconds=60), never)
+    feed.close()
+    assert ended_by == "key"
+    assert {picture.shape[:2] for picture in window.pictures[3:]} == {(80, 100)}
 
 
 def test_what_is_recorded_has_the_drawing_on_it(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from runtime import open_session
+from runtime.camera.reading import reader as reader_module
 from runtime.camera.reading.apart import Cutter
 from runtime.camera.reading.boxes import overlap
 from runtime.camera.reading.cut import cut as cut_shapes
@@ -267,6 +268,19 @@ def test_a_large_digit_that_noise_hides_on_the_finest_level_is_found_on_the_next
     cv2.ellipse(picture, (320, 240), (40, 65), 0, 0, 360, 168, 14)
     found = find_candidates(frame(picture, noise=28))
     assert any(overlap(candidate.box, (273, 168, 95, 145)) > 0.8 for candidate in found)
+
+
+def test_of_too_many_shapes_the_highest_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    heights = range(40, 80, 2)
+    boxes = [(30 * (place + 1), 40, height) for place, height in enumerate(heights)]
+    frame = np.full((240, 680, 3), 220, np.uint8)
+    for x, y, height in boxes:
+        cv2.line(frame, (x, y), (x, y + height), (40, 40, 40), 3)
+    assert len(find_candidates(frame)) >= len(heights)
+    monkeypatch.setattr(reader_module, "MOST", 5)
+    found = find_candidates(frame)
+    assert 0 < len(found) <= 5
+    assert min(candidate.box[3] for candidate in found) > 68
 
 
 @pytest.mark.parametrize("ink", ["line", "dot"])

@@ -47,7 +47,9 @@ def test_stages_keep_their_order() -> None:
 
 def test_the_rate_is_that_of_the_latest_frames() -> None:
     rate = Rate()
-    assert rate.value == 0
+    assert rate.at(0) == 0
     for time in [*range(10), *(10 + i / 20 for i in range(100))]:
         rate.tick(time)
-    assert rate.value == pytest.approx(20)
+    assert rate.at(time) == pytest.approx(20)
+    assert rate.at(time + 0.08) == pytest.approx(20)  # one frame may be late
+    assert [rate.at(time + silent) for silent in (1, 10)] == pytest.approx([2, 0.2])

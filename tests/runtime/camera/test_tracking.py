@@ -112,8 +112,11 @@ def test_tracks_that_are_gone_are_forgotten() -> None:
     assert len(tracker.tracks) <= 20 * 17
 
 
-def test_boxes_without_height_do_no_harm() -> None:
-    assert Tracker().update(Reading((Digit((5, 5, 1, 1), "1", 0.95),), ((500, 5, 1, 1),)), 0)
+def test_boxes_of_a_pixel_are_followed() -> None:
+    tracker, reading = Tracker(), Reading((Digit((5, 5, 1, 1), "1", 0.95),), ((500, 5, 1, 1),))
+    shown = [tracker.update(reading, number * FRAME_NS) for number in range(3)]
+    assert [[digit.track for digit in digits] for digits in shown] == [[1], [1], [1]]
+    assert len(tracker.tracks) == 2
 
 
 def test_of_a_still_picture_a_doubtful_digit_is_shown_at_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -80,11 +81,29 @@ def test_who_waits_for_a_source_that_is_over_may_watch_another(page: Running) ->
     with page.view() as viewer:
         viewer.say("watch", source=2)
         viewer.stats(lambda stats: stats["sources"][2]["state"] == "ended")
+        text, _ = viewer.frame()
+        while text["source"] != 2:
+            text, _ = viewer.frame()
+        assert text["frame"] == 2  # its last one
         viewer.say("next")
-        viewer.until("stats")
         viewer.say("watch", source=0)
         text = viewer.until("frame")  # for the one that was asked for before
         assert text["source"] == 0
+
+
+def test_while_the_reading_is_paused_who_comes_late_sees_the_latest_frame() -> None:
+    with running(live("left"), live("right")) as it:
+        until(lambda: len(it.page.latest) == 2)
+        it.page.controls.paused = True
+        with it.view() as viewer:
+            text, picture = viewer.frame()
+            viewer.say("watch", source=1)
+            other, _ = viewer.frame()
+        assert (text["source"], picture.shape, other["source"]) == (0, (120, 160, 3), 1)
+        assert it.ask("/snapshot.png").status == 200
+        frames = it.frames
+        time.sleep(0.3)
+        assert it.frames == frames
 
 
 def test_statistics_say_how_each_source_does(page: Running) -> None:

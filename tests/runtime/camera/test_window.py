@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -110,6 +111,25 @@ def test_a_snapshot_that_cannot_be_written_is_said_and_ends_nothing(tmp_path: Pa
     window = window_with((160, 120), tmp_path / "file" / "folder")
     press(window, "s")
     assert window.note.startswith("no snapshot: Not a directory")
+
+
+def test_of_a_snapshot_that_does_not_fit_on_the_disk_nothing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FullDisk(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    def open_full(path: Path, mode: str) -> FullDisk:
+        path.touch(exist_ok=False)
+        return FullDisk()
+
+    window = window_with((160, 120), tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr(Path, "open", open_full)
+        press(window, "s")
+    assert window.note.startswith("no snapshot: No space left on device")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_before_the_first_picture_there_is_no_snapshot(tmp_path: Path) -> None:
