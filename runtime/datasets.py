@@ -7,15 +7,17 @@ import hashlib
 import math
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import DataError
+from runtime.errors import DataError, ImageError
 from runtime.images import find_images, read_file, read_image
 from runtime.preprocess import Image, image_for
 from runtime.spec import ModelSpec
@@ -25,6 +27,8 @@ IDX_PREFIX: dict[Split, str] = {"train": "train", "test": "t10k"}
 FOLDER_NAME: dict[Split, str] = {"train": "train", "test": "val"}
 IDX_UINT8 = 0x08
 MAX_IDX_BYTES = 1 << 32  # unpacked: an archive of some megabytes can hold as much
+
+MOST_TRIED, MOST_TOLD = 1000, 3  # images of a folder, for others that cannot be read, and of those
 
 
 class Dataset(Protocol):
@@ -109,19 +113,38 @@ class FileDataset:
         return None if self.classes is None else np.array(self.classes, np.int64)
 
     def image(self, index: int) -> Image:
-        return read_image(self.paths[index])
+        with self.telling_all():
+            return read_image(self.paths[index])
 
     def image_name(self, index: int) -> str:
         return str(self.paths[index])
 
     def image_digest(self, index: int) -> bytes:
-        return hashlib.sha256(read_file(self.paths[index])).digest()
+        with self.telling_all():
+            return hashlib.sha256(read_file(self.paths[index])).digest()
 
     def digest(self) -> str:
         state = hashlib.sha256(repr(self.classes).encode())
-        for path in self.paths:
-            state.update(hashlib.sha256(read_file(path)).digest())
+        for index in range(len(self)):
+            state.update(self.image_digest(index))
         return state.hexdigest()
+
+    @contextmanager
+    def telling_all(self) -> Iterator[None]:
+        """Where an image cannot be read, look for others, so that they are not found one a run.
+
+        Raises:
+            ImageError: names the first ones.
+        """
+        try:
+            yield
+        except ImageError as error:
+            failed = list(islice(unreadable(self.paths[:MOST_TRIED]), MOST_TOLD + 1))
+            if len(failed) < 2:
+                raise
+            many = f"more than {MOST_TOLD}" if len(failed) > MOST_TOLD else f"{len(failed)}"
+            told = "; ".join(failed[:MOST_TOLD])
+            raise ImageError(f"{many} images of {self.name} cannot be used: {told}", "mend or remove them") from error
 
 
 @dataclass(frozen=True)
@@ -153,6 +176,15 @@ class Subset:
 
     def digest(self) -> str:
         return hashlib.sha256(f"{self.source.digest()} {self.indices}".encode()).hexdigest()
+
+
+def unreadable(paths: Sequence[Path]) -> Iterator[str]:
+    """Why images cannot be read, of each that cannot."""
+    for path in paths:
+        try:
+            read_image(path)
+        except ImageError as error:
+            yield error.message
 
 
 def place_of(dataset: Dataset, index: int) -> tuple[int, str | None]:

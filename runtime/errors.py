@@ -8,6 +8,7 @@
     |-- DataError                    images or labels cannot be used
     |   `-- ImageError               one image cannot be read
     |-- SourceError                  a camera, a stream or a video cannot be used
+    |-- OptionError                  a value that was given for an option cannot be one
     |-- InputError                   an array given to a session has a wrong dtype or shape
     |-- BundleError                  a bundle cannot be written
     |   |-- BundleExistsError        the output folder is taken, or another build holds it
@@ -22,7 +23,8 @@
     |   `-- ConnectionLostError      the connection to it broke off
     `-- Cancelled                    a progress display asked to stop
 
-The command line prints message and hint, and exits with 1, or as a command did that failed on another machine.
+The command line prints message and hint, and exits with 1, with 2 where a value of an option is wrong, or as a
+command did that failed on another machine.
 """
 
 from __future__ import annotations
@@ -76,6 +78,12 @@ class ImageError(DataError):
 
 class SourceError(ToolkitError):
     """A camera, a stream or a video cannot be used."""
+
+
+class OptionError(ToolkitError):
+    """A value that was given for an option cannot be one."""
+
+    exit_code = 2
 
 
 class InputError(ToolkitError):

@@ -122,7 +122,9 @@ def read_file(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> bytes:
             )
         data = path.read_bytes()
     except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror}", "give the path of an image file") from error
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        hint = "give the path of an image file" if missing else "see who may read it, and whether its disk is sound"
+        raise ImageError(f"cannot read {path}: {error.strerror}", hint) from error
     return data
 
 

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from runtime.classification import Classified, ImageInput, Unreadable, name_of
-from runtime.errors import ToolkitError
+from runtime.errors import OptionError, ToolkitError
 from runtime.folder import flush
 
 ROWS = 1024  # of a row group of Parquet, at most
@@ -200,10 +200,10 @@ def require_writer(output: Path) -> None:
     """Find out before the work whether a file of this form can be written.
 
     Raises:
-        ToolkitError: no such form.
+        OptionError: no such form.
         ModuleNotFoundError: it takes pyarrow, which is not installed.
     """
     if output.suffix.lower() not in WRITERS:
-        raise ToolkitError(f"{output} has none of the suffixes {', '.join(WRITERS)}", "they say what -o writes")
+        raise OptionError(f"{output} has none of the suffixes {', '.join(WRITERS)}", "they say what -o writes")
     if output.suffix.lower() == ".parquet":
         import pyarrow.parquet  # noqa: F401

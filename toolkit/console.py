@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
+    from rich.table import Table
 
 REDRAW_S = 0.1
+LEAST_TEXT = 10  # characters of a column of text, that a narrow terminal leaves it
 PIPE_WIDTH = 110  # a table that goes to a file is not squeezed into a terminal's 80 columns
 
 
@@ -28,18 +30,35 @@ def say(text: str = "") -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value to standard output."""
+    """One JSON value to standard output, in UTF-8 whatever that is said to have."""
     import msgspec
 
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    click.echo(msgspec.json.format(to_json(value), indent=2))
 
 
 def print_json_line(value: Any) -> None:
     """One JSON value on a line of its own, at once."""
+    click.echo(to_json(value))
+    sys.stdout.flush()
+
+
+def to_json(value: Any) -> bytes:
+    """JSON; what is no character, as names of files may hold, becomes `?`."""
     import msgspec
 
-    click.echo(msgspec.json.encode(value).decode())
-    sys.stdout.flush()
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(encodable(msgspec.to_builtins(value)))
+
+
+def encodable(value: Any) -> Any:
+    """The same, with texts that can be encoded."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {encodable(key): encodable(one) for key, one in value.items()}
+    return [encodable(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def print_table(
@@ -73,8 +92,39 @@ def print_table(
         table.add_row(*(Text(printable(cell)) for cell in row), style="bold green" if index == bold else "")
     printer = console(stderr=stderr)
     unlimited = printer.options.update(max_width=10_000)
-    table.collapse_padding = printer.measure(table, options=unlimited).maximum > printer.width
+    if printer.measure(table, options=unlimited).maximum > printer.width:
+        table.collapse_padding = True
+        if not squeeze(table, columns, rows, printer.width):
+            print_stacked(title, columns, rows, stderr)
+            return
     printer.print(table)
+
+
+def squeeze(table: Table, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Make columns of numbers as narrow as these are, and let headings and texts be wrapped.
+
+    Returns:
+        False where the table is too wide even so.
+    """
+    least = len(columns) + 1
+    for column, heading, *cells in zip(table.columns, columns, *rows, strict=True):
+        words = [word for text in (heading.removeprefix(">"), *cells) for word in text.split()]
+        longest = max(map(len, words), default=0)
+        if heading.startswith(">"):
+            longest = column.width = max(longest, *(len(cell) for cell in cells))
+        least += min(longest, LEAST_TEXT) if column.width is None else longest
+    return least <= width
+
+
+def print_stacked(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], stderr: bool) -> None:
+    """A table that is too wide for the terminal: a line for each cell."""
+    headings = [column.removeprefix(">") for column in columns]
+    wide = max(map(len, headings))
+    blocks = [
+        "\n".join(f"{heading:{wide}}  {printable(cell)}" for heading, cell in zip(headings, row, strict=True))
+        for row in rows
+    ]
+    click.echo("\n\n".join([title, *blocks]) + "\n", err=stderr)
 
 
 def console(*, stderr: bool) -> Console:

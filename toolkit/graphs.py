@@ -113,7 +113,7 @@ class Graphs:
     def warnings(self) -> tuple[str, ...]:
         """For the user."""
         images = self.calibration.images if self.calibration else FEW_IMAGES
-        few = f"thresholds come from {images} images alone: give {FEW_IMAGES} or more"
+        few = f"thresholds come from {images} image{'s' * (images > 1)} alone: give {FEW_IMAGES} or more"
         return (few,) if images < FEW_IMAGES else ()
 
     @property

@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from runtime.camera.feed import Feed
 from runtime.camera.outputs.lines import JsonLines
 from runtime.camera.outputs.recording import Recording
 from runtime.camera.outputs.seen import Seen
-from runtime.camera.sources.address import plain
 from runtime.camera.timing import Rate, StageTimes, Timing
 
 KEEP = 0.9  # of the latency that is shown, from frame to frame
@@ -28,7 +26,7 @@ class Recorded(Struct, frozen=True):
 
     Attributes:
         file: that was written; null where nothing was.
-        frames: in it.
+        frames: that were read and are in it. Of a live source the video keeps the time: one is repeated until the next.
         missed: frames that are not in it, since the encoder was too slow or the disk full.
         problem: why it ended early; empty where it did not.
     """
@@ -182,10 +180,7 @@ def summarize(
         fps=round(tally.frames / max(seconds, 1e-9), 2),
         inferences=tally.inferences,
         batches=tally.batches,
-        sources=tuple(
-            replace(source, source=plain(source.source), problem=plain(source.problem))
-            for source in summaries(feed, tally)
-        ),
+        sources=summaries(feed, tally),
         lines=None if lines is None else lines.written,
         recording=None if recording is None else recorded(recording),
         latency_ms=tally.timing.summary(),
@@ -212,8 +207,5 @@ def summaries(feed: Feed, tally: Tally) -> tuple[SourceSummary, ...]:
 def recorded(recording: Recording) -> Recorded:
     """What became of a recording, once it is closed."""
     return Recorded(
-        plain(str(recording.file)) if recording.file else None,
-        recording.written,
-        recording.missed,
-        plain(recording.problem),
+        str(recording.file) if recording.file else None, recording.written, recording.missed, recording.problem
     )

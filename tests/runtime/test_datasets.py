@@ -24,7 +24,7 @@ from runtime.datasets import (
     open_dataset,
     read_idx,
 )
-from runtime.errors import DataError
+from runtime.errors import DataError, ImageError
 from tests.tiny import make_spec
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 6, 7), dtype=np.uint8)
@@ -182,6 +182,21 @@ def test_a_pipe_among_the_pictures_is_refused_when_it_is_read(tmp_path: Path) ->
     for call in (dataset.digest, lambda: dataset.image(0)):
         with pytest.raises(DataError, match=r"a\.png is a pipe"):
             call()
+
+
+def test_of_several_pictures_that_cannot_be_read_the_first_ones_are_named(tmp_path: Path) -> None:
+    for name in ("a.png", "c.png", "f.png"):
+        picture(tmp_path / name, 10)
+    for name in ("b.png", "d.png", "e.png", "g.png"):
+        (tmp_path / name).write_bytes((tmp_path / "a.png").read_bytes()[:30])
+    dataset = open_dataset(tmp_path, None)
+    assert dataset.image(0).shape == (4, 4, 3)
+    with pytest.raises(ImageError, match=r"more than 3 images of .*b\.png .*; .*d\.png .*; .*e\.png "):
+        dataset.image(1)
+    for name in ("b.png", "d.png", "e.png"):
+        (tmp_path / name).unlink()
+    with pytest.raises(ImageError, match=r"^\S*g\.png"):
+        open_dataset(tmp_path, None).image(3)
 
 
 def test_an_empty_idx_set_is_refused(tmp_path: Path) -> None:

@@ -104,6 +104,18 @@ def test_inspect_shows_layers_and_files(tiny_int8_bundle: Path, tmp_path: Path) 
     assert manifest["spec"]["labels"] == list(LABELS)
 
 
+def test_inspect_says_what_it_takes(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x08\x12\x07pytorch")
+    assert_clean_failure(
+        toolkit("inspect", "net.onnx", cwd=tmp_path), "neither a bundle nor a calibration.json", "build and compare"
+    )
+
+
+def test_bench_times_no_batch_that_takes_several_calls(tiny_int8_bundle: Path, tmp_path: Path) -> None:
+    done = toolkit("bench", tiny_int8_bundle, "--batch", 64, "--seconds", "0.05", cwd=tmp_path)
+    assert_clean_failure(done, "images a call, not 64", "--batch SMALLEST:BEST:LARGEST")
+
+
 @pytest.mark.parametrize("name", ["classify", "bench", "verify", "inspect"])
 def test_a_folder_that_is_no_bundle(tmp_path: Path, name: str) -> None:
     extra = [DIGITS[0]] if name == "classify" else []

@@ -18,7 +18,7 @@ import pytest
 from runtime.camera.reading.reader import THRESHOLD
 from runtime.errors import ModelError
 from runtime.spec import Preprocess, classifier_spec
-from tests.command import TOOLKIT, assert_clean_failure, environment, strict_validator, toolkit, without_packages
+from tests.command import ROOT, TOOLKIT, assert_clean_failure, environment, strict_validator, toolkit, without_packages
 from tests.runtime.camera.digit_bundle import write_digit_bundle
 from toolkit.commands.camera import command, require_digits
 
@@ -101,6 +101,29 @@ def test_the_summary_in_json_and_a_recording(bundle: Path, video: Path, tmp_path
     assert replaced.returncode == 0, replaced.stderr
     assert frames_in(tmp_path / "new" / "out.mp4") == 2
     assert len((tmp_path / "new" / "out.jsonl").read_text().splitlines()) == 2
+
+
+def test_what_is_read_is_not_written_over(bundle: Path, video: Path, tmp_path: Path) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    own, link = tmp_path / "own.mp4", tmp_path / "link.mp4"
+    own.write_bytes(video.read_bytes())
+    link.symlink_to(own)
+    for option, file in (("--record", own), ("--record", link), ("--jsonl", own)):
+        done = toolkit("camera", bundle, "--source", own, "--fast", option, file, "--force", *ENGINE, cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert f"{file.name} is read" in done.stderr
+    assert own.read_bytes() == video.read_bytes()
+
+
+def test_names_that_are_no_utf_8_are_told_as_well_as_can_be(bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"z\xff")
+    folder.mkdir()
+    (folder / "1.png").write_bytes((ROOT / "examples/digits/3-dark-on-light.png").read_bytes())
+    options = ("--view", "none", "--json", "--jsonl", "out.jsonl", *ENGINE)
+    done = toolkit("camera", bundle, "--source", folder.name, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sources"][0]["source"] == "z?"
+    assert json.loads((tmp_path / "out.jsonl").read_text())["source"].startswith("z?")
 
 
 def test_it_lives_without_pytorch_and_onnx(bundle: Path, video: Path, tmp_path: Path) -> None:

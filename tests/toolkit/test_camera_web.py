@@ -157,14 +157,15 @@ def test_failures_have_a_hint(options: tuple[str, ...], words: tuple[str, ...], 
     done = toolkit(
         "camera", bundle, *(str(files.get(one, one)) for one in options), *ENDLESS, cwd=tmp_path, **NO_DISPLAY
     )
-    assert_clean_failure(done, *words)
+    usage = "nowhere" in options or "--mqtt" in options
+    assert_clean_failure(done, *words, code=2 if usage else 1)
     assert TOKEN not in done.stderr and "hunter2" not in done.stderr
 
 
 def test_the_broker_may_be_named_in_the_environment(bundle: Path, tmp_path: Path) -> None:
     variables = {**NO_DISPLAY, "TOOLKIT_MQTT": "mqtt://somebody:sec-ret@:1"}
     done = toolkit("camera", bundle, "--view", "none", *ENDLESS, cwd=tmp_path, **variables)
-    assert_clean_failure(done, "mqtt")
+    assert_clean_failure(done, "mqtt", code=2)
     assert "sec-ret" not in done.stderr
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

@@ -132,7 +132,7 @@ def test_options_that_do_not_fit_are_a_usage_error(
 
 def test_an_unknown_form_is_refused_before_the_work(tiny_int8_bundle: Path, tmp_path: Path) -> None:
     done = toolkit("classify", tiny_int8_bundle, DIGITS[0], "-o", "out.xlsx", cwd=tmp_path)
-    assert_clean_failure(done, "out.xlsx", ".parquet")
+    assert_clean_failure(done, "out.xlsx", ".parquet", code=2)
     assert not list(tmp_path.iterdir())
 
 

@@ -104,7 +104,8 @@ def test_weights_by_name_are_downloaded_once(
 def test_what_is_wrong_is_named_and_nothing_is_left(
     tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
-    assert_clean_failure(toolkit(*arguments, cwd=tmp_path), *words)
+    code = 2 if "--set" in arguments else 1
+    assert_clean_failure(toolkit(*arguments, cwd=tmp_path), *words, code=code)
     assert list(tmp_path.iterdir()) == []
 
 

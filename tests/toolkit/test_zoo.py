@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from runtime.datasets import open_dataset
-from runtime.errors import ModelError, UnknownModelError, WeightsError
+from runtime.errors import OptionError, UnknownModelError, WeightsError
 from runtime.images import read_image
 from runtime.preprocess import image_for
 from tests.command import ROOT, environment
@@ -157,7 +157,7 @@ def test_default_options_keep_the_weights_and_others_leave_them() -> None:
     ],
 )
 def test_a_wrong_option_is_named(settings: dict[str, str], named: str, hint: str) -> None:
-    with pytest.raises(ModelError, match=named) as caught:
+    with pytest.raises(OptionError, match=named) as caught:
         ZOO["lenet"].with_options(settings)
     assert hint in caught.value.hint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -164,6 +165,9 @@ def command(
     visitors = len(own) < len(where)
     if record and (len(own) != 1 or visitors):
         raise click.UsageError("--record records one source that is no visitor's: run a command for each")
+    for file in filter(None, (record, Path(jsonl) if jsonl and jsonl != "-" else None)):
+        if any(os.path.exists(one) and file.exists() and os.path.samefile(one, file) for one in own):
+            raise click.UsageError(f"{file} is read: write to another file")
     check_views(view, visitors, web)
     broker = parse_broker(mqtt) if mqtt else None
     with ExitStack() as stack:
@@ -273,4 +277,4 @@ def report(summary: Summary) -> None:
         tell(f"the recording: {recording.problem}")
     if recording and recording.file:
         missed = f", {recording.missed:,} are missing" if recording.missed else ""
-        tell(f"{recording.file}: {recording.frames:,} frames{missed}")
+        tell(f"{recording.file}: {recording.frames:,} frames that were read{missed}")

@@ -24,7 +24,7 @@ ROWS = 500  # of a table; the next ones come in another one
 
 @click.command()
 @bundle_argument
-@click.argument("images", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.argument("images", nargs=-1, required=True, type=click.Path(allow_dash=True, readable=False))
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="Classes to give for each image.")
 @click.option("-o", "--output", type=click.Path(), help="Write the answers to this .csv, .jsonl or .parquet file.")
 @click.option("--resume", is_flag=True, help="Go on where an earlier run with the same -o ended.")

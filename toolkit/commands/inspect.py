@@ -12,6 +12,7 @@ from toolkit.console import milliseconds, points, print_json, print_table, say, 
 from toolkit.options import bundle_argument, output_options
 
 CALIBRATION = "calibration.json"
+SNIFFED = 64  # bytes, which JSON has begun in
 
 if TYPE_CHECKING:
     from runtime.bundle import Bundle
@@ -57,7 +58,14 @@ def show_calibration(path: Path, tensor: str | None) -> None:
     from runtime.errors import DataError
     from toolkit.histogram import draw
 
-    if not path.is_file():
+    if path.is_file():
+        with path.open("rb") as file:
+            if not file.read(SNIFFED).lstrip().startswith(b"{"):
+                raise DataError(
+                    f"{path} is neither a bundle nor a calibration.json",
+                    "toolkit build and compare take ONNX files and modules; summary shows the layers of a module",
+                )
+    else:
         files = Bundle.open(path).manifest.files
         path = path / CALIBRATION
         if CALIBRATION not in files:

@@ -41,6 +41,11 @@ def command(model: str, settings: dict[str, str], told: Told, as_json: bool) -> 
             f"{model} is a bundle, and summary reads the models that bundles are built from",
             f"toolkit inspect {model} shows its layers",
         )
+    if model.endswith(".onnx"):
+        raise ModelError(
+            f"{model} is an ONNX file, and summary reads models of PyTorch",
+            "give one of the zoo or package.module:factory; toolkit build and compare take ONNX files",
+        )
     if ":" in model:
         refuse_untold(told)
         from toolkit.foreign.module import open_module

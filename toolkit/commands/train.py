@@ -81,12 +81,17 @@ def command(
 
     from export.torch_cache import own_torch_cache
     from runtime.datasets import class_names, has_both_splits
-    from runtime.errors import ToolkitError
+    from runtime.errors import ToolkitError, UnknownModelError
     from runtime.progress import SilentProgress
     from toolkit.labels import read_labels
     from toolkit.output_file import place_for
-    from toolkit.zoo import get_zoo_model
+    from toolkit.zoo import ZOO, get_zoo_model
 
+    if model.endswith(".onnx") or ":" in model:
+        raise UnknownModelError(
+            f"'{model}' is none of the zoo, whose models train trains",
+            f"there are: {', '.join(ZOO)}; what you train yourself, build takes as module:factory with --weights",
+        )
     entry = get_zoo_model(model).with_options(settings)
     if labels:
         entry = with_labels(entry, read_labels(labels))

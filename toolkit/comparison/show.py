@@ -32,7 +32,7 @@ def describe(side: SideEntry) -> str:
 def cells(layer: ComparedLayer) -> list[str]:
     """A row."""
     error = "-" if layer.largest_error is None else f"{layer.largest_error:.3g}"
-    share = "" if layer.relative_error is None else f" ({100 * layer.relative_error:.2g} %)"
+    share = "" if layer.relative_error is None else f" ({percent(100 * layer.relative_error)} %)"
     return [
         named(layer),
         layer.operation,
@@ -43,6 +43,11 @@ def cells(layer: ComparedLayer) -> list[str]:
         decibels(layer.input_sqnr_db),
         decibels(layer.own_sqnr_db),
     ]
+
+
+def percent(value: float) -> str:
+    """With two significant digits, of 10 and more without decimals."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def named(layer: ComparedLayer) -> str:

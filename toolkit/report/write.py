@@ -12,6 +12,7 @@ from msgspec import structs
 
 from runtime.datasets import Dataset, whole
 from runtime.folder import write_atomically
+from toolkit.console import to_json
 from toolkit.output_file import place_for
 from toolkit.report.compose import compose, wanted_images
 from toolkit.report.html import render_html
@@ -58,7 +59,7 @@ def write_report(report: Report, dataset: Dataset | None, folder: Path, junit: P
     contents: Sequence[tuple[Path, str]] = [
         (folder / NAMES["html"], render_html(document, pictures)),
         (folder / NAMES["markdown"], render_markdown(document)),
-        (folder / NAMES["json"], msgspec.json.format(msgspec.json.encode(report), indent=1).decode() + "\n"),
+        (folder / NAMES["json"], msgspec.json.format(to_json(report), indent=1).decode() + "\n"),
         *([(junit, render_junit(report))] if junit else []),
     ]
     for path, text in contents:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 
+from runtime.bundle import is_bundle
 from runtime.errors import UnknownModelError
 from toolkit.zoo import models
 from toolkit.zoo.model import Options, ZooModel
@@ -26,10 +28,11 @@ def get_zoo_model(name: str) -> ZooModel:
     """
     if name in ZOO:
         return ZOO[name]
-    if name.endswith(".onnx") or ":" in name:
+    if is_bundle(Path(name)):
         raise UnknownModelError(
-            f"'{name}': ONNX files and modules of your own cannot be built yet", f"there are: {', '.join(ZOO)}"
+            f"{name} is a bundle, and what is wanted is a model that bundles are built from",
+            f"toolkit inspect {name} says which it was built from",
         )
     near = get_close_matches(name, ZOO, n=1)
     suggestion = f"did you mean {near[0]}? " if near else ""
-    raise UnknownModelError(f"no model '{name}'", f"{suggestion}There are: {', '.join(ZOO)}, or the folder of a bundle")
+    raise UnknownModelError(f"no model '{name}' in the zoo", f"{suggestion}There are: {', '.join(ZOO)}")

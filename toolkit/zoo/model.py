@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct, structs
 
-from runtime.errors import ModelError, WeightsError
+from runtime.errors import OptionError, WeightsError
 from runtime.spec import ModelSpec
 from toolkit.recipe import Recipe
 from toolkit.zoo.card import Card, read_card
@@ -83,12 +83,12 @@ class ZooModel:
             given: values by name of the option, as their type or as text: numbers with commas between them for several.
 
         Raises:
-            ModelError: no such option, or not such a value.
+            OptionError: no such option, or not such a value.
         """
         known = structs.asdict(self.options)
         for name in given:
             if name not in known:
-                raise ModelError(f"{self.name} has no option '{name}'", f"it has: {', '.join(known) or 'none'}")
+                raise OptionError(f"{self.name} has no option '{name}'", f"it has: {', '.join(known) or 'none'}")
         values = {
             name: value.split(",") if isinstance(value, str) and isinstance(known[name], tuple) else value
             for name, value in given.items()
@@ -98,12 +98,12 @@ class ZooModel:
         except msgspec.ValidationError as error:
             found = re.search(r"\$\.(\w+)", str(error))
             if found is None:
-                raise ModelError(
+                raise OptionError(
                     f"{self.name} cannot be made so: {error}", f"its options are: {self.describe()}"
                 ) from error
             name = found[1]
             hint = f"{name} is {possible_values(type(self.options), name)}"
-            raise ModelError(f"{self.name} cannot have {name}={given[name]!s:.100}", hint) from error
+            raise OptionError(f"{self.name} cannot have {name}={given[name]!s:.100}", hint) from error
         asked = self.asked | given.keys()
         if options == self.options:
             return replace(self, asked=asked)
@@ -126,7 +126,7 @@ class ZooModel:
         theirs = ", ".join(f"{name}={value}" for name, value in card.options.items())
         try:
             model = replace(self.with_options(card.options), asked=self.asked)
-        except ModelError as error:
+        except OptionError as error:
             raise WeightsError(
                 f"the weights {path} do not fit: {error}", "train them again with this version"
             ) from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from runtime.camera.sources.address import hide, plain
-from runtime.errors import ToolkitError
+from runtime.errors import OptionError, ToolkitError
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 PREFIX = "toolkit/camera"
@@ -60,8 +60,9 @@ def parse_broker(text: str) -> Broker:
             system's authorities, or with `?ca=FILE` those of a PEM file.
 
     Raises:
-        ToolkitError: it cannot be understood, or the file cannot be read. Of the address it shows nothing: any part
-            of one that is not understood may be of the password.
+        OptionError: it cannot be understood. Of the address it shows nothing: any part of one that is not understood
+            may be of the password.
+        ToolkitError: the file cannot be read.
     """
     try:
         text.encode()
@@ -94,9 +95,9 @@ def parse_broker(text: str) -> Broker:
     return Broker(host, port or PORTS[parts.scheme], prefix, client_id, username, password, tls)
 
 
-def wrong(why: str) -> ToolkitError:
+def wrong(why: str) -> OptionError:
     """What is wrong with an address."""
-    return ToolkitError(f"the address of the MQTT broker {why}", HINT)
+    return OptionError(f"the address of the MQTT broker {why}", HINT)
 
 
 def trusting(authorities: str | None) -> ssl.SSLContext:

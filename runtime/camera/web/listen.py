@@ -15,7 +15,7 @@ from pathlib import Path
 
 import platformdirs
 
-from runtime.errors import InputError, MissingPackageError, ToolkitError
+from runtime.errors import InputError, MissingPackageError, OptionError, ToolkitError
 
 HOST, PORT = "127.0.0.1", 8765
 SHORTEST_TOKEN, LONGEST_TOKEN = 16, 1024  # characters
@@ -36,11 +36,11 @@ def parse_address(text: str) -> tuple[str, int]:
     """Host and port.
 
     Raises:
-        InputError: it is no such text.
+        OptionError: it is no such text.
     """
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):([0-9]{1,5})", text)
     if not match or int(match[2]) > 65535:
-        raise InputError(f"'{text}' is no address to listen at", WHERE_HINT)
+        raise OptionError(f"'{text}' is no address to listen at", WHERE_HINT)
     return match[1].strip("[]"), int(match[2])
 
 
@@ -51,7 +51,7 @@ def listen(text: str | None = None) -> socket.socket:
         text: host and port; None takes `HOST` and `PORT`, or another port where that is taken.
 
     Raises:
-        InputError: it is no address.
+        OptionError: it is no address.
         ToolkitError: it is taken, or not of this machine, or not to be had.
     """
     host, port = parse_address(text) if text else (HOST, PORT)

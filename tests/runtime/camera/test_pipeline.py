@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from runtime.camera.controls import Controls
@@ -215,8 +214,7 @@ def test_of_a_visitor_whose_frame_lies_outside_of_the_region_all_is_read() -> No
 
 
 def test_names_that_are_no_utf_8_are_told_as_well_as_can_be(tmp_path: Path) -> None:
-    done = read(DrawnSource(2, name="folder\udcff", names=("folder\udcff/a.png",)), tmp_path)
-    assert msgspec.json.decode(msgspec.json.encode(done.summary))["sources"][0]["source"] == "folder?"
+    done = read(DrawnSource(2, names=("folder\udcff/a.png",)), tmp_path)
     assert [line["source"] for line in done.lines] == ["folder?/a.png"] * 2
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from runtime.camera.web import listen
 from runtime.camera.web.process import Served
-from runtime.errors import InputError, ToolkitError
+from runtime.errors import InputError, OptionError, ToolkitError
 from tests.runtime.camera.page import BEARER, PATIENCE_S, TOKEN, Talk, live, raw, running
 
 
@@ -40,7 +40,7 @@ def test_addresses_that_are_understood(text: str, host: str, port: int) -> None:
     ),
 )
 def test_addresses_that_are_none(text: str) -> None:
-    with pytest.raises(InputError, match="no address") as caught:
+    with pytest.raises(OptionError, match="no address") as caught:
         listen.parse_address(text)
     assert "127.0.0.1:8765" in str(caught.value.hint)
 
