@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 REMOVED = object()
@@ -59,10 +60,12 @@ def put(values: Any, path: Path, wrong: Any) -> None:
 
 def forgeries(value: Any) -> Iterator[tuple[str, Any]]:
     """Every copy of a JSON value that has one thing wrong, with what that is."""
+    whole = json.dumps(value)
     for path in paths(value):
+        right = json.dumps(reduce(getitem, path, value))
         for wrong in WRONG:
-            changed = copy.deepcopy(value)
-            put(changed, path, wrong)
-            if json.dumps(changed) != json.dumps(value):
+            if wrong is REMOVED or json.dumps(wrong) != right:
+                changed = json.loads(whole)
+                put(changed, path, wrong)
                 label = "removed" if wrong is REMOVED else repr(wrong)[:40]
                 yield f"{'.'.join(map(str, path))}: {label}", changed
