@@ -51,10 +51,10 @@ def slow_divergence(counts: np.ndarray, stop: int) -> float:
         return math.inf
     reference[np.flatnonzero(reference)[-1]] += counts[stop:].sum()
     candidate = np.zeros(stop)
+    levels = np.array([level_of(i, stop) for i in range(stop)])
     for level in range(LEVELS):
-        inside = [i for i in range(stop) if level_of(i, stop) == level and counts[i]]
-        for i in inside:
-            candidate[i] = sum(counts[j] for j in inside) / len(inside)
+        inside = np.flatnonzero((levels == level) & (counts[:stop] > 0))
+        candidate[inside] = counts[inside].sum() / max(len(inside), 1)
     p, q = reference / reference.sum(), candidate / max(candidate.sum(), 1)
     if ((p > 0) & (q == 0)).any():
         return math.inf
