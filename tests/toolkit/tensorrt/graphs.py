@@ -1,4 +1,7 @@
-"""Graphs of every precision of two models: lenet as it ships, and AlexNet with random weights. Run as a program."""
+"""Graphs of every precision of two models, lenet as it ships and AlexNet with random weights. Run as a program.
+
+AlexNet's convolutions are as large as they are; its dense layers, which hold 58 of its 61 million weights, are narrow.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 from calibration.options import CalibrationOptions
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
-MODELS = ("lenet", "alexnet")
+MODELS: dict[str, dict[str, str]] = {"lenet": {}, "alexnet": {"dense": "256"}}  # and their options
 
 
 def write(name: str, folder: Path) -> None:
@@ -20,7 +23,7 @@ def write(name: str, folder: Path) -> None:
     from toolkit.source import make_source, resolve_model
 
     quiet = SilentProgress()
-    model = resolve_model(name, {}, None, name == "alexnet", Told(), None, quiet)
+    model = resolve_model(name, MODELS[name], None, bool(MODELS[name]), Told(), None, quiet)
     source = make_source(model, None, CalibrationOptions(8, "minmax", False), None, None, ["tensorrt-rtx"], None, quiet)
     exported = export_fp32(source, source.samples, folder / "fp32.onnx", quiet)
     made = make_graphs(source, exported.path, PRECISIONS, quiet).by_precision
