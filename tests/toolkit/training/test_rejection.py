@@ -81,11 +81,13 @@ def test_confidence_is_the_highest_probability() -> None:
     assert answers[1] == 1
 
 
-def test_outliers_are_preprocessed_and_kinds_are_apart() -> None:
+def test_outliers_are_preprocessed_and_kinds_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolkit.training.rejection.JUDGED", 20)  # to draw 500 of each kind takes seconds
     made = make_outliers(SPEC, 3, None, digits(), digits(seed=1), seed=0)
     assert made.training.shape == (3 * len(TRAINED), 1, 32, 32) and made.training.dtype == torch.uint8
     assert list(made.known) == list(TRAINED)
     assert list(made.unknown) == list(HELD_OUT)
+    assert {tuple(images.shape) for images in (made.known | made.unknown).values()} == {(20, 1, 32, 32)}
     again = make_outliers(SPEC, 3, None, digits(), digits(seed=1), seed=0)
     assert torch.equal(made.training, again.training)
     assert not torch.equal(made.training, make_outliers(SPEC, 3, None, digits(), digits(seed=1), seed=1).training)
