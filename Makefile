@@ -15,6 +15,9 @@ RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,answers benc
 DEMO_BUNDLE := build/lenet-int8
 BENCHMARKS := build_time startup open_time session_overhead open_close threads int8_accuracy
 
+# Every process would compile every module again: those of pytest rewrite the tests, and the tests start many.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test test-gpu test-runtime check-wheels schemas docs docs-reference release lint format bench \
