@@ -1,4 +1,4 @@
-"""onnxsim in a child process: it takes two seconds to import, and a native crash or a hang must not take us along.
+"""onnxsim in a child process: it takes a second to import, and a native crash or a hang must not take us along.
 
 The process is started before the export, and imports while that goes on.
 """
@@ -23,11 +23,13 @@ from runtime.backends.onnxruntime import TELEMETRY_SWITCH
 
 TOLERANCE = 1e-4
 #: Imports onnxsim, waits for two paths on standard input, and does what `python -m onnxsim IN OUT` does.
-#: The kernel ends it with us, who may be killed.
+#: The kernel ends it with us, who may be killed. Where PyTorch and SymPy are installed, onnxsim would import them for
+#: what is not done here, which takes three times as long as all the rest.
 ONNXSIM = """
 import ctypes, os, runpy, sys
 getattr(ctypes.CDLL(None), "prctl", lambda *_: None)(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
 sys.path[:] = filter(None, sys.path)  # nothing from the folder that the user happens to be in
+sys.modules.update(torch=None, sympy=None)
 import onnxsim
 sys.argv[1:] = map(os.fsdecode, sys.stdin.buffer.read().split(b"\\0"))
 runpy.run_module("onnxsim", run_name="__main__")

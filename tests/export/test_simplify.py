@@ -13,7 +13,7 @@ import pytest
 
 from export import limits
 from export import simplify as module
-from export.simplify import Simplifier, largest_difference, simplify
+from export.simplify import ONNXSIM, Simplifier, largest_difference, simplify
 from tests.export.graphs import answer, in_bytes, normal, op_types, parse
 
 IMAGES = normal(2, 3, 6, 5)
@@ -49,6 +49,12 @@ def test_onnxsim_folds_constants_and_leaves_the_batch_dynamic() -> None:
         images = normal(count, 3, 6, 5)
         assert np.array_equal(answer(simplified, images)[0], 2 * images)
     assert in_bytes(model) == before
+
+
+@pytest.mark.skipif(find_spec("onnxsim") is None, reason="onnxsim is not installed")
+def test_onnxsim_does_without_pytorch_and_sympy() -> None:
+    _, _, warning = run(ONNXSIM + "sys.exit(str([name for name in ('onnx', 'sympy', 'torch') if sys.modules[name]]))")
+    assert warning.startswith("onnxsim ended with 1 (['onnx'])")
 
 
 def test_what_the_command_wrote_is_taken_where_it_answers_alike() -> None:
