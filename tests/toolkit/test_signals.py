@@ -68,20 +68,21 @@ def stop(
 
 
 @pytest.mark.parametrize(
-    ("line", "number"),
+    ("line", "number", "delay"),
     [
-        ("building lenet", signal.SIGINT),
-        ("load PyTorch", signal.SIGTERM),
-        ("export", signal.SIGHUP),  # simplification: a child process
-        ("compare with PyTorch", signal.SIGINT),
-        ("look for a calibration", signal.SIGTERM),  # calibration
-        ("calibrate", signal.SIGINT),  # the comparison of methods
-        ("measure errors of int8", signal.SIGINT),  # compilation
-        ("measure latency", signal.SIGTERM),  # evaluation
+        ("building lenet", signal.SIGINT, 0.1),
+        ("load PyTorch", signal.SIGTERM, 0.1),
+        ("export", signal.SIGHUP, 0),  # simplification: a child process, which needs no longer than that
+        ("compare with PyTorch", signal.SIGINT, 0.1),
+        ("look for a calibration", signal.SIGTERM, 0.1),  # calibration
+        ("calibrate", signal.SIGINT, 0.1),  # the comparison of methods
+        ("measure errors of int8", signal.SIGINT, 0.1),  # compilation
+        ("measure latency", signal.SIGTERM, 0.1),  # evaluation
     ],
 )
-def test_in_each_stage_of_a_build(tmp_path: Path, line: str, number: signal.Signals) -> None:
-    stop(["build", "lenet", "--int8", "-o", "deep/out", "--cache-dir", tmp_path / "cache"], tmp_path, number, line)
+def test_in_each_stage_of_a_build(tmp_path: Path, line: str, number: signal.Signals, delay: float) -> None:
+    build = ["build", "lenet", "--int8", "-o", "deep/out", "--cache-dir", tmp_path / "cache"]
+    stop(build, tmp_path, number, line, delay)
 
 
 @pytest.mark.parametrize(
