@@ -27,9 +27,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_file_that_is_given_is_used_and_a_budget_is_met(made: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_given_is_used_and_a_budget_is_met(made: Path, few_digits: Path, tmp_path: Path) -> None:
     build = ("build", "lenet-28", "--int8", "--target", "onnxruntime", "--calibration", made / "calibration.json")
-    done = toolkit(*build, "--max-drop", 1, "-o", "bundle", "--json", cwd=tmp_path)
+    done = toolkit(*build, "--max-drop", 1, "--eval-data", few_digits, "-o", "bundle", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     budget = result["budget"]["budget"]
