@@ -242,6 +242,8 @@ batch_option = click.option(
 class ImageCount(click.IntRange):
     """A number of images, or `auto`."""
 
+    name = "number or auto"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return value if value == "auto" else super().convert(value, param, ctx)
 
