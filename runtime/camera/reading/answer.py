@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from runtime.camera.frame import Box
 from runtime.camera.reading.cut import Candidate
 
 SETTLED = 0.95
+DIGITS = tuple("0123456789")
+Said: TypeAlias = tuple[int, float, NDArray[np.float32]]  # the likeliest digit, its probability, and that of each
 
 
 @dataclass(eq=False)
@@ -17,9 +23,9 @@ class Answer:
 
     Attributes:
         candidate: that was read.
-        label: its likeliest class, by name
-        number: and by number.
+        number: the likeliest digit.
         probability: of that, by the model.
+        probabilities: of each digit, float32 (10,).
         depth: candidates that it is a part of, but for those that were put together.
         whole: the largest probability among those; 0 where there are none.
         ways: the ways to see parts in it instead.
@@ -27,9 +33,9 @@ class Answer:
     """
 
     candidate: Candidate
-    label: str
     number: int
     probability: float
+    probabilities: NDArray[np.float32]
     depth: int = 0
     whole: float = 0.0
     ways: list[list[Answer]] = field(default_factory=list)
@@ -41,9 +47,14 @@ class Answer:
         return self.candidate.box
 
     @property
+    def label(self) -> str:
+        """The digit, by name."""
+        return DIGITS[self.number]
+
+    @property
     def bar(self) -> bool:
         """Whether it is taken for a 1, as which any straight stroke passes."""
-        return self.label == "1"
+        return self.number == 1
 
     @property
     def settled(self) -> bool:
@@ -72,12 +83,12 @@ def walk(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
             yield from walk(way)
 
 
-def attach_parts(whole: Answer, said: Iterator[tuple[str, int, float]]) -> None:
+def attach_parts(whole: Answer, said: Iterator[Said]) -> None:
     """Add what was said of the parts of a candidate to what was said of it.
 
     Args:
         whole: the answer about that.
-        said: label, class and probability of each of its parts, in the order of `walk`.
+        said: of each of its parts, in the order of `walk`.
     """
     for way in whole.candidate.parts:
         parts = []

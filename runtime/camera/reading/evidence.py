@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.camera.frame import Picture
-from runtime.camera.reading.answer import Answer
+from runtime.camera.reading.answer import DIGITS, Answer
 from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.normalize import INK
 from runtime.camera.reading.sureness import sureness
 from runtime.camera.reading.surroundings import look_around
 
-LABELS = tuple("0123456789")
 FACTORS = (
     "sure",  # log odds of the model's answer
     "uneven",  # the ground round it
@@ -47,7 +46,8 @@ FACTORS = (
     "sure_ones",  # and how many of them are what others are compared with, and one more
     "light_ink",
     "inked",  # share of a square as long as it is, that is ink
-    *LABELS,  # what it is taken for
+    *DIGITS,  # what it is taken for
+    *(f"like_{digit}" for digit in DIGITS),  # logarithms: what the model says of each digit
 )
 LEAST = 0.3  # of the model, from which an answer may be right at all
 SURE = 0.95  # of the model, from which digits are what others are compared with
@@ -55,6 +55,7 @@ MOST_DEEP = 2
 LONGEST = 8.0  # times as long
 LEAST_DOUBT = 1e-3  # of the model: below, it says nothing more
 LEAST_SURE = 0.1  # the same at the other end
+LEAST_LIKE = 1e-6  # of the model for one digit: below, it says nothing more
 MOST_UNEVEN = 1.5
 IN_LINE = 0.5  # of the height of the lower of two digits, that is beside the other, when they are in a line
 ALIKE = 2  # times as high as the lower of those the other may be
@@ -91,8 +92,8 @@ def measure(frame: Picture, answers: Sequence[Answer]) -> NDArray[np.float64]:
     column["joined"][:] = [candidate.joined for candidate in candidates]
     look_at_itself(candidates, frame.shape[0], column)
     for place, answer in enumerate(answers):
-        if answer.label in LABELS:
-            column[answer.label][place] = 1
+        column[answer.label][place] = 1
+    factors[:, -len(DIGITS) :] = np.log(np.maximum([answer.probabilities for answer in answers], LEAST_LIKE))
     sure = np.flatnonzero([answer.probability >= SURE and not answer.bar for answer in answers])
     column["answers"][:] = math.log(len(answers))
     column["sure_ones"][:] = math.log(1 + len(sure))

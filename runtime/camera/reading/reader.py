@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.camera.frame import Box, Digit, Picture, Reading
-from runtime.camera.reading.answer import SETTLED, Answer, attach_parts, walk, walk_answers
+from runtime.camera.reading.answer import DIGITS, SETTLED, Answer, Said, attach_parts, walk, walk_answers
 from runtime.camera.reading.apart import Cutter
 from runtime.camera.reading.boxes import WITHIN, inside, touching
 from runtime.camera.reading.choose import choose, without_doubles
@@ -54,6 +54,7 @@ class DigitReader:
 
     def __init__(self, session: Session, threshold: float = THRESHOLD) -> None:
         self.session, self.threshold = session, threshold
+        self.classes = [session.spec.labels.index(digit) for digit in DIGITS] if session.spec.labels else slice(None)
         self.likely = max(LEAST, session.spec.reject_threshold or 0.0)
         self.stages: dict[str, float] = {}
         self.since = 0.0
@@ -116,8 +117,8 @@ class DigitReader:
         self.stages[stage] = self.stages.get(stage, 0.0) + now - self.since
         self.since = now
 
-    def infer(self, candidates: list[Candidate], again: bool = False) -> Iterator[tuple[str, int, float]]:
-        """What the model says of candidates, in one batch: of each the label, its number, and its probability.
+    def infer(self, candidates: list[Candidate], again: bool = False) -> Iterator[Said]:
+        """What the model says of candidates, in one batch.
 
         Args:
             candidates: to ask about.
@@ -130,21 +131,20 @@ class DigitReader:
             copies = [copy for number in doubtful for copy in varied(candidates[number].image)]
             more = self.probabilities(copies).reshape(len(doubtful), len(VARIATIONS), rows.shape[1])
             rows[doubtful] = (rows[doubtful] + more.sum(1)) / (1 + len(VARIATIONS))
-        numbers = rows.argmax(1).tolist()
-        return zip(map(self.session.spec.label, numbers), numbers, rows.max(1).tolist(), strict=True)
+        return zip(rows.argmax(1).tolist(), rows.max(1).tolist(), rows, strict=True)
 
     def probabilities(self, pictures: list[Picture]) -> NDArray[np.float32]:
-        """Of the classes, for pictures that are uint8 (28, 28): float32 (N, classes)."""
+        """Of the digits, for pictures that are uint8 (28, 28): float32 (N, 10)."""
         height, width, _ = self.session.spec.image_shape
         if not pictures:
-            return np.zeros((0, self.session.spec.classes), np.float32)
+            return np.zeros((0, len(DIGITS)), np.float32)
         count = len(pictures)
         images = np.zeros((usual(count), height, width, 1), np.uint8)
         top, left = (height - SIDE) // 2, (width - SIDE) // 2
         images[:count, top : top + SIDE, left : left + SIDE, 0] = pictures
         self.batches += 1
         self.inferences += count
-        return self.session.run(images)[:count]
+        return self.session.run(images)[:count, self.classes]
 
 
 def usual(count: int) -> int:

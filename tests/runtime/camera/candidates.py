@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from runtime.camera.frame import Box, Picture
+from runtime.camera.reading.answer import Said
 from runtime.camera.reading.cut import Candidate, Square
 from runtime.camera.reading.find import Shape
 from runtime.camera.reading.light import HAZE, Level, reduce
@@ -14,6 +15,13 @@ from runtime.camera.reading.normalize import LONG, RASTER, all_to_mnist, bounds_
 EMPTY = np.zeros((28, 28), np.uint8)
 BLANK = Square(0, 0, 1, np.zeros((RASTER, RASTER), np.uint8), (RASTER, RASTER))
 LEVEL = Level(1, (6, 60), False, EMPTY, EMPTY, EMPTY, 11.0, EMPTY)
+
+
+def said(number: int, probability: float) -> Said:
+    """What the model says, of a digit and, of the others, alike."""
+    probabilities = np.full(10, (1 - probability) / 9, np.float32)
+    probabilities[number] = probability
+    return number, probability, probabilities
 
 
 def bare(box: Box, image: Picture = EMPTY, shape: Shape | None = None) -> Candidate:

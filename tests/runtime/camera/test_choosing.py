@@ -15,7 +15,7 @@ from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.find import Shape
 from runtime.camera.reading.join import both
 from runtime.camera.reading.light import Level
-from tests.runtime.camera.candidates import LEVEL, bare
+from tests.runtime.camera.candidates import LEVEL, bare, said
 
 
 def candidate(box: Box, severed: bool = False) -> Candidate:
@@ -29,7 +29,7 @@ def shape(box: Box, level: Level = LEVEL) -> Shape:
 
 
 def answer(box: Box, label: int, sureness: float, *ways: list[Answer], severed: bool = False) -> Answer:
-    return Answer(candidate(box, severed), str(label), label, sureness, ways=list(ways), sureness=sureness)
+    return Answer(candidate(box, severed), *said(label, sureness), ways=list(ways), sureness=sureness)
 
 
 def digits(root: Answer) -> list[str]:
@@ -95,7 +95,7 @@ def test_what_was_put_together_is_taken_apart_however_sure_it_is() -> None:
     whole.candidate.shape = both(*pieces)
     assert whole.candidate.joined and not whole.settled
     whole.candidate.parts = [[bare(piece.box, shape=piece) for piece in pieces]]
-    attach_parts(whole, iter([("1", 1, 0.2), ("5", 5, 0.7)]))
+    attach_parts(whole, iter([said(1, 0.2), said(5, 0.7)]))
     assert [(part.depth, part.whole) for part in whole.ways[0]] == [(0, 0.99), (0, 0.99)]
 
 
@@ -120,9 +120,8 @@ def test_an_answer_knows_what_it_is_a_part_of() -> None:
     inner = candidate((0, 0, 18, 40))
     inner.parts = [[candidate((0, 0, 9, 20))]]
     whole.parts = [[inner], [candidate((0, 0, 20, 40), True), candidate((20, 0, 20, 40), True)]]
-    said = [("3", 3, 0.5), ("1", 1, 0.75), ("2", 2, 0.25), ("5", 5, 0.625)]
-    root = Answer(whole, "8", 8, 0.4)
-    attach_parts(root, iter(said))
+    root = Answer(whole, *said(8, 0.4))
+    attach_parts(root, iter([said(3, 0.5), said(1, 0.75), said(2, 0.25), said(5, 0.625)]))
     assert [one.candidate for one in walk_answers([root])] == list(walk([whole]))
     assert [(one.label, one.depth, one.whole) for one in walk_answers([root])] == [
         ("8", 0, 0.0),

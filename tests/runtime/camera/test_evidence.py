@@ -8,10 +8,10 @@ import pytest
 
 from runtime.camera.frame import Box, Picture
 from runtime.camera.reading.answer import Answer
-from runtime.camera.reading.evidence import FACTORS, LABELS, measure, weigh
+from runtime.camera.reading.evidence import FACTORS, measure, weigh
 from runtime.camera.reading.surroundings import look_around
 from runtime.preprocess import as_image
-from tests.runtime.camera.candidates import on
+from tests.runtime.camera.candidates import on, said
 
 UPRIGHT = ((100, 60), (100, 110))
 
@@ -92,7 +92,7 @@ def answers(frame: Picture, count: int = 4, **changes: object) -> list[Answer]:
     result = []
     for place in range(count):
         x = 20 + 45 * place
-        result.append(Answer(on(frame, *stroke(frame, ((x, 60), (x + 8, 100)))), "7", 7, 0.99))
+        result.append(Answer(on(frame, *stroke(frame, ((x, 60), (x + 8, 100)))), *said(7, 0.99)))
     for name, value in changes.items():
         setattr(result[-1] if hasattr(result[-1], name) else result[-1].candidate, name, value)
     return result
@@ -171,20 +171,22 @@ def test_what_a_digit_is_by_itself_is_known() -> None:
     assert seen["answers"] == pytest.approx(np.log(4))
     assert seen["sure_ones"] == pytest.approx(np.log(5))
     half = as_image(cv2.resize(frame, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-    scaled = factors([Answer(on(half, (10, 30, 7, 22), np.full((22, 7), 255, np.uint8)), "7", 7, 0.99)], half)
+    scaled = factors([Answer(on(half, (10, 30, 7, 22), np.full((22, 7), 255, np.uint8)), *said(7, 0.99))], half)
     assert scaled["high"] == pytest.approx(seen["high"], abs=0.1)  # of the frame, whatever its size
 
 
-@pytest.mark.parametrize("label", ["7", "0", "sure", "seven", "10", ""])
-def test_what_it_is_taken_for_is_a_factor_where_that_is_a_digit(label: str) -> None:
+def test_what_the_model_says_of_each_digit_is_a_factor() -> None:
     frame = paper()
-    given = answers(frame)
-    given[-1].label = label
-    seen, usual = factors(given, frame), factors(answers(frame), frame)
-    assert [name for name in LABELS if seen[name]] == [label] * (label in LABELS)
-    assert {name: seen[name] for name in set(FACTORS) - set(LABELS)} == {
-        name: usual[name] for name in set(FACTORS) - set(LABELS)
-    }
+    given, usual = answers(frame), factors(answers(frame), frame)
+    given[-1].number, given[-1].probability, given[-1].probabilities = said(3, 0.99)
+    seen = factors(given, frame)
+    changed = {name for name in FACTORS if seen[name] != usual[name]}
+    assert changed == {"3", "7", "like_3", "like_7"}
+    assert (seen["3"], seen["7"]) == (1, 0)
+    assert seen["like_3"] == pytest.approx(np.log(0.99), abs=1e-6)
+    assert seen["like_7"] == pytest.approx(np.log(0.01 / 9))
+    given[-1].probabilities[8] = 0
+    assert factors(given, frame)["like_8"] == pytest.approx(np.log(1e-6))
 
 
 def test_a_digit_alone_is_compared_with_none() -> None:
@@ -201,7 +203,7 @@ def test_an_edge_that_looks_like_a_1_is_not_sure_to_be_one() -> None:
         if edge:
             frame[:, 103:] = 45
         box, image = stroke(frame, UPRIGHT)
-        given = [Answer(on(frame, box, image), "1", 1, 1.0)]
+        given = [Answer(on(frame, box, image), *said(1, 1.0))]
         weigh(frame, given)
         sureness.append(given[0].sureness)
     assert sureness[0] > 0.5

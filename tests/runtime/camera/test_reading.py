@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -370,6 +371,16 @@ def test_a_reader_reads_left_to_right(reader: DigitReader) -> None:
     ]
     assert len(right) >= 7  # its model reads nine of ten of MNIST's digits
     assert set(reader.stages) == {"find", "crop", "infer", "choose"}
+
+
+def test_classes_may_come_in_any_order(reader: DigitReader, tmp_path: Path) -> None:
+    picture, _ = page()
+    roots = find_candidates(frame(picture))
+    numbers, _, rows = zip(*reader.infer(roots), strict=True)
+    with open_session(write_digit_bundle(tmp_path / "digits", "9876543210"), threads=1) as session:
+        others, _, other_rows = zip(*DigitReader(session).infer(roots), strict=True)
+    assert [9 - number for number in others] == list(numbers)
+    assert np.array_equal(np.stack(other_rows)[:, ::-1], np.stack(rows))
 
 
 def test_a_reader_takes_a_frame_without_anything(reader: DigitReader) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from runtime.camera.reading.evidence import FACTORS, LABELS
+from runtime.camera.reading.answer import DIGITS
+from runtime.camera.reading.evidence import FACTORS, LEAST_SURE
 from runtime.camera.reading.sureness import FARTHEST, Layer, Network, shipped_network, sureness
 
 # As a digit in its row, alone on its ground, has them.
@@ -27,6 +30,8 @@ WIDE = {"1": -1.5, "7": -0.4}
 
 def sure_of(label: str, **changes: float) -> float:
     known = {**USUAL, "wide": WIDE[label], label: 1.0, **changes}
+    odds = math.exp(known["sure"]) * LEAST_SURE / (1 - LEAST_SURE)
+    known |= {f"like_{digit}": math.log((odds if digit == label else 1 / 9) / (1 + odds)) for digit in DIGITS}
     return float(sureness(np.array([[known.get(name, 0.0) for name in FACTORS]]))[0])
 
 
@@ -41,7 +46,7 @@ def test_the_network_that_ships_is_of_these_factors() -> None:
         given = len(layer.weights)
         assert len(layer.constants) == given
     assert given == 1
-    assert set(LABELS) < set(FACTORS)
+    assert set(DIGITS) < set(FACTORS)
 
 
 @pytest.mark.parametrize("label", WIDE)
