@@ -111,7 +111,7 @@ def squeeze(table: Table, columns: Sequence[str], rows: Sequence[Sequence[str]],
         words = [word for text in (heading.removeprefix(">"), *cells) for word in text.split()]
         longest = max(map(len, words), default=0)
         if heading.startswith(">"):
-            longest = column.width = max(longest, *(len(cell) for cell in cells))
+            longest = column.width = max([longest, *map(len, cells)])
         least += min(longest, LEAST_TEXT) if column.width is None else longest
     return least <= width
 

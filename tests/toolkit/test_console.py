@@ -52,6 +52,12 @@ def test_a_table_too_wide_for_the_terminal_is_a_list(
     ]
 
 
+def test_a_table_without_rows_is_its_title(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("toolkit.console.console", lambda stderr: Console(width=12, highlight=False))
+    print_table("latency", COLUMNS, [])
+    assert capsys.readouterr().out.strip() == "latency"
+
+
 class Told(Struct):
     name: str
     files: dict[str, tuple[str, ...]]

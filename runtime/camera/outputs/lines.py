@@ -157,6 +157,8 @@ class JsonLines:
         while isinstance(self.target, Path) and self._descriptor < 0:
             try:
                 self._descriptor = os.open(self.target, FLAGS, 0o666)
+                if hasattr(os, "O_NONBLOCK"):
+                    os.set_blocking(self._descriptor, True)
             except OSError as error:
                 if error.errno != errno.ENXIO:
                     raise
