@@ -130,7 +130,7 @@ def measure_all(
         )
         for name in names
     }
-    conditions = watch.conditions(*unsteady(performances, blocks))
+    conditions = watch.conditions(*split_up(sessions, options.batch), *unsteady(performances, blocks))
     latencies = {
         name: percentiles([int(ns) for block in turns for ns in block.times]) for name, turns in blocks.items()
     }
@@ -141,6 +141,14 @@ def runs_on_gpu(session: Session, images: NDArray[np.uint8]) -> bool:
     """Whether the engine can tell what a call on a GPU spends its time on."""
     work = make_work(session, images, session.batch.smallest)
     return session.time_parts(work.images, work.out) is not None
+
+
+def split_up(sessions: Mapping[str, Session], batch: int) -> Iterator[str]:
+    """Which engines need several calls for a batch."""
+    for name, session in sessions.items():
+        if batch > session.batch.largest:
+            served = f"{session.batch.smallest} to {session.batch.largest}"
+            yield f"{name} serves {served} images a call: {batch} took {-(-batch // session.batch.largest)} calls"
 
 
 def unsteady(performances: Mapping[str, Performance], blocks: Mapping[str, list[Block]]) -> Iterator[str]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.errors import InputError
 from runtime.latency import MIN_CALLS, WARM_UP_SHARE, time_calls
 from runtime.progress import Stage, advance_or_stop
 from runtime.session import Session
@@ -52,17 +51,7 @@ class Block:
 
 
 def make_work(session: Session, images: NDArray[np.uint8], batch: int) -> Work:
-    """Calls with the first images, which are taken again where there are too few.
-
-    Raises:
-        InputError: the session would answer in several calls.
-    """
-    if batch > session.batch.largest:
-        served = f"{session.batch.smallest} to {session.batch.largest}"
-        raise InputError(
-            f"{session.spec.name} serves {served} images a call, not {batch}",
-            "build it with --batch SMALLEST:BEST:LARGEST to serve more",
-        )
+    """Calls with the first images, which are taken again where there are too few."""
     pictures = np.ascontiguousarray(images[np.arange(batch) % len(images)])
     return Work(session, pictures, np.empty((batch, session.spec.classes), np.float32))
 

@@ -7,7 +7,6 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
-from runtime.bundle import is_bundle
 from runtime.errors import UnknownModelError
 from toolkit.zoo import models
 from toolkit.zoo.model import Options, ZooModel
@@ -28,6 +27,8 @@ def get_zoo_model(name: str) -> ZooModel:
     """
     if name in ZOO:
         return ZOO[name]
+    from runtime.bundle import is_bundle  # imports NumPy, which completion of names does without
+
     if is_bundle(Path(name)):
         raise UnknownModelError(
             f"{name} is a bundle, and what is wanted is a model that bundles are built from",

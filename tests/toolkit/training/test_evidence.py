@@ -57,7 +57,7 @@ def test_what_is_right(box: tuple[int, int, int, int], number: int, verdict: boo
         Truth((10, 10, 20, 40), 3, "digit", 1, False, None),
         Truth((95, 5, 30, 50), None, "letter", 2, True, None),
     )
-    answer = Answer(bare(box), str(number), number, 0.9)
+    answer = Answer(bare(box), number, 0.9, np.zeros(10, np.float32))
     assert is_right(answer, truth) is verdict
 
 
