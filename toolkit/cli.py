@@ -109,9 +109,7 @@ def main() -> None:
     """Run the command line and exit: 0 done, 1 an error with a remedy, 2 usage, 3 a gate missed, 130 interrupted."""
     stopping.install()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # as standard error has it: for a terminal without all letters
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: a terminal may lack letters
     supervisor.supervise(sys.argv[1:])
     try:
         code = run(sys.argv[1:])

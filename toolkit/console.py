@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime.progress import Progress, Stage
+from runtime.text import plain
 from toolkit import board, stopping
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def to_json(value: Any) -> bytes:
 def encodable(value: Any) -> Any:
     """The same, with texts that can be encoded."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return plain(value)
     if isinstance(value, dict):
         return {encodable(key): encodable(one) for key, one in value.items()}
     return [encodable(one) for one in value] if isinstance(value, list | tuple) else value

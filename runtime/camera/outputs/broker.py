@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from runtime.camera.sources.address import hide, plain
+from runtime.camera.sources.address import hide
 from runtime.errors import OptionError, ToolkitError
+from runtime.text import plain
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 PREFIX = "toolkit/camera"

@@ -18,7 +18,7 @@ from msgspec import Struct
 from runtime.camera.frame import Box
 from runtime.camera.outputs.deadline import Deadline
 from runtime.camera.outputs.seen import Seen
-from runtime.camera.sources.address import plain
+from runtime.text import plain
 
 PIECE = 4096  # bytes that a pipe which is ready takes at once
 LOOK_S = 0.1  # how often a writer that waits for its reader looks whether it is to stop

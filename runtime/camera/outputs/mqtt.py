@@ -30,7 +30,8 @@ from runtime.camera.outputs.lines import utc_text
 from runtime.camera.outputs.link import OFFLINE, ONLINE, Link, make_client, reason_of, require_paho
 from runtime.camera.outputs.seen import Seen
 from runtime.camera.outputs.settling import NumbersMessage, Settling
-from runtime.camera.sources.address import hide, plain
+from runtime.camera.sources.address import hide
+from runtime.text import plain
 
 KEEPALIVE_S = 20  # the broker says offline half a minute, 1.5 times that, after a device has lost its power
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0

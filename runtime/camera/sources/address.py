@@ -24,11 +24,6 @@ def hide(text: str) -> str:
     return SECRET.sub(rf"\1={HIDDEN}", USERINFO.sub(rf"\1:{HIDDEN}@", text))
 
 
-def plain(text: str) -> str:
-    """A text that can be encoded: names of files may hold what is no character."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def secrets_of(text: str) -> list[str]:
     """What must not appear in what libraries say of an address, as it is written there and as it is meant."""
     found = [match[2].strip('"') for match in SECRET.finditer(text)]

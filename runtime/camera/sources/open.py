@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import cv2
 
 from runtime.camera.frame import Source
-from runtime.camera.sources.address import NETWORK, check_url, csi_pipeline, hide, plain, scrub
+from runtime.camera.sources.address import NETWORK, check_url, csi_pipeline, hide, scrub
 from runtime.camera.sources.devices import check_camera, explain, is_device
 from runtime.camera.sources.live import LiveSource
 from runtime.camera.sources.pictures import PictureSource
@@ -20,6 +20,7 @@ from runtime.camera.sources.request import CAMERA, FFMPEG, GSTREAMER, Request
 from runtime.camera.sources.video import VideoSource
 from runtime.errors import SourceError
 from runtime.images import SUFFIXES, find_images
+from runtime.text import plain
 
 UNDERSTOOD = (
     "give 0 or /dev/video0 (a camera), csi://0 (a Jetson's), rtsp:// http:// udp:// tcp:// (a stream), "

@@ -14,7 +14,6 @@ from runtime.camera.controls import Controls
 from runtime.camera.feed import Channel, Feed
 from runtime.camera.frame import Source
 from runtime.camera.outputs.seen import Seen
-from runtime.camera.sources.address import plain
 from runtime.camera.sources.memory import FrameMemory
 from runtime.camera.sources.visitor import VisitorSource
 from runtime.camera.summary import Tally
@@ -38,6 +37,7 @@ from runtime.camera.web.messages import (
     ToPage,
 )
 from runtime.camera.web.stats import stats_of
+from runtime.text import plain
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # before it is started again
 STILL_S = 1.0  # without another frame, after which the latest is handed over again: to who came late, or saves it

@@ -9,10 +9,10 @@ import msgspec
 from runtime.camera.controls import Controls
 from runtime.camera.feed import Feed
 from runtime.camera.frame import State
-from runtime.camera.sources.address import plain
 from runtime.camera.summary import Tally, summaries
 from runtime.camera.web.messages import Histogram, SourceStats, Stats
 from runtime.errors import first_line
+from runtime.text import plain
 
 #: Seconds; upper bounds of the buckets that Prometheus is given. A frame of 30 a second may take 33 ms.
 BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
