@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
-from toolkit.options import FILE, combine
+from toolkit.options import FILE, as_one
 
 
 class Pixels(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
@@ -62,29 +60,23 @@ class WebOptions:
         return [f"--{name.replace('_', '-')}" for name, value in values.items() if value]
 
 
-def web_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that say where the page is served; the command gets them as one, `web`."""
-
-    @wraps(function)
-    def gather(*given: Any, **values: Any) -> Any:
-        chosen = {name: values.pop(name) for name in WebOptions.__dataclass_fields__}
-        return function(*given, web=WebOptions(**chosen), **values)
-
-    return combine(
-        click.option(
-            "--listen",
-            metavar="HOST:PORT",
-            help="Serve the page, /healthz, /readyz and /metrics here; with --view window or none, all but the page.  "
-            "[default for the page: 127.0.0.1:8765]",
-        ),
-        click.option(
-            "--token-file",
-            type=FILE,
-            help="Ask for the token in this file. Where other machines reach the page, one is always asked for.",
-        ),
-        click.option("--tls-cert", type=FILE, help="Serve HTTPS with this certificate (PEM)."),
-        click.option("--tls-key", type=FILE, help="The certificate's key, where another file has it (PEM)."),
-        click.option(
-            "--allow-host", multiple=True, metavar="NAME", help="A name by which this machine is asked for; repeatable."
-        ),
-    )(gather)
+web_options = as_one(
+    "web",
+    WebOptions,
+    click.option(
+        "--listen",
+        metavar="HOST:PORT",
+        help="Serve the page, /healthz, /readyz and /metrics here; with --view window or none, all but the page.  "
+        "[default for the page: 127.0.0.1:8765]",
+    ),
+    click.option(
+        "--token-file",
+        type=FILE,
+        help="Ask for the token in this file. Where other machines reach the page, one is always asked for.",
+    ),
+    click.option("--tls-cert", type=FILE, help="Serve HTTPS with this certificate (PEM)."),
+    click.option("--tls-key", type=FILE, help="The certificate's key, where another file has it (PEM)."),
+    click.option(
+        "--allow-host", multiple=True, metavar="NAME", help="A name by which this machine is asked for; repeatable."
+    ),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +17,9 @@ from calibration.options import CALIB_IMAGES, MOST_CALIB_IMAGES, CalibrationOpti
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from runtime.bundle import Bundle
+    from runtime.measure.cold import Opening
+    from runtime.session import Session
     from runtime.spec import Precision
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -31,6 +35,26 @@ MOST_THREADS = 256  # as in runtime.session
 def combine(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     """Several decorators as one, the first one outermost."""
     return lambda function: reduce(lambda inner, decorate: decorate(inner), reversed(decorators), function)
+
+
+def as_one(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Options that a command gets as one value.
+
+    Args:
+        name: of the command's argument.
+        kind: the dataclass of the value; its fields have the names of the options' parameters.
+        options: a decorator each.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        @wraps(function)
+        def gather(*given: Any, **values: Any) -> Any:
+            chosen = {field: values.pop(field) for field in kind.__dataclass_fields__}
+            return function(*given, **{name: kind(**chosen)}, **values)
+
+        return combine(*options)(gather)
+
+    return decorate
 
 
 threads_option = click.option(
@@ -50,7 +74,37 @@ output_options = combine(
     click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."),
 )
 
-engine_options = combine(
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """How the command line has a bundle opened.
+
+    Attributes:
+        backend, device, threads, cache_dir, trust: as `open_session` takes them.
+    """
+
+    backend: str | None = None
+    device: str | None = None
+    threads: int | None = None
+    cache_dir: Path | None = None
+    trust: bool = False
+
+    def open(self, bundle: Path | Bundle) -> Session:
+        """A session over a bundle."""
+        from runtime import open_session
+
+        return open_session(bundle, **vars(self))
+
+    def opening(self) -> Opening:
+        """The same in text, for other processes, without the bundle's folder."""
+        from runtime.measure.cold import Opening
+
+        return Opening("", **{**vars(self), "cache_dir": str(self.cache_dir) if self.cache_dir else None})
+
+
+engine_options = as_one(
+    "engine",
+    EngineChoice,
     click.option(
         "--backend",
         type=click.Choice(BACKEND_NAMES),
@@ -248,51 +302,44 @@ class ImageCount(click.IntRange):
         return value if value == "auto" else super().convert(value, param, ctx)
 
 
-def calibration_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that say how to calibrate; the command gets them as one, `calib_options`."""
-
-    @wraps(function)
-    def gather(*given: Any, **values: Any) -> Any:
-        chosen = {name: values.pop(name) for name in CalibrationOptions.__dataclass_fields__}
-        return function(*given, calib_options=CalibrationOptions(**chosen), **values)
-
-    return combine(
-        click.option(
-            "--calib-images",
-            "images",
-            type=ImageCount(min=1),
-            metavar="N|auto",
-            help="Take N images to calibrate with, evenly spaced; a quarter is held out. auto takes as many as "
-            f"thresholds need to settle, {MOST_CALIB_IMAGES} at most.  [default: {CALIB_IMAGES}]",
-        ),
-        click.option(
-            "--method",
-            type=click.Choice(("auto", *METHODS)),
-            help="How INT8 thresholds are found; auto compares all on the quarter held out.  [default: auto]",
-        ),
-        click.option(
-            "--reduce-range/--full-range",
-            default=None,
-            help="Keep INT8 weights to 7 bits, for CPUs without VNNI.  [default: where an engine of this machine "
-            "needs it]",
-        ),
-        click.option(
-            "--rounding",
-            type=click.Choice(("feedback", "nearest")),
-            default="feedback",
-            help="Round each INT8 weight to make up for those before it, where that helps on the quarter held out, or "
-            "to the nearest.  [default: feedback]",
-        ),
-        click.option(
-            "--correct-biases/--keep-biases",
-            default=True,
-            help="Take what INT8 does to the mean of a layer's outputs off its bias, where that helps on the quarter "
-            "held out.  [default: correct]",
-        ),
-        click.option(
-            "--clip-weights", is_flag=True, help="Clip INT8 weights where that makes their squared error smallest."
-        ),
-    )(gather)
+calibration_options = as_one(
+    "calib_options",
+    CalibrationOptions,
+    click.option(
+        "--calib-images",
+        "images",
+        type=ImageCount(min=1),
+        metavar="N|auto",
+        help="Take N images to calibrate with, evenly spaced; a quarter is held out. auto takes as many as "
+        f"thresholds need to settle, {MOST_CALIB_IMAGES} at most.  [default: {CALIB_IMAGES}]",
+    ),
+    click.option(
+        "--method",
+        type=click.Choice(("auto", *METHODS)),
+        help="How INT8 thresholds are found; auto compares all on the quarter held out.  [default: auto]",
+    ),
+    click.option(
+        "--reduce-range/--full-range",
+        default=None,
+        help="Keep INT8 weights to 7 bits, for CPUs without VNNI.  [default: where an engine of this machine needs it]",
+    ),
+    click.option(
+        "--rounding",
+        type=click.Choice(("feedback", "nearest")),
+        default="feedback",
+        help="Round each INT8 weight to make up for those before it, where that helps on the quarter held out, or "
+        "to the nearest.  [default: feedback]",
+    ),
+    click.option(
+        "--correct-biases/--keep-biases",
+        default=True,
+        help="Take what INT8 does to the mean of a layer's outputs off its bias, where that helps on the quarter "
+        "held out.  [default: correct]",
+    ),
+    click.option(
+        "--clip-weights", is_flag=True, help="Clip INT8 weights where that makes their squared error smallest."
+    ),
+)
 
 
 calibration_file_option = click.option(

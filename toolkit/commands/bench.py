@@ -14,7 +14,7 @@ from toolkit.figures import BENCH_FIGURES, TIME_RATIO, bench_figures
 from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate, judge
 from toolkit.measure_options import make_options, measure_options
-from toolkit.options import engine_options, output_options
+from toolkit.options import EngineChoice, engine_options, output_options
 from toolkit.remote.options import forwarded, remote_options
 
 if TYPE_CHECKING:
@@ -39,11 +39,7 @@ def command(
     paces: tuple[float, ...],
     cold_starts: int,
     energy: bool,
-    backend: str | None,
-    device: str | None,
-    threads: int | None,
-    cache_dir: Path | None,
-    trust: bool,
+    engine: EngineChoice,
     remote: Remote | None,
     gates: tuple[Gate, ...],
     as_json: bool,
@@ -59,7 +55,6 @@ def command(
     """
     from msgspec.structs import replace
 
-    from runtime.measure.cold import Opening
     from toolkit.measure_tables import show_more, show_single, warn_of
 
     paths = list(dict.fromkeys(bundles))
@@ -70,8 +65,7 @@ def command(
 
         results = bench_there(remote, paths, forwarded(click.get_current_context()), make_progress())
     else:
-        opening = Opening("", backend, device, threads, str(cache_dir) if cache_dir else None, trust)
-        results = bench_here(paths, opening, make_options(batch, seconds, batches, paces, cold_starts, energy))
+        results = bench_here(paths, engine.opening(), make_options(batch, seconds, batches, paces, cold_starts, energy))
     first, *others = results
     alone = [gate for gate in gates if gate.name != TIME_RATIO]  # the first is what others are compared with
     judged = [judge(alone, bench_figures(first, first))]

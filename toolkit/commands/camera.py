@@ -14,7 +14,7 @@ import click
 from toolkit import board, stopping
 from toolkit.camera_options import Pixels, WebOptions, web_options
 from toolkit.console import print_json, print_table, printable
-from toolkit.options import FOLDER, FiniteRange, bundle_argument, engine_options, output_options
+from toolkit.options import FOLDER, EngineChoice, FiniteRange, bundle_argument, engine_options, output_options
 
 if TYPE_CHECKING:
     from runtime.camera.frame import Source
@@ -123,11 +123,7 @@ def command(
     mqtt: str | None,
     force: bool,
     web: WebOptions,
-    backend: str | None,
-    device: str | None,
-    threads: int | None,
-    cache_dir: Path | None,
-    trust: bool,
+    engine: EngineChoice,
     as_json: bool,
 ) -> int:
     """Read digits live from cameras, streams, videos or pictures.
@@ -136,7 +132,6 @@ def command(
     the newest frame is read; of a video, every one. Ctrl-C or SIGTERM finish the recording and end it, with exit code
     0; a table of latencies goes to standard error, and with --json a summary to standard output.
     """
-    from runtime import open_session
     from runtime.camera.controls import Controls
     from runtime.camera.feed import VISITORS, Feed
     from runtime.camera.numbers import read_numbers
@@ -176,9 +171,7 @@ def command(
             require_encoder()
         if jsonl and jsonl != "-":
             stack.enter_context(place_for(Path(jsonl), force=force, option="--jsonl"))
-        session = stack.enter_context(
-            open_session(bundle, backend=backend, device=device, threads=threads, cache_dir=cache_dir, trust=trust)
-        )
+        session = stack.enter_context(engine.open(bundle))
         require_digits(session.spec)
         stop = stack.enter_context(stopping.only_noted())
         sources = [open_source(one, fast=fast, size=size, fps=fps, timeout_s=source_timeout) for one in own]

@@ -14,7 +14,7 @@ import click
 
 from runtime.progress import SilentProgress, Stage, advance_or_stop
 from toolkit.console import BarProgress, BarStage, print_json_line, print_table, printable, say
-from toolkit.options import FOLDER, FiniteRange, bundle_argument, engine_options, output_options
+from toolkit.options import FOLDER, EngineChoice, FiniteRange, bundle_argument, engine_options, output_options
 
 if TYPE_CHECKING:
     from runtime.classification import Classified, ImageInput
@@ -63,11 +63,7 @@ def command(
     ray: str | None,
     columns: str | None,
     workers: int | None,
-    backend: str | None,
-    device: str | None,
-    threads: int | None,
-    cache_dir: Path | None,
-    trust: bool,
+    engine: EngineChoice,
     as_json: bool,
 ) -> int:
     """Say what is in pictures.
@@ -79,7 +75,6 @@ def command(
     With --json a line for each image, in order. With -o the answers go to a file; one that ended early is gone on with
     --resume. The exit code is 1 if any image could not be read.
     """
-    from runtime import open_session
     from runtime.bundle import Bundle
     from runtime.classification import Classified, Unreadable, classify
     from runtime.sources import count_sources, find_sources, names_in
@@ -106,13 +101,19 @@ def command(
             {
                 "top": top,
                 "workers": workers,
-                "threads": threads or 1,
-                "backend": backend,
-                "trust": trust,
+                "threads": engine.threads or 1,
+                "backend": engine.backend,
+                "trust": engine.trust,
                 "max_megapixels": max_megapixels,
                 "columns": tuple(names),
             },
-            idle={"--save": save, "--device": device, "--cache-dir": cache_dir, "--json": as_json, "-": "-" in images},
+            idle={
+                "--save": save,
+                "--device": engine.device,
+                "--cache-dir": engine.cache_dir,
+                "--json": as_json,
+                "-": "-" in images,
+            },
             resume=resume,
             force=force,
         )
@@ -133,9 +134,7 @@ def command(
             sources = file.rest(sources)
             if file.done:
                 click.echo(f"{file.done:,} answers are there already", err=True)
-        session = stack.enter_context(
-            open_session(opened, backend=backend, device=device, threads=threads, cache_dir=cache_dir, trust=trust)
-        )
+        session = stack.enter_context(engine.open(opened))
         failed = file.failed if file else 0
         asked: deque[ImageInput] = deque()
         rows: list[list[str]] = []

@@ -16,6 +16,7 @@ from toolkit.options import (
     FILE,
     FOLDER,
     MODEL,
+    EngineChoice,
     WeightsType,
     engine_options,
     output_options,
@@ -71,11 +72,7 @@ def command(
     weights_b: str | None,
     told: Told,
     gates: tuple[Gate, ...],
-    backend: str | None,
-    device: str | None,
-    threads: int | None,
-    cache_dir: Path | None,
-    trust: bool,
+    engine: EngineChoice,
     as_json: bool,
 ) -> int:
     """Show where B strays from A: error by layer, the layer that adds most of it, and the answers that changed.
@@ -102,7 +99,7 @@ def command(
         from toolkit.comparison.compare import CompareRequest, compare
         from toolkit.comparison.find import Options
 
-        options = Options(settings, (weights, weights_b), told, backend, device, threads, cache_dir, trust)
+        options = Options(settings, (weights, weights_b), told, engine)
         result, points = compare(CompareRequest((a, b), options, data, images, all_tensors), make_progress())
         if picture is not None:
             draw_comparison(result, points, picture)

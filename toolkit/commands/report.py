@@ -13,7 +13,7 @@ from toolkit.console import make_progress, print_json
 from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate
 from toolkit.measure_options import AUTO, batch_option, cold_option, make_options, pace_option, seconds_option
-from toolkit.options import FILE, FOLDER, FiniteRange, engine_options, output_options
+from toolkit.options import FILE, FOLDER, EngineChoice, FiniteRange, engine_options, output_options
 from toolkit.remote.options import forwarded, remote_options
 from toolkit.report.figures import REPORT_FIGURES
 
@@ -88,11 +88,7 @@ def command(
     cold_starts: int,
     quick: bool,
     collect_only: bool,
-    backend: str | None,
-    device: str | None,
-    threads: int | None,
-    cache_dir: Path | None,
-    trust: bool,
+    engine: EngineChoice,
     remote: Remote | None,
     as_json: bool,
 ) -> int:
@@ -116,7 +112,6 @@ def command(
     all_gates = (*filter(None, named), *gates)
     if junit is not None and not all_gates:
         raise click.UsageError("--junit says what came of gates: give --max-drop or another one too")
-    from runtime.measure.cold import Opening
     from toolkit.report.against import compare_reports, read_report
     from toolkit.report.collect import ReportRequest, collect, conclude
 
@@ -125,7 +120,7 @@ def command(
         reference=reference,
         data=data,
         images=images,
-        opening=Opening("", backend, device, threads, str(cache_dir) if cache_dir else None, trust),
+        opening=engine.opening(),
         measure=pick_measures(batch, seconds, paces, cold_starts, quick),
         command=shlex.join(["toolkit", *sys.argv[1:]]),
     )

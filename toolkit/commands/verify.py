@@ -8,27 +8,18 @@ from pathlib import Path
 import click
 
 from toolkit.console import print_json, say
-from toolkit.options import bundle_argument, engine_options, output_options
+from toolkit.options import EngineChoice, bundle_argument, engine_options, output_options
 
 
 @click.command()
 @bundle_argument
 @engine_options
 @output_options
-def command(
-    bundle: Path,
-    backend: str | None,
-    device: str | None,
-    threads: int | None,
-    cache_dir: Path | None,
-    trust: bool,
-    as_json: bool,
-) -> int:
+def command(bundle: Path, engine: EngineChoice, as_json: bool) -> int:
     """Check that BUNDLE is whole and that its engine, on this machine, answers as it was built.
 
     The exit code is 1 if it does not. With --json a bundle that cannot even be opened is an answer too: `ok` is false.
     """
-    from runtime import open_session
     from runtime.bundle import Bundle
     from runtime.errors import ToolkitError
     from runtime.probe import check_probe
@@ -36,10 +27,8 @@ def command(
 
     try:
         opened = Bundle.open(bundle)
-        name = backend or opened.manifest.target
-        with open_session(
-            opened, backend=backend, device=device, threads=threads, cache_dir=cache_dir, trust=trust
-        ) as session:
+        name = engine.backend or opened.manifest.target
+        with engine.open(opened) as session:
             check = check_probe(session, opened.probe, opened.manifest.probe.limit)
     except ToolkitError as error:
         if as_json:

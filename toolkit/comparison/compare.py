@@ -69,7 +69,7 @@ def compare(request: CompareRequest, progress: Progress) -> tuple[Comparison, Po
             for side, images in zip(found, samples, strict=True)
         ]
         a, b = sides
-        threads = request.options.threads or available_cores()
+        threads = request.options.engine.threads or available_cores()
         first = samples[0][:1], samples[1][:1]
         graphs = GraphComparison((a.graph, b.graph), first, all_tensors=request.all_tensors, threads=threads)
         ends = [side.graph.graph.output[0].name for side in sides]

@@ -14,6 +14,7 @@ from runtime.errors import ExportError, ModelError, WeightsError
 from runtime.progress import Progress
 from runtime.spec import ModelSpec
 from toolkit.foreign.spec import Told
+from toolkit.options import EngineChoice
 from toolkit.source import resolve_model
 
 if TYPE_CHECKING:
@@ -30,17 +31,13 @@ class Options:
         settings: options of a model of the zoo, or arguments of a factory.
         weights: of either side; None takes its own.
         told: of models from elsewhere.
-        backend, device, threads, cache_dir, trust: of a bundle's engine.
+        engine: how a bundle is opened.
     """
 
     settings: dict[str, str]
     weights: tuple[str | None, str | None]
     told: Told
-    backend: str | None = None
-    device: str | None = None
-    threads: int | None = None
-    cache_dir: Path | None = None
-    trust: bool = False
+    engine: EngineChoice
 
 
 @dataclass(frozen=True)
@@ -122,8 +119,10 @@ def refuse_idle(names: tuple[str, str], options: Options) -> None:
     for weights, flag, takes in zip(options.weights, ("--weights", "--weights-b"), (any(made), made[1]), strict=True):
         if weights and not takes:
             raise click.UsageError(f"{flag} does not go with bundles and ONNX files, which hold their weights")
-    if (options.backend or options.device) and not any(bundles):
-        raise click.UsageError(f"--{'backend' if options.backend else 'device'} is for a bundle, and there is none")
+    if (options.engine.backend or options.engine.device) and not any(bundles):
+        raise click.UsageError(
+            f"--{'backend' if options.engine.backend else 'device'} is for a bundle, and there is none"
+        )
 
 
 def resolve(name: str, index: int, options: Options, progress: Progress) -> Model:
@@ -132,7 +131,7 @@ def resolve(name: str, index: int, options: Options, progress: Progress) -> Mode
     settings = {} if whole else options.settings
     weights = None if whole else options.weights[index] or options.weights[0]
     told = options.told if is_foreign(name) else Told()
-    return resolve_model(name, settings, weights, False, told, options.cache_dir, progress)
+    return resolve_model(name, settings, weights, False, told, options.engine.cache_dir, progress)
 
 
 def borrow(name: str, index: int, other: Found, options: Options, progress: Progress) -> Model:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from calibration.options import CalibrationOptions
 from runtime.bundle import Bundle
 from runtime.progress import Progress
-from runtime.session import open_session
 from runtime.spec import BatchRange
 from toolkit.comparison.find import Found, Options
 
@@ -64,21 +63,10 @@ def open_side(found: Found, samples: Pixels, options: Options, progress: Progres
     """
     if isinstance(found.source, Bundle):
         bundle = found.source
-        session = stack.enter_context(
-            open_session(
-                bundle,
-                backend=options.backend,
-                device=options.device,
-                threads=options.threads,
-                cache_dir=options.cache_dir,
-                trust=options.trust,
-            )
-        )
-        manifest = bundle.manifest
-        return Side(
-            found, onnx.load(bundle.model_path), manifest.precision, session.run, options.backend or manifest.target
-        )
-    return open_model(found, found.source, samples, options.threads, progress)
+        session = stack.enter_context(options.engine.open(bundle))
+        graph, manifest = onnx.load(bundle.model_path), bundle.manifest
+        return Side(found, graph, manifest.precision, session.run, options.engine.backend or manifest.target)
+    return open_model(found, found.source, samples, options.engine.threads, progress)
 
 
 def open_model(found: Found, model: Model, samples: Pixels, threads: int | None, progress: Progress) -> Side:
