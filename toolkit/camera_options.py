@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from toolkit.options import FILE, as_one
+from toolkit.option_types import FILE
+from toolkit.options import as_one
 
 
 class Pixels(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on

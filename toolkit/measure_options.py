@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.options import F, FiniteRange, combine
+from toolkit.option_types import FiniteRange
+from toolkit.options import F, combine
 
 if TYPE_CHECKING:
     from runtime.measure.run import MeasureOptions

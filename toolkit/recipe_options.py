@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from toolkit.options import FiniteRange, combine
+from toolkit.option_types import FiniteRange
+from toolkit.options import combine
 
 SHARE = FiniteRange(0, 1, max_open=True)
 POSITIVE = FiniteRange(min=0, min_open=True)

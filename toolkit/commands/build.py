@@ -13,11 +13,9 @@ from toolkit.console import make_progress, print_json
 from toolkit.figures import BUILD_FIGURES, build_figures
 from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import MISSED, Gate, judge
+from toolkit.option_types import FOLDER, MODEL, FiniteRange
 from toolkit.options import (
     BACKEND_NAMES,
-    FOLDER,
-    MODEL,
-    FiniteRange,
     batch_option,
     cache_option,
     calibration_file_option,

@@ -14,7 +14,8 @@ import click
 from toolkit import board, stopping
 from toolkit.camera_options import Pixels, WebOptions, web_options
 from toolkit.console import print_json, print_table, printable
-from toolkit.options import FOLDER, EngineChoice, FiniteRange, bundle_argument, engine_options, output_options
+from toolkit.option_types import FOLDER, FiniteRange
+from toolkit.options import EngineChoice, bundle_argument, engine_options, output_options
 
 if TYPE_CHECKING:
     from runtime.camera.frame import Source

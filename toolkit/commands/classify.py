@@ -14,7 +14,8 @@ import click
 
 from runtime.progress import SilentProgress, Stage, advance_or_stop
 from toolkit.console import BarProgress, BarStage, print_json_line, print_table, printable, say
-from toolkit.options import FOLDER, EngineChoice, FiniteRange, bundle_argument, engine_options, output_options
+from toolkit.option_types import FOLDER, FiniteRange
+from toolkit.options import EngineChoice, bundle_argument, engine_options, output_options
 
 if TYPE_CHECKING:
     from runtime.classification import Classified, ImageInput

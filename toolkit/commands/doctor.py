@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.console import print_table, say, size
-from toolkit.options import BACKEND_NAMES, FiniteRange, output_options
+from toolkit.option_types import FiniteRange
+from toolkit.options import BACKEND_NAMES, output_options
 
 if TYPE_CHECKING:
     from toolkit.doctor.backends import BackendState

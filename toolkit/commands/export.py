@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.console import make_progress, points, print_json, print_table, say, size
+from toolkit.option_types import FOLDER, MODEL
 from toolkit.options import (
-    FOLDER,
-    MODEL,
     batch_option,
     cache_option,
     calibration_file_option,

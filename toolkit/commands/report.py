@@ -13,7 +13,8 @@ from toolkit.console import make_progress, print_json
 from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate
 from toolkit.measure_options import AUTO, batch_option, cold_option, make_options, pace_option, seconds_option
-from toolkit.options import FILE, FOLDER, EngineChoice, FiniteRange, engine_options, output_options
+from toolkit.option_types import FILE, FOLDER, FiniteRange
+from toolkit.options import EngineChoice, engine_options, output_options
 from toolkit.remote.options import forwarded, remote_options
 from toolkit.report.figures import REPORT_FIGURES
 

@@ -10,7 +10,8 @@ import click
 
 from toolkit import board
 from toolkit.console import print_json, print_table, say, size
-from toolkit.options import MODEL, output_options, set_option, told_options
+from toolkit.option_types import MODEL
+from toolkit.options import output_options, set_option, told_options
 
 if TYPE_CHECKING:
     from toolkit.foreign.spec import Told

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from toolkit.options import FILE, combine
+from toolkit.option_types import FILE
+from toolkit.options import combine
 
 if TYPE_CHECKING:
     from toolkit.remote.session import Remote
