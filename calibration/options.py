@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 CALIB_IMAGES, MOST_CALIB_IMAGES = 1024, 8192
 
 Method: TypeAlias = Literal["minmax", "percentile", "entropy", "mse"]
-RequestedMethod: TypeAlias = Literal["auto", "minmax", "percentile", "entropy", "mse"]
+RequestedMethod: TypeAlias = Literal["auto", Method]
 Rounding: TypeAlias = Literal["feedback", "nearest"]
 
 

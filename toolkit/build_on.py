@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from msgspec import structs
@@ -12,14 +11,12 @@ from msgspec import structs
 from runtime.backends.tensorrt.options import TensorRtOptions
 from runtime.bundle import is_bundle
 from runtime.progress import Progress
+from toolkit.build_arguments import Arguments, build_from_model, open_source, refuse_existing
 from toolkit.outcome import BuildResult
 from toolkit.remote.build import Wanted, build_there
 from toolkit.remote.options import forwarded
 from toolkit.remote.session import Remote
 from toolkit.zoo import ZOO
-
-if TYPE_CHECKING:
-    from toolkit.commands.build import Arguments
 
 #: The options of the engine, by their parameters' names. All others are of the graph, which is made here.
 OF_THE_ENGINE = frozenset(
@@ -41,8 +38,6 @@ def build_on(remote: Remote, arguments: Arguments, progress: Progress) -> BuildR
     Raises:
         ToolkitError: whatever is wrong here, there or in between.
     """
-    from toolkit.commands.build import build_from_model, open_source, refuse_existing
-
     made: list[BuildResult] = []
 
     def make(folder: Path, reduced: bool) -> None:

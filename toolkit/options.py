@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
-from calibration.options import CALIB_IMAGES, MOST_CALIB_IMAGES, CalibrationOptions
+from calibration.options import CALIB_IMAGES, MOST_CALIB_IMAGES, CalibrationOptions, RequestedMethod, Rounding
 from toolkit.option_types import (
     FILE,
     FOLDER,
@@ -34,7 +34,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # Only names: importing the backends for them would load numpy for every --help.
 BACKEND_NAMES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
-METHODS = ("minmax", "percentile", "entropy", "mse")
 MOST_THREADS = 256  # as in runtime.session
 
 
@@ -222,7 +221,7 @@ calibration_options = as_one(
     ),
     click.option(
         "--method",
-        type=click.Choice(("auto", *METHODS)),
+        type=click.Choice(get_args(RequestedMethod)),
         help="How INT8 thresholds are found; auto compares all on the quarter held out.  [default: auto]",
     ),
     click.option(
@@ -232,7 +231,7 @@ calibration_options = as_one(
     ),
     click.option(
         "--rounding",
-        type=click.Choice(("feedback", "nearest")),
+        type=click.Choice(get_args(Rounding)),
         default="feedback",
         help="Round each INT8 weight to make up for those before it, where that helps on the quarter held out, or "
         "to the nearest.  [default: feedback]",
