@@ -112,7 +112,7 @@ def command(
     if as_json:
         print_json(replace(result, gates=judged))
     else:
-        from toolkit.outcome import show
+        from toolkit.build_tables import show
 
         show(result)
     missed = result.budget is not None and not result.budget.budget.met

@@ -21,7 +21,6 @@ from toolkit.report.figures import REPORT_FIGURES
 if TYPE_CHECKING:
     from runtime.measure.run import MeasureOptions
     from toolkit.remote.session import Remote
-    from toolkit.report.result import Report
 
 PACE = 30.0  # frames a second, unless others are asked for
 BUDGET = ("max_drop", "max_p99_ms", "min_throughput", "max_size_mib")
@@ -146,6 +145,8 @@ def command(
     if as_json:
         print_json(report)
     else:
+        from toolkit.report.show import show
+
         show(report)
     return max((tell_gates(engine.gates, f"{engine.name}: ") for engine in report.engines), default=0)
 
@@ -157,10 +158,3 @@ def pick_measures(
     if quick:
         return make_options(batch, seconds, (), (), 0, energy=False)
     return make_options(batch, seconds, AUTO, paces or (PACE,), cold_starts, energy=True)
-
-
-def show(report: Report) -> None:
-    """The table, the recommendation, and where the rest is."""
-    from toolkit.report.show import show as show_report
-
-    show_report(report)
