@@ -143,7 +143,9 @@ def run(arguments: list[str]) -> int:
         remedied = with_remedy(error)
         if remedied is None or debug:
             raise
-        report(remedied)
+        from toolkit.console import print_error
+
+        print_error(remedied)
         if isinstance(error, OSError):
             drop_output()
         return remedied.exit_code
@@ -181,13 +183,3 @@ def with_remedy(error: Exception) -> ToolkitError | None:
         what = f"{error.filename}: " if error.filename else ""
         return ToolkitError(f"{what}{error.strerror or error}", "look at the path, its permissions and the free space")
     return None
-
-
-def report(error: ToolkitError) -> None:
-    """Print an error and its remedy to standard error, without the terminal codes that a file's name may hold."""
-    from toolkit.console import printable
-
-    for label, color, text in (("error:", "red", error.message), ("hint: ", "cyan", error.hint)):
-        lines = [printable(line) for line in text.splitlines()]
-        if lines:
-            click.echo(f"{click.style(label, fg=color, bold=True)} " + "\n".join(lines), err=True)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
     from rich.table import Table
 
+    from runtime.errors import ToolkitError
+
 REDRAW_S = 0.1
 LEAST_TEXT = 10  # characters of a column of text, that a narrow terminal leaves it
 PIPE_WIDTH = 110  # a table that goes to a file is not squeezed into a terminal's 80 columns
@@ -28,6 +30,14 @@ PIPE_WIDTH = 110  # a table that goes to a file is not squeezed into a terminal'
 def say(text: str = "") -> None:
     """A line for people, to standard output."""
     click.echo(text)
+
+
+def print_error(error: ToolkitError) -> None:
+    """Print an error and its remedy to standard error, without the terminal codes that a file's name may hold."""
+    for label, color, text in (("error:", "red", error.message), ("hint: ", "cyan", error.hint)):
+        lines = [printable(line) for line in text.splitlines()]
+        if lines:
+            click.echo(f"{click.style(label, fg=color, bold=True)} " + "\n".join(lines), err=True)
 
 
 def print_json(value: Any) -> None:

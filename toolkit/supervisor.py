@@ -148,7 +148,7 @@ def tell(code: int, arguments: Sequence[str]) -> None:
 
     from runtime.camera.sources.address import hide
     from runtime.errors import ToolkitError
-    from toolkit.cli import report
+    from toolkit.console import print_error
 
     command = hide(shlex.join(["toolkit", *arguments]))
     command = command if len(command) <= LONGEST_COMMAND else f"{command[:LONGEST_COMMAND]} ..."
@@ -171,7 +171,7 @@ def tell(code: int, arguments: Sequence[str]) -> None:
             + (f" on {node}" if node else ""),
             "export the model again, or try another version of the library; toolkit doctor lists them",
         )
-    report(error)
+    print_error(error)
 
 
 def post_mortem(file: str) -> str:
