@@ -17,7 +17,7 @@ from msgspec import structs
 from runtime import canonical
 from runtime.errors import BundleCorruptError, BundleError
 from runtime.folder import Draft
-from runtime.manifest import REQUIRED_FILES, SCHEMA_VERSION, FileEntry, Manifest, SchemaOnly
+from runtime.manifest import SCHEMA_VERSION, FileEntry, Manifest, SchemaOnly
 from runtime.onnx_file import require_safe
 from runtime.probe import Probe
 from runtime.spec import ModelSpec
@@ -26,6 +26,9 @@ MANIFEST = "manifest.json"
 LABELS = "labels.txt"
 MODEL = "model.onnx"
 PLAN = "engine.plan"
+PROBE = "probe.npz"
+CALIBRATION = "calibration.json"
+REQUIRED_FILES = (MODEL, PROBE)
 NOT_IN_LABELS = ("\n", "\r", "\ufeff")  # the last is what some editors put before a text: it does not show
 MAX_MANIFEST_BYTES = 64 << 20
 REBUILD = "copy the bundle again from where it was built, or build it again"
@@ -68,7 +71,7 @@ class Bundle:
             spec.__post_init__()
         except ValueError as error:
             raise BundleCorruptError(f"{path / LABELS}: {error}", REBUILD) from error
-        return cls(path, manifest, spec, Probe.read(path / "probe.npz", spec))
+        return cls(path, manifest, spec, Probe.read(path / PROBE, spec))
 
     @property
     def model_path(self) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct, structs
 
@@ -200,7 +200,3 @@ class SchemaOnly(Struct, frozen=True):
     """The one field that every version of the manifest has."""
 
     schema_version: int
-
-
-RequiredFile: TypeAlias = Literal["model.onnx", "probe.npz"]
-REQUIRED_FILES: tuple[RequiredFile, ...] = ("model.onnx", "probe.npz")

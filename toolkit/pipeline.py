@@ -17,7 +17,7 @@ from export.front import IMAGE
 from export.reference import open_reference
 from runtime import canonical
 from runtime.backend import EngineOptions
-from runtime.bundle import MODEL, PLAN, write_bundle
+from runtime.bundle import CALIBRATION, MODEL, PLAN, PROBE, write_bundle
 from runtime.candidate import Candidate, Graph, coverage, enter, enter_all
 from runtime.datasets import Dataset, split_held_out
 from runtime.folder import draft
@@ -94,10 +94,10 @@ def build(request: BuildRequest, progress: TimedProgress) -> BuildResult:
         shutil.copyfile(graphs.by_precision[winner.precision].path, bundle.path / MODEL)
         if winner.engine_file.model is not None:
             shutil.move(winner.engine_file.path, bundle.path / PLAN)
-        probes[winner.precision][0].write(bundle.path / "probe.npz")
+        probes[winner.precision][0].write(bundle.path / PROBE)
         calibration = graphs.calibration if winner.precision in QUANTIZED else None
         if calibration:
-            write_calibration(bundle.path / "calibration.json", calibration)
+            write_calibration(bundle.path / CALIBRATION, calibration)
         reduced_range = "int8" in winner.precision and graphs.reduced_range
         manifest = make_manifest(request, race, calibration, reduced_range, probes[winner.precision][1])
         write_bundle(bundle, manifest)

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import structs
 
 from runtime.backend import EngineOptions
-from runtime.bundle import PLAN, Bundle, verify_file, write_bundle
+from runtime.bundle import CALIBRATION, MODEL, PLAN, PROBE, Bundle, verify_file, write_bundle
 from runtime.candidate import Graph, coverage, enter_all
 from runtime.datasets import Dataset
 from runtime.folder import draft
@@ -21,7 +21,7 @@ from runtime.race import resolve_targets, run_race
 from toolkit import toolkit_version
 from toolkit.outcome import BuildResult, make_result
 
-KEPT_FILES = ("model.onnx", "calibration.json", "probe.npz")
+KEPT_FILES = (MODEL, CALIBRATION, PROBE)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def rebuild(request: RebuildRequest, progress: TimedProgress) -> BuildResult:
                 shutil.copyfile(source.path / name, bundle.path / name)
                 verify_file(bundle.path, name, old.files[name])
         layers = tuple(as_asked(layer) for layer in old.layers)
-        graphs = {old.precision: Graph(bundle.path / "model.onnx", layers, old.error)}
+        graphs = {old.precision: Graph(bundle.path / MODEL, layers, old.error)}
         with (
             tempfile.TemporaryDirectory() as work,
             enter_all(targets, graphs, old.precision, Path(work), source.spec, request.options, progress) as candidates,

@@ -11,7 +11,6 @@ from msgspec import structs
 from toolkit.console import milliseconds, points, print_json, print_table, say, size
 from toolkit.options import bundle_argument, output_options
 
-CALIBRATION = "calibration.json"
 SNIFFED = 64  # bytes, which JSON has begun in
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def show_calibration(path: Path, tensor: str | None) -> None:
         DataError: there is none, or it has no such tensor.
     """
     from calibration.record import read_calibration
-    from runtime.bundle import Bundle
+    from runtime.bundle import CALIBRATION, Bundle
     from runtime.errors import DataError
     from toolkit.histogram import draw
 

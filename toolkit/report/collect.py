@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import structs
 
 from runtime.backend import REFERENCE, available_cores, get_backend
-from runtime.bundle import PLAN, Bundle
+from runtime.bundle import MODEL, PLAN, Bundle
 from runtime.datasets import Dataset
 from runtime.measure.accuracy import measure_accuracy
 from runtime.measure.cold import Opening
@@ -130,7 +130,7 @@ def engine_report(
         backend_version=get_backend(backend).available().version,
         device=opening.device or "",
         threads=opening.threads or available_cores(),
-        size_bytes=sum(manifest.files[file].size for file in ("model.onnx", PLAN) if file in manifest.files),
+        size_bytes=sum(manifest.files[file].size for file in (MODEL, PLAN) if file in manifest.files),
         toolkit_version=manifest.toolkit_version,
         layers=manifest.layers if own else tuple(structs.replace(x, reached="unknown") for x in manifest.layers),
         logits_sqnr_db=manifest.error.logits_sqnr_db,
