@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.errors import DataError, ImageError
 from runtime.headers import Header, read_header
+from runtime.preprocess import as_image
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp", ".avif"}
@@ -199,8 +200,3 @@ def walk_images(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         names = (name for name in sorted(files) if not name.startswith("."))
         yield from (path for path in map(Path(place).joinpath, names) if path.suffix.lower() in SUFFIXES)
-
-
-def as_image(pixels: np.ndarray) -> NDArray[np.uint8]:
-    """OpenCV keeps uint8 as uint8; its annotations do not say so."""
-    return np.asarray(pixels, np.uint8)
