@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,14 +48,20 @@ def measure(
     outs = {name: np.empty((len(images), session.spec.classes), np.float32) for name, session in sessions.items()}
     calls = {name: calls_for(session, images, outs[name], seconds / rounds) for name, session in sessions.items()}
     samples: dict[str, list[int]] = {name: [] for name in sessions}
-    names = list(sessions)
     with progress.stage("measure latency", rounds) as stage:
         for turn in range(rounds):
-            for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            for name in rotated(sessions, turn):
                 times = time_calls(sessions[name], images, outs[name], calls[name])
                 samples[name] += times[int(len(times) * WARM_UP_SHARE) :]
             advance_or_stop(stage)
-    return {name: percentiles(samples[name]) for name in names}
+    return {name: percentiles(samples[name]) for name in sessions}
+
+
+def rotated(names: Iterable[str], turn: int) -> list[str]:
+    """The order of a turn, in which each name comes first in one of as many turns as there are names."""
+    order = list(names)
+    first = turn % len(order)
+    return order[first:] + order[:first]
 
 
 def calls_for(session: Session, images: NDArray[np.uint8], out: NDArray[np.float32], seconds: float) -> int:

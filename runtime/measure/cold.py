@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from runtime.bundle import Bundle
 from runtime.errors import BackendError
+from runtime.latency import rotated
 from runtime.measure.result import ColdStart
 from runtime.measure.statistics import milliseconds
 from runtime.progress import Progress, advance_or_stop
@@ -100,8 +101,7 @@ def measure_cold(
     found: dict[str, list[tuple[int, Started]]] = {name: [] for name in openings}
     with progress.stage("start processes", starts * len(openings)) as stage:
         for turn in range(starts):
-            names = list(openings)
-            for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            for name in rotated(openings, turn):
                 found[name].append(begin(openings[name]))
                 advance_or_stop(stage)
     return {name: describe_cold(told) for name, told in found.items()}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.latency import MIN_CALLS, WARM_UP_SHARE, time_calls
+from runtime.latency import MIN_CALLS, WARM_UP_SHARE, rotated, time_calls
 from runtime.progress import Stage, advance_or_stop
 from runtime.session import Session
 
@@ -67,10 +67,9 @@ def take_turns(
         rounds: how many turns each takes.
         stage: told of every round.
     """
-    names = list(works)
-    blocks: dict[str, list[Block]] = {name: [] for name in names}
+    blocks: dict[str, list[Block]] = {name: [] for name in works}
     for turn in range(rounds):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+        for name in rotated(works, turn):
             blocks[name].append(time_block(works[name], calls[name]))
         advance_or_stop(stage)
     return blocks
