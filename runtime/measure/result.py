@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from runtime.manifest import Count, GpuTimes, Milliseconds, Percent
 
 Share = Annotated[float, Meta(ge=0, le=1)]
-Positive = Annotated[float, Meta(ge=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
 
 
 class Interval(Struct, frozen=True):
@@ -47,9 +47,9 @@ class Times(Struct, frozen=True):
     p50_interval: Interval | None
     p99_interval: Interval | None
     jitter: Milliseconds
-    variation_percent: Positive
+    variation_percent: NotNegative
     samples: Count
-    seconds: Positive
+    seconds: NotNegative
 
 
 class Ratio(Struct, frozen=True):
@@ -61,7 +61,7 @@ class Ratio(Struct, frozen=True):
         within_noise: 1 lies in the interval: neither can be called the faster.
     """
 
-    value: Positive
+    value: NotNegative
     interval: Interval | None
     within_noise: bool
 
@@ -86,7 +86,7 @@ class Round(Struct, frozen=True):
         p50, max: of its calls, in milliseconds.
     """
 
-    at_s: Positive
+    at_s: NotNegative
     p50: Milliseconds
     max: Milliseconds
 
@@ -126,7 +126,7 @@ class BatchPoint(Struct, frozen=True):
 
     batch: Count
     p50_ms: Milliseconds
-    images_per_second: Positive
+    images_per_second: NotNegative
 
 
 class Paced(Struct, frozen=True):
@@ -138,7 +138,7 @@ class Paced(Struct, frozen=True):
         late: frames whose answer came after the next one was due.
     """
 
-    fps: Positive
+    fps: NotNegative
     times: Times
     late: Count
 
@@ -172,8 +172,8 @@ class Energy(Struct, frozen=True):
     """
 
     millijoules: float
-    watts: Positive
-    idle_watts: Positive
+    watts: NotNegative
+    idle_watts: NotNegative
     source: str
 
 
@@ -263,7 +263,7 @@ class Conditions(Struct, frozen=True):
     clock_mhz: Interval | None
     temperature_c: float | None
     throttled: bool | None
-    load_before: Positive | None
+    load_before: NotNegative | None
     others_percent: Percent | None
     stolen_percent: Percent | None
     warnings: tuple[str, ...]

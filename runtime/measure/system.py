@@ -14,9 +14,8 @@ from runtime.nvidia import read_text
 CPUS = "sys/devices/system/cpu"
 POSSIBLE_C = (-30.0, 150.0)  # sensors that are not connected say anything
 SLOWED_BY = re.compile(r"cpufreq|devfreq|^Processor$")  # cooling devices that lower clocks; others are fans
-PI_SLOWED = (
-    0b1110  # clocks capped, throttled, near the limit: https://www.raspberrypi.com/documentation/computers/os.html
-)
+# Clocks capped, throttled, near the limit: https://www.raspberrypi.com/documentation/computers/os.html
+PI_SLOWED = 0b1110
 
 
 def find(root: Path, *patterns: str) -> tuple[Path, ...]:

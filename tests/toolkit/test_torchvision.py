@@ -12,7 +12,7 @@ from torch import nn
 
 from runtime.errors import WeightsError
 from toolkit.zoo.download import NAME
-from toolkit.zoo.torchvision import ALEXNET_TOP1, ALEXNET_TOP5, ALEXNET_URL, KEYS, LAYERS, rename
+from toolkit.zoo.torchvision import ALEXNET_URL, KEYS, LAYERS, rename
 from toolkit.zoo.weights import load_weights
 
 # Outputs and inputs of each layer, and the side of its kernels, from torchvision/models/alexnet.py.
@@ -101,8 +101,7 @@ def test_a_module_with_their_names_gets_them() -> None:
     assert rename(state, state) == state
 
 
-def test_the_download_can_be_checked_and_the_figures_are_torchvisions() -> None:
+def test_the_download_can_be_checked() -> None:
     name = NAME.fullmatch(ALEXNET_URL.rpartition("/")[2])
     assert name
     assert name[1] == "7be5be79"
-    assert (ALEXNET_TOP1, ALEXNET_TOP5) == (56.522, 79.066)

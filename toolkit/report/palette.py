@@ -49,7 +49,7 @@ PALETTE = colours(
 )
 NAMED = {colour.name: colour for colour in PALETTE}
 ENGINES = tuple(colour for colour in PALETTE if colour.name.startswith("engine-"))
-PAPER, INK, QUIET, LINE, GOOD, BAD = (NAMED[name].sentinel for name in ("paper", "ink", "quiet", "line", "good", "bad"))
+INK, QUIET, LINE, GOOD, BAD = (NAMED[name].sentinel for name in ("ink", "quiet", "line", "good", "bad"))
 
 
 def engine_colour(index: int) -> Colour:

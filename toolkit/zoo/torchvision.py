@@ -10,9 +10,6 @@ T = TypeVar("T")
 # `AlexNet_Weights.IMAGENET1K_V1` of torchvision 0.29.1 (torchvision/models/alexnet.py), under torchvision's licence,
 # BSD-3-Clause. They were trained on ImageNet, whose own terms are for research.
 ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
-ALEXNET_LICENSE = "BSD-3-Clause"
-ALEXNET_TOP1 = 56.522  # % of ImageNet's validation pictures, as torchvision states and measures it
-ALEXNET_TOP5 = 79.066
 
 LAYERS = {
     "features.0": "conv1",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import cv2
-import numpy as np
 
 from runtime.camera.frame import Box, Picture, State
 from runtime.camera.outputs.labels import draw_words
@@ -51,7 +50,7 @@ def draw(seen: Seen, status: Status | None = None, *, help_shown: bool = False) 
     Returns:
         uint8 (H, W, 3), BGR, of the frame's size.
     """
-    image = as_bgr(seen.frame.image)
+    image = seen.frame.image.copy()
     pen = pen_for(image)
     if seen.region:
         shade_outside(image, seen.region)
@@ -66,13 +65,6 @@ def draw(seen: Seen, status: Status | None = None, *, help_shown: bool = False) 
     if help_shown:
         draw_help(image, pen)
     return image
-
-
-def as_bgr(image: Picture) -> Picture:
-    """A copy with three channels."""
-    if image.ndim == 3 and image.shape[2] == 3:
-        return image.copy()
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
 def corners(box: Box) -> tuple[tuple[int, int], tuple[int, int]]:

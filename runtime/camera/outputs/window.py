@@ -10,11 +10,11 @@ import cv2
 
 from runtime.camera.controls import SMALLEST_REGION, Controls
 from runtime.camera.frame import Box, Picture
+from runtime.camera.outputs.pen import BLUE
 
 TITLE = "toolkit camera"
 ESCAPE = 27
 WIDEST, HIGHEST = 1600, 900  # of the window when it opens
-DRAG_COLOR = (255, 180, 70)
 
 
 class Window:
@@ -129,7 +129,7 @@ class Window:
             return picture
         x, y, width, height = self.dragged(self._from)
         copy = picture.copy()
-        cv2.rectangle(copy, (x, y), (x + width, y + height), DRAG_COLOR, 2)
+        cv2.rectangle(copy, (x, y), (x + width, y + height), BLUE, 2)
         return copy
 
     def save(self, picture: Picture) -> str:

@@ -67,10 +67,6 @@ def test_every_state_of_a_source_looks_different(state: State) -> None:
     assert same == (state is State.STREAMING)
 
 
-def test_a_grey_frame_is_drawn_on_in_colour() -> None:
-    assert draw(Seen(Frame(np.zeros((60, 80), np.uint8), 0, 0, 0, "drawn"))).shape == (60, 80, 3)
-
-
 def on_wide(width: int) -> Callable[[str], str]:
     pen = pen_for(np.zeros((480, 640, 3), np.uint8))
     return lambda text: shortened(text, width, pen)
