@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from runtime.camera.frame import Box, Number, Tracked
-from runtime.camera.reading.boxes import touching
+from runtime.camera.reading.boxes import around, touching
 
 WIDEST_GAP = 0.7  # between neighbours, in heights of a digit
 DEEPEST_OVERLAP = 0.35  # of slanted neighbours, in heights
@@ -65,10 +65,3 @@ def around_neighbours(box: Box) -> Box:
     """Where a digit may stand that makes a number with another: that one's height and more to all sides."""
     height = math.ceil(box[3] / SMALLEST)
     return box[0] - height, box[1] - height, box[2] + 2 * height, box[3] + 2 * height
-
-
-def around(boxes: Sequence[Box]) -> Box:
-    """The box about boxes."""
-    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
-    right, bottom = max(box[0] + box[2] for box in boxes), max(box[1] + box[3] for box in boxes)
-    return (left, top, right - left, bottom - top)

@@ -43,15 +43,13 @@ class Durations:
 
     def add(self, seconds: float) -> None:
         """One more; clocks that disagree may make it negative, which counts as nothing."""
-        place = math.log(max(seconds, SHORTEST_S) / SHORTEST_S) / math.log(STEP)
-        self.counts[min(int(place), BINS - 1)] += 1
+        self.counts[bin_of(seconds)] += 1
         self.sum_s += max(seconds, 0.0)
 
     def up_to(self, bounds_s: Sequence[float]) -> list[int]:
         """How many durations are at most so long, of each bound; one may be a bin off."""
         sums = np.cumsum(self.counts)
-        places = [int(math.log(bound / SHORTEST_S) / math.log(STEP)) for bound in bounds_s]
-        return [int(sums[min(max(place, 0), BINS - 1)]) for place in places]
+        return [int(sums[bin_of(bound)]) for bound in bounds_s]
 
     def quantile(self, share: float) -> float:
         """Seconds that a share of 0..1 of the durations do not exceed; NaN where there are none."""
@@ -60,6 +58,11 @@ class Durations:
             return math.nan
         place = int(np.searchsorted(np.cumsum(self.counts), max(1, math.ceil(share * total))))
         return float(SHORTEST_S * STEP ** (place + 0.5))
+
+
+def bin_of(seconds: float) -> int:
+    """The place of a duration among those of `Durations.counts`."""
+    return min(int(math.log(max(seconds, SHORTEST_S) / SHORTEST_S) / math.log(STEP)), BINS - 1)
 
 
 class Timing:

@@ -29,6 +29,13 @@ def inside(inner: Box, outer: Box) -> float:
     return common_area(inner, outer) / (inner[2] * inner[3])
 
 
+def around(boxes: Sequence[Box]) -> Box:
+    """The box about boxes."""
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right, bottom = max(box[0] + box[2] for box in boxes), max(box[1] + box[3] for box in boxes)
+    return (left, top, right - left, bottom - top)
+
+
 def touching(boxes: Sequence[Box], others: Sequence[Box]) -> list[list[int]]:
     """For each box, the places of the others that have pixels in common with it."""
     one, other = (np.array(some, np.int32).reshape(-1, 4) for some in (boxes, others))

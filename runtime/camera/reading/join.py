@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.camera.reading.boxes import around
 from runtime.camera.reading.find import Shape
 
 MANY = 300  # pieces of a level, from which on they are text or noise: there are as many pairs as their square
@@ -65,14 +66,5 @@ def gaps_of(
 
 def both(one: Shape, other: Shape) -> Shape:
     """Two shapes as one."""
-    left, top = min(one.box[0], other.box[0]), min(one.box[1], other.box[1])
-    right = max(one.box[0] + one.box[2], other.box[0] + other.box[2])
-    bottom = max(one.box[1] + one.box[3], other.box[1] + other.box[3])
-    return Shape(
-        one.level,
-        one.contours + other.contours,
-        (left, top, right - left, bottom - top),
-        min(one.threshold, other.threshold),
-        [],
-        [one, other],
-    )
+    threshold = min(one.threshold, other.threshold)
+    return Shape(one.level, one.contours + other.contours, around([one.box, other.box]), threshold, [], [one, other])
