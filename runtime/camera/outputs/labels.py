@@ -54,11 +54,9 @@ def arranged(seen: Seen, size: tuple[int, int], top: int, pen: Pen) -> list[Chip
     for place in order:
         chips.append(best(spots[place], taken, size, top))
         taken.append(chips[-1].box)
-    sure = {digit.track: digit.probability for digit in seen.digits}
     for number in seen.numbers:
         if len(number.tracks) > 1:
-            least = min(sure.get(track, 1.0) for track in number.tracks)
-            chips.append(best(places_of_number(number, least, pen), taken, size, top))
+            chips.append(best(places_of_number(number, seen.sureness(number), pen), taken, size, top))
             taken.append(chips[-1].box)
     for index, place in enumerate(order):
         digit, own = seen.digits[place], len(order) + index

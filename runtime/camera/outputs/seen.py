@@ -27,6 +27,10 @@ class Seen:
     region: Box | None = None
     recalled: bool = False
 
+    def sureness(self, number: Number) -> float:
+        """The probability of the least sure of the digits of one of its numbers."""
+        return min((digit.probability for digit in self.digits if digit.track in number.tracks), default=0.0)
+
 
 @dataclass(frozen=True)
 class Status:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from runtime.camera.frame import Number
 from runtime.camera.outputs.lines import utc_text
 from runtime.camera.outputs.seen import Seen
 
@@ -91,9 +90,4 @@ class Settling:
 
 def numbers_of(seen: Seen) -> tuple[SeenNumber, ...]:
     """The numbers on a frame, with how sure they are."""
-    sure = {digit.track: digit.probability for digit in seen.digits}
-
-    def least(number: Number) -> float:
-        return min((sure[track] for track in number.tracks if track in sure), default=0.0)
-
-    return tuple(SeenNumber(number.text, round(least(number), 4)) for number in seen.numbers)
+    return tuple(SeenNumber(number.text, round(seen.sureness(number), 4)) for number in seen.numbers)

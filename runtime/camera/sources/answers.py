@@ -42,6 +42,11 @@ class Mode:
     fps: float | None = None
     frames: int | None = None
 
+    def in_words(self, size: tuple[int, int] | None) -> str:
+        """As far as it is known, such as `640x480 MJPG, 30 fps`; `size` is of its frames."""
+        what = " ".join(filter(None, (f"{size[0]}x{size[1]}" if size else "", self.codec)))
+        return ", ".join(filter(None, (what, f"{self.fps:g} fps" if self.fps else "")))
+
 
 class CaptureOver(Exception):
     """There will be no other frame from this process.

@@ -58,9 +58,7 @@ class LiveSource:
         if self.state is State.ENDED:
             return "closed"
         if self.state is State.STREAMING:
-            size = f"{self.size[0]}x{self.size[1]}" if self.size else ""
-            what = " ".join(filter(None, (size, self.mode.codec)))
-            return ", ".join(filter(None, (what, f"{self.fps:g} fps" if self.fps else "")))
+            return self.mode.in_words(self.size)
         if not self.reason:
             return ""
         pause = self.retry_at - time.monotonic()

@@ -74,8 +74,7 @@ class VideoSource:
     def announce(self, mode: Mode, shot: Shot) -> None:
         """Say what is known, and when the frame is due."""
         self.fps, self.size = mode.fps, (shot.image.shape[1], shot.image.shape[0])
-        what = " ".join(filter(None, (f"{self.size[0]}x{self.size[1]}", mode.codec)))
-        self.state, self.status = State.STREAMING, what + (f", {self.fps:g} fps" if self.fps else "")
+        self.state, self.status = State.STREAMING, mode.in_words(self.size)
         interval = shot.position - self.position
         if not 0 < interval <= LONGEST_INTERVAL_S:  # no time stamps, or broken ones
             interval = 1 / (self.fps or USUAL_FPS)
