@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import math
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import DataError, ImageError
+from runtime.idx import find_idx, read_idx
 from runtime.images import find_images, read_file, read_image
 from runtime.preprocess import Image, image_for
 from runtime.spec import ModelSpec
@@ -25,9 +23,6 @@ from runtime.spec import ModelSpec
 Split = Literal["train", "test"]
 IDX_PREFIX: dict[Split, str] = {"train": "train", "test": "t10k"}
 FOLDER_NAME: dict[Split, str] = {"train": "train", "test": "val"}
-IDX_UINT8 = 0x08
-MAX_IDX_BYTES = 1 << 32  # unpacked: an archive of some megabytes can hold as much
-
 MOST_TRIED, MOST_TOLD = 1000, 3  # images of a folder, for others that cannot be read, and of those
 
 
@@ -347,36 +342,3 @@ def read_idx_split(path: Path, split: Split, classes: int = 0) -> ArrayDataset:
             "give images of the model's classes, labelled from 0",
         )
     return ArrayDataset(f"{path} ({prefix})", images, labels)
-
-
-def find_idx(path: Path, name: str) -> Path | None:
-    """An IDX file, plain or compressed."""
-    return next((path / file for file in (name, f"{name}.gz") if (path / file).is_file()), None)
-
-
-def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """Read an IDX file of unsigned bytes, plain or .gz.
-
-    Source: http://yann.lecun.com/exdb/mnist/, "the IDX file format".
-
-    Raises:
-        DataError: it cannot be read, is not IDX, has another type or number of dimensions, or is cut off.
-    """
-    hint = "fetch the file again"
-    header = 4 + 4 * dimensions
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            head = file.read(header)
-            if len(head) < header or head[:4] != bytes((0, 0, IDX_UINT8, dimensions)):
-                raise DataError(f"{path} is not an IDX file of bytes in {dimensions} dimensions", hint)
-            shape = tuple(int(size) for size in np.frombuffer(head, ">u4", dimensions, 4))
-            count = math.prod(shape)
-            if count > MAX_IDX_BYTES:
-                raise DataError(f"{path} says that it has {count:,} bytes, more than {MAX_IDX_BYTES:,}", hint)
-            data = file.read(count + 1)  # to the end, where an archive's checksum is, and no further
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"cannot read {path}: {error}", hint) from error
-    if len(data) != count:
-        found = len(data) if len(data) < count else f"more than {count}"
-        raise DataError(f"{path} has {found} bytes after its header, which says {count}", hint)
-    return np.frombuffer(data, np.uint8).reshape(shape)

@@ -22,9 +22,9 @@ from runtime.datasets import (
     evenly_spaced,
     has_both_splits,
     open_dataset,
-    read_idx,
 )
 from runtime.errors import DataError, ImageError
+from runtime.idx import read_idx
 from tests.tiny import make_spec
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 6, 7), dtype=np.uint8)
