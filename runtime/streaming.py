@@ -13,19 +13,16 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def stream(
-    function: Callable[[T], R], items: Iterable[T], *, threads: int | None = None, ahead: int | None = None
-) -> Iterator[R]:
-    """`map`, on several threads; items are taken as they are needed, so that memory is bounded.
+def stream(function: Callable[[T], R], items: Iterable[T], *, ahead: int | None = None) -> Iterator[R]:
+    """`map`, on as many threads as this process may use cores; items are taken as they are needed: memory is bounded.
 
     Args:
         function: called from several threads at once; they gain something where it leaves the interpreter to others,
             as ONNX Runtime, OpenCV and most of numpy do.
         items: taken one by one in the calling thread.
-        threads: how many; None is one for every core that this process may use.
         ahead: how many results may be there, or on their way, before they are asked for; None is one for each thread.
     """
-    threads = threads or available_cores()
+    threads = available_cores()
     ahead = threads if ahead is None else ahead
     with ThreadPoolExecutor(threads) as pool:
         started: deque[Future[R]] = deque()

@@ -46,7 +46,6 @@ class MeasureOptions:
 
     Attributes:
         seconds: for each engine and each kind of measurement, about.
-        rounds: how often engines take turns.
         batch: images a call of the single stream, and of energy.
         batches: sizes to measure throughput at; empty for none, `AUTO` for those that the engines serve.
         paces: frames a second, each measured apart.
@@ -55,7 +54,6 @@ class MeasureOptions:
     """
 
     seconds: float = 2.0
-    rounds: int = ROUNDS
     batch: int = 1
     batches: tuple[int, ...] = ()
     paces: tuple[float, ...] = ()
@@ -104,7 +102,7 @@ def measure_all(
     works = {name: make_work(session, images[name], options.batch) for name, session in sessions.items()}
     ones = {name: make_work(session, images[name], 1) for name, session in sessions.items()}
 
-    blocks, warm_ups = measure_single(works, progress, seconds=seconds, rounds=options.rounds)
+    blocks, warm_ups = measure_single(works, progress, seconds=seconds, rounds=ROUNDS)
     batches = powers_of_two(sessions) if options.batches == AUTO else options.batches
     sweeps = measure_offline(sessions, images, batches, progress, seconds=seconds) if batches else {}
     paced = [measure_paced(ones, fps, progress, seconds=seconds) for fps in options.paces]
