@@ -9,67 +9,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from runtime.camera.controls import Controls
 from runtime.camera.feed import Channel, Feed
-from runtime.camera.frame import Box, Frame, Number, Picture, Reading, Source, State, Tracked
+from runtime.camera.frame import Box, Frame, Picture, Reading, Source, State
 from runtime.camera.outputs.drawing import draw
 from runtime.camera.outputs.outputs import Outputs
 from runtime.camera.outputs.seen import Seen, Status
 from runtime.camera.regions import crop, outside, shifted, within
+from runtime.camera.stages import Follower, Stages
 from runtime.camera.summary import EndedBy, Tally
 from runtime.camera.teller import Teller
 from runtime.camera.watching import Watch
 
 WAIT_S = 0.1  # for a frame, before the window and the signals are looked after again
-
-
-class Reader(Protocol):
-    """Reads the digits of pictures.
-
-    Attributes:
-        stages: seconds that the latest ones took, by what was done.
-        threshold: an answer less sure is refused, 0..1.
-        inferences: images that the model has seen.
-        batches: calls that they came in.
-    """
-
-    stages: dict[str, float]
-    threshold: float
-    inferences: int
-    batches: int
-
-    def read_all(self, images: Sequence[Picture]) -> list[Reading]:
-        """Find and read."""
-        ...
-
-
-class Follower(Protocol):
-    """Follows digits over frames."""
-
-    def update(self, reading: Reading, now_ns: int) -> tuple[Tracked, ...]:
-        """Take the next frame's reading."""
-        ...
-
-
-@dataclass(frozen=True)
-class Stages:
-    """What does the reading.
-
-    Attributes:
-        reader: of pictures.
-        make_tracker: gives a fresh one for a source: pictures of a folder do not belong together.
-        read_numbers: the numbers that digits make.
-        every_frame: whether to read frames on which nothing has changed, too.
-    """
-
-    reader: Reader
-    make_tracker: Callable[[Source], Follower]
-    read_numbers: Callable[[Sequence[Tracked]], tuple[Number, ...]]
-    every_frame: bool = False
 
 
 @dataclass(frozen=True)

@@ -143,9 +143,10 @@ def command(
     from runtime.camera.outputs.outputs import Output, Outputs
     from runtime.camera.outputs.publishing import Publishing
     from runtime.camera.outputs.recording import Recording
-    from runtime.camera.pipeline import Limits, Stages, run
+    from runtime.camera.pipeline import Limits, run
     from runtime.camera.reading.reader import DigitReader
     from runtime.camera.sources.open import open_source
+    from runtime.camera.stages import Stages
     from runtime.camera.summary import summarize
     from toolkit.camera_views import check_views, make_views
     from toolkit.output_file import place_for

@@ -27,7 +27,8 @@ from runtime.camera.controls import Controls
 from runtime.camera.feed import Feed
 from runtime.camera.frame import Reading, Tracked
 from runtime.camera.outputs.outputs import Outputs
-from runtime.camera.pipeline import Limits, Stages, run
+from runtime.camera.pipeline import Limits, run
+from runtime.camera.stages import Stages
 from runtime.camera.web.listen import bound
 from runtime.camera.web.process import Page, Served
 from tests.runtime.camera.stand_ins import SIDE, DrawnSource, SquareReader, each_a_number

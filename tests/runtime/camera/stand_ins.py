@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from runtime.camera.frame import Box, Digit, Frame, Number, Picture, Reading, State, Tracked
-from runtime.camera.pipeline import Stages
+from runtime.camera.stages import Stages
 
 SIDE = 20
 

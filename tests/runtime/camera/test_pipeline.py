@@ -20,7 +20,8 @@ from runtime.camera.outputs.lines import JsonLines
 from runtime.camera.outputs.outputs import Outputs
 from runtime.camera.outputs.recording import Recording
 from runtime.camera.outputs.window import Window
-from runtime.camera.pipeline import Follower, Limits, Stages, run
+from runtime.camera.pipeline import Limits, run
+from runtime.camera.stages import Follower, Stages
 from runtime.camera.summary import Dropped, SourceSummary, Summary, summarize
 from runtime.errors import InputError
 from tests.runtime.camera.stand_ins import SIDE, DrawnSource, SquareReader, moving_picture, stand_ins
