@@ -47,18 +47,18 @@ class Following:
     """What is known of a source from frame to frame.
 
     Attributes:
+        name: of what is followed: of a folder each picture has its own.
         tracker: of its digits.
-        name: of what the tracker follows: of a folder each picture has its own.
+        seen: the latest frame of the source.
         watch: of what is read as `wanted`.
-        wanted: the name, the region and the threshold.
-        seen: the latest frame.
+        wanted: the region and the threshold.
     """
 
-    tracker: Follower | None = None
-    name: str = ""
+    name: str
+    tracker: Follower
+    seen: Seen | None
     watch: Watch = field(default_factory=Watch)
-    wanted: tuple[str, Box | None, float] | None = None
-    seen: Seen | None = None
+    wanted: tuple[Box | None, float] | None = None
 
 
 def run(
@@ -154,7 +154,6 @@ class Loop:
         for (channel, frame), age, region, reading in zip(frames, ages, regions, readings, strict=True):
             start = clock()
             known = self.known(channel, frame)
-            assert known.tracker
             placed = shifted(reading, region)
             digits = known.tracker.update(placed, frame.monotonic_ns)
             numbers = self.stages.read_numbers(digits)
@@ -183,19 +182,24 @@ class Loop:
 
     def watch(self, channel: Channel, frame: Frame, region: Box | None) -> Watch:
         """Of a source, as it is read now."""
-        known, wanted = self.known(channel, frame), (frame.source, region, self.stages.reader.threshold)
+        known, wanted = self.known(channel, frame), (region, self.stages.reader.threshold)
         if known.wanted != wanted:
             known.watch, known.wanted = Watch(), wanted
         return known.watch
 
     def known(self, channel: Channel, frame: Frame) -> Following:
-        """What is known of a source, with a tracker for this frame."""
-        if channel not in self.following:
-            self.following = {one: self.following.get(one, Following()) for one in self.feed.channels}
-        known = self.following[channel]
-        if known.tracker is None or known.name != frame.source:
-            known.tracker, known.name = self.stages.make_tracker(channel.source), frame.source
+        """What is known of what a frame is of; of sources that have left, nothing is kept."""
+        known = self.following.get(channel)
+        if known is None or known.name != frame.source:
+            known = Following(frame.source, self.stages.make_tracker(channel.source), self.latest(channel))
+            here = set(self.feed.channels)
+            self.following = {one: each for one, each in self.following.items() if one in here} | {channel: known}
         return known
+
+    def latest(self, channel: Channel) -> Seen | None:
+        """The latest frame of a source that was read."""
+        known = self.following.get(channel)
+        return known.seen if known else None
 
     def region_of(self, channel: Channel, frame: Frame) -> Box | None:
         """What part of a frame to read, within it; of a source that has changed its size, all of it.
@@ -207,7 +211,7 @@ class Loop:
         name = channel.source.name
         wanted = self.controls.region_of(name)
         region = within(wanted, frame.image) if wanted else None
-        first = not self.following.get(channel, Following()).seen
+        first = self.latest(channel) is None
         if wanted and not region and first and channel in self.feed.fixed and name not in self.controls.regions:
             raise outside(wanted, frame.image)
         return region
@@ -244,7 +248,7 @@ class Loop:
         if channel in fresh:
             return
         if channel and (paused or channel.source.state is not State.STREAMING):
-            seen = self.following.get(channel, Following()).seen
+            seen = self.latest(channel)
             if seen and recording and channel.source.live and channel.source.state is not State.ENDED and not paused:
                 recording.add(self.draw_now(channel, seen), time.monotonic_ns())
             if window:
