@@ -232,7 +232,7 @@ def compile_model(path: Path, spec: ModelSpec, options: EngineOptions, batch: in
         return core().compile_model(model, options.device or "CPU", properties(options))
     except (RuntimeError, UnicodeDecodeError) as error:  # its messages may be anything
         hint = "build the bundle again" if options.device is None else "leave --device out, or give CPU"
-        raise BackendError(f"OpenVINO cannot compile {path}: {first_line(error)}", hint) from error
+        raise BackendError(f"OpenVINO cannot compile {path}: {last_line(error)}", hint) from error
 
 
 def rewrite(model: ov.Model, options: EngineOptions) -> None:
@@ -245,7 +245,7 @@ def rewrite(model: ov.Model, options: EngineOptions) -> None:
         products_as_convolutions(openvino(), model)
 
 
-def first_line(error: BaseException) -> str:
+def last_line(error: BaseException) -> str:
     """The line that says what is wrong: OpenVINO puts its own source lines before it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

@@ -27,12 +27,8 @@ MOVES = frozenset({"MaxPool", "AvgPool", "ReduceMax", "ReduceMean", "Reshape", "
 PREPARES = frozenset({"Convert", "Add", "Subtract", "Multiply", "Divide", "Reshape", "Transpose"})
 INTEGER_RANGES = {"i8": (-128, 127), "u8": (0, 255)}
 FLOATS = frozenset({"f16", "f32", "f64"})
-NUMBERS = FLOATS | {
-    "i8",
-    "u8",
-    "i32",
-    "i64",
-}  # whose values numpy knows; it gets others, such as bf16, as they are stored
+# Whose values numpy knows; it gets others, such as bf16, as they are stored.
+NUMBERS = FLOATS | {"i8", "u8", "i32", "i64"}
 
 
 def fuse_quantizers(openvino: Any, model: ov.Model, floats: Collection[str] = ()) -> int:
