@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from runtime.backend import require_backend
 from runtime.bundle import Bundle
+from runtime.child import peak_bytes
 from runtime.errors import ToolkitError
 from runtime.measure.cold import Opening, Started
 
@@ -41,12 +41,3 @@ def start(opening: Opening) -> Started:
         for _ in range(CALLS):
             session.run(image)
         return Started(answered_ns, loaded - before, answered - loaded, peak_bytes())
-
-
-def peak_bytes() -> int | None:
-    """The most memory that this process had; getrusage would count its parent's, from before it was started."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
-    except (OSError, IndexError, ValueError):
-        return None

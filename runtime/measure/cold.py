@@ -6,13 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
 from runtime.bundle import Bundle
+from runtime.child import CODE, ROOT
 from runtime.errors import BackendError
 from runtime.latency import rotated
 from runtime.measure.result import ColdStart
@@ -20,16 +20,7 @@ from runtime.measure.statistics import milliseconds
 from runtime.progress import Progress, advance_or_stop
 from runtime.session import Session, open_session
 
-ROOT = Path(__file__).resolve().parents[2]
 CHILD = "runtime.measure.child"
-#: Nothing from the folder that the user happens to be in; the kernel ends it with us, who may be killed.
-CODE = """
-import ctypes, sys
-getattr(ctypes.CDLL(None), "prctl", lambda *_: None)(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
-sys.path[:] = [{root!r}, *filter(None, sys.path)]
-from {child} import main
-main()
-"""
 MOST_SECONDS = 600.0  # a plan may be compiled on the way
 
 
@@ -130,7 +121,7 @@ def start_child(opening: Opening) -> tuple[int, Started]:
     Raises:
         BackendError: it gave no answer.
     """
-    code = CODE.format(root=str(ROOT), child=CHILD)
+    code = CODE.format(root=str(ROOT), module=CHILD)
     command = [sys.executable, "-c", code, msgspec.json.encode(opening).decode()]
     before = time.monotonic_ns()
     # Left by any way, also by Ctrl-C, `run` ends the child.

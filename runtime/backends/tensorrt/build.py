@@ -18,19 +18,11 @@ import msgspec
 from runtime.backends.tensorrt.events import Event, Failure, Finish, Log, Request, Start, Step, Success
 from runtime.backends.tensorrt.ladder import next_try
 from runtime.backends.tensorrt.product import PRODUCTS
+from runtime.child import CODE, ROOT
 from runtime.errors import BackendError
 from runtime.progress import Progress, Stage, advance_or_stop
 
-ROOT = Path(__file__).resolve().parents[3]
 WORKER = "runtime.backends.tensorrt.worker"
-#: Nothing from the folder that the user happens to be in; the kernel ends it with us, who may be killed.
-CODE = """
-import ctypes, sys
-getattr(ctypes.CDLL(None), "prctl", lambda *_: None)(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
-sys.path[:] = [{root!r}, *filter(None, sys.path)]
-from {worker} import main
-main()
-"""
 PARTS = 1000  # of the progress bar
 LAST_WORDS = 4000  # bytes of what a child that crashed had printed
 MOST_TEXT = 600  # characters of TensorRT's reason in a message
@@ -118,7 +110,7 @@ class Run:
 
     def take(self, event: Event) -> None:
         """Keep a warning, or show how far the build is: a phase is one step of the phase around it."""
-        if isinstance(event, Log) and event.severity == "warning":
+        if isinstance(event, Log):
             self.warnings[" ".join(event.text.split())] += 1
         elif isinstance(event, Start):
             self.phases[event.phase] = (0, max(event.steps, 1))
@@ -142,7 +134,7 @@ class Run:
 
 def start(request: Request, worker: str, writer: int, said: IO[bytes]) -> subprocess.Popen[bytes]:
     """The child, its request given; this process has no end of the pipe left to write into."""
-    code = CODE.format(root=str(ROOT), worker=worker)
+    code = CODE.format(root=str(ROOT), module=worker)
     with tempfile.TemporaryFile() as given:
         given.write(msgspec.json.encode(request))
         given.seek(0)

@@ -36,10 +36,9 @@ class Request(Struct, frozen=True):
 
 
 class Start(Struct, frozen=True, tag="start"):
-    """A phase begins, inside another one or (empty) none."""
+    """A phase begins, inside the one that began before it and is not done."""
 
     phase: str
-    parent: str
     steps: int
 
 
@@ -57,9 +56,8 @@ class Finish(Struct, frozen=True, tag="finish"):
 
 
 class Log(Struct, frozen=True, tag="log"):
-    """A warning or an error of TensorRT's log."""
+    """A warning of TensorRT's log."""
 
-    severity: Literal["warning", "error"]
     text: str
 
 
@@ -70,12 +68,12 @@ class Success(Struct, frozen=True, tag="success"):
         version: of the library.
         layers: the type that each layer executes in; None where nothing could tell.
         reformats: layers of the engine that compute nothing, but bring a tensor into another form.
-        peak_bytes: most memory that the process had.
+        peak_bytes: most memory that the process had; None where the system does not tell.
     """
 
     version: str
     layers: dict[str, str] | None
-    peak_bytes: int
+    peak_bytes: int | None
     reformats: int = 0
 
 

@@ -22,6 +22,7 @@ import msgspec
 from runtime.backends.tensorrt.events import Event, Failure, Finish, Log, Request, Start, Step, Success
 from runtime.backends.tensorrt.layers import count_reformats, executed, from_inspector, from_log
 from runtime.backends.tensorrt.product import PRODUCTS, load_module
+from runtime.child import peak_bytes
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -146,14 +147,8 @@ def inspect(trt: Any, logger: trt.ILogger, plan: memoryview, host_code: bool) ->
     return str(engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON))
 
 
-def peak_bytes() -> int:
-    """The most memory that this process had; getrusage would count its parent's, from before it was started."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
-
-
 def make_logger(trt: Any, send: Send) -> Any:
-    """A logger that passes on warnings and errors, and keeps the detailed log."""
+    """A logger that passes on warnings, and keeps errors and the detailed log."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -165,9 +160,8 @@ def make_logger(trt: Any, send: Send) -> Any:
         def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
                 self.errors.append(msg)
-                send(Log("error", msg))
             elif severity == trt.ILogger.WARNING:
-                send(Log("warning", msg))
+                send(Log(msg))
                 self.short_of_memory |= bool(SHORT.search(msg))
             else:
                 self.lines.append(msg)
@@ -183,7 +177,7 @@ def make_monitor(trt: Any, send: Send) -> Any:
             super().__init__()
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            send(Start(phase_name, parent_phase or "", num_steps))
+            send(Start(phase_name, num_steps))
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             send(Step(phase_name, step))

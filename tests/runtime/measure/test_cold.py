@@ -90,8 +90,8 @@ INTERRUPTED = r"""
 import sys
 from runtime.measure import cold
 work = "import os, time; print(os.getpid(), file=open({file!r}, 'w'), flush=True); time.sleep(600)"
-assert "from {{child}} import main\nmain()" in cold.CODE
-cold.CODE = cold.CODE.replace("from {{child}} import main\nmain()", work)
+assert "from {{module}} import main\nmain()" in cold.CODE
+cold.CODE = cold.CODE.replace("from {{module}} import main\nmain()", work)
 cold.start_child(cold.Opening("bundle"))
 """
 

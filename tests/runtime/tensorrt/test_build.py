@@ -31,8 +31,8 @@ def request(folder: Path, *, device_mib: int = 0, **options: int) -> Request:
 @pytest.fixture(autouse=True)
 def workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `worker` be the name of a function of workers.py."""
-    source = "from tests.runtime.tensorrt.workers import {worker} as main"
-    monkeypatch.setattr(build, "CODE", build.CODE.replace("from {worker} import main", source))
+    source = "from tests.runtime.tensorrt.workers import {module} as main"
+    monkeypatch.setattr(build, "CODE", build.CODE.replace("from {module} import main", source))
 
 
 class Notes:
@@ -142,7 +142,7 @@ def test_the_child_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\nfrom runtime.backends.tensorrt import build\n"
         "from runtime.progress import SilentProgress\nfrom tests.runtime.tensorrt.test_build import request\n"
-        "build.CODE = build.CODE.replace('{worker} import', 'tests.runtime.tensorrt.workers import hangs as main #')\n"
+        "build.CODE = build.CODE.replace('{module} import', 'tests.runtime.tensorrt.workers import hangs as main #')\n"
         f"build.build_plan(request(Path({str(tmp_path)!r})), SilentProgress())\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -179,9 +179,9 @@ def test_a_phase_is_one_step_of_the_phase_around_it() -> None:
 
     run = build.Run(Stage())
     for event in (
-        Start("whole", "", 2),
+        Start("whole", 2),
         Step("whole", 0),
-        Start("part", "whole", 4),
+        Start("part", 4),
         Step("part", 0),
         Step("part", 1),
         Finish("part"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from runtime.backends.tensorrt.events import Event, Failure, Log, Request, Start, Step, Success
+from runtime.backends.tensorrt.events import Event, Failure, Request, Start, Step, Success
 
 
 def begin() -> tuple[Request, int]:
@@ -34,7 +34,7 @@ def crashed() -> None:
     """By a native library, in the middle of an event."""
     _, pipe = begin()
     print("Internal Error: something native", flush=True)
-    tell(pipe, Start("Building engine", "", 3), Step("Building engine", 0))
+    tell(pipe, Start("Building engine", 3), Step("Building engine", 0))
     os.write(pipe, b'{"type": "step", "pha')
     signal.signal(signal.SIGSEGV, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGSEGV)
@@ -50,7 +50,7 @@ def out_of_memory() -> None:
     """Until it may use 64 MiB alone."""
     request, pipe = begin()
     if (request.options.workspace_mib or 1 << 20) > 64:
-        tell(pipe, Log("error", "OutOfMemory"), Failure("build", "Error Code 2: OutOfMemory (no device memory)"))
+        tell(pipe, Failure("build", "Error Code 2: OutOfMemory (no device memory)"))
     else:
         Path(request.plan).write_bytes(b"a plan")
         tell(pipe, Success("9.9", {"fc": f"level {request.options.optimization_level}"}, 1))
@@ -81,5 +81,5 @@ def hangs() -> None:
     written = Path(f"{request.plan}.new")
     written.write_text(str(os.getpid()))
     written.rename(f"{request.plan}.pid")
-    tell(pipe, Start("Building engine", "", 2), Step("Building engine", 0))
+    tell(pipe, Start("Building engine", 2), Step("Building engine", 0))
     time.sleep(600)
