@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit import board
-from toolkit.console import make_progress
+from toolkit.progress import make_progress
 
 if TYPE_CHECKING:
     from calibration.options import CalibrationOptions

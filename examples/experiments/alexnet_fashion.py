@@ -25,7 +25,7 @@ from torch import nn
 
 from runtime.datasets import evenly_spaced
 from runtime.progress import Progress
-from toolkit.console import make_progress
+from toolkit.progress import make_progress
 from toolkit.recipe import Augment, Recipe
 from toolkit.training import data, train
 from toolkit.training.distributed import World

@@ -15,7 +15,7 @@ import os, signal
 from contextlib import suppress
 from runtime.errors import ExportError
 from toolkit import cli, stopping
-from toolkit.console import make_progress
+from toolkit.progress import make_progress
 
 def swallow():
     with suppress(KeyboardInterrupt):

@@ -23,7 +23,7 @@ import ctypes, os, signal, sys, tempfile, threading, time
 from pathlib import Path
 from export import limits
 from toolkit import board, cli, guard, stopping, supervisor
-from toolkit.console import make_progress
+from toolkit.progress import make_progress
 from toolkit.output_file import place_for
 
 def work(*_, **__):

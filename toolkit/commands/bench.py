@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.console import make_progress, print_json
+from toolkit.console import print_json
 from toolkit.figures import BENCH_FIGURES, TIME_RATIO, bench_figures
 from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate, judge
 from toolkit.measure_options import make_options, measure_options
 from toolkit.options import EngineChoice, engine_options, output_options
+from toolkit.progress import make_progress
 from toolkit.remote.options import forwarded, remote_options
 
 if TYPE_CHECKING:

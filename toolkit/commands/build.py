@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.console import make_progress, print_json
+from toolkit.console import print_json
 from toolkit.figures import BUILD_FIGURES, build_figures
 from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import MISSED, Gate, judge
@@ -28,6 +28,7 @@ from toolkit.options import (
     told_options,
     weights_options,
 )
+from toolkit.progress import make_progress
 from toolkit.remote.options import remote_options
 
 if TYPE_CHECKING:

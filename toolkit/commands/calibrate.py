@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.console import make_progress, print_json, print_table, say
+from toolkit.console import print_json, print_table, say
 from toolkit.option_types import FILE, FOLDER, MODEL
 from toolkit.options import cache_option, calibration_options, output_options, told_options, weights_options
+from toolkit.progress import make_progress
 
 if TYPE_CHECKING:
     from calibration.options import CalibrationOptions

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime.progress import SilentProgress, Stage, advance_or_stop
-from toolkit.console import BarProgress, BarStage, print_json_line, print_table, printable, say
+from toolkit.console import print_json_line, print_table, printable, say
 from toolkit.option_types import FOLDER, FiniteRange
 from toolkit.options import EngineChoice, bundle_argument, engine_options, output_options
+from toolkit.progress import BarProgress, BarStage
 
 if TYPE_CHECKING:
     from runtime.classification import Classified, ImageInput

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.console import make_progress, print_json
+from toolkit.console import print_json
 from toolkit.figures import COMPARE_FIGURES, compare_figures
 from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate, judge
 from toolkit.option_types import FILE, FOLDER, MODEL, WeightsType
 from toolkit.options import EngineChoice, engine_options, output_options, set_option, told_options
+from toolkit.progress import make_progress
 
 if TYPE_CHECKING:
     from toolkit.foreign.spec import Told

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.console import make_progress, points, print_json, print_table, say, size
+from toolkit.console import points, print_json, print_table, say, size
 from toolkit.option_types import FOLDER, MODEL
 from toolkit.options import (
     batch_option,
@@ -22,6 +22,7 @@ from toolkit.options import (
     told_options,
     weights_options,
 )
+from toolkit.progress import make_progress
 
 if TYPE_CHECKING:
     from calibration.options import CalibrationOptions

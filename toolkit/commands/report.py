@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.console import make_progress, print_json
+from toolkit.console import print_json
 from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate
 from toolkit.measure_options import AUTO, batch_option, cold_option, make_options, pace_option, seconds_option
 from toolkit.option_types import FILE, FOLDER, FiniteRange
 from toolkit.options import EngineChoice, engine_options, output_options
+from toolkit.progress import make_progress
 from toolkit.remote.options import forwarded, remote_options
 from toolkit.report.figures import REPORT_FIGURES
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.console import make_progress, points, print_json, say
+from toolkit.console import points, print_json, say
 from toolkit.option_types import FILE, FOLDER, MODEL, FiniteRange
 from toolkit.options import output_options, set_option
+from toolkit.progress import make_progress
 from toolkit.recipe_options import recipe_options
 
 if TYPE_CHECKING:
