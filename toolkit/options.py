@@ -100,11 +100,12 @@ class EngineChoice:
 
         return open_session(bundle, **vars(self))
 
-    def opening(self) -> Opening:
-        """The same in text, for other processes, without the bundle's folder."""
+    def opening(self, bundle: Path) -> Opening:
+        """The same with the bundle's folder, in text, for other processes."""
         from runtime.measure.cold import Opening
 
-        return Opening("", **{**vars(self), "cache_dir": str(self.cache_dir) if self.cache_dir else None})
+        cache_dir = str(self.cache_dir) if self.cache_dir else None
+        return Opening(str(bundle), **{**vars(self), "cache_dir": cache_dir})
 
 
 engine_options = as_one(

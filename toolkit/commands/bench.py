@@ -19,7 +19,6 @@ from toolkit.progress import make_progress
 from toolkit.remote.options import forwarded, remote_options
 
 if TYPE_CHECKING:
-    from runtime.measure.cold import Opening
     from runtime.measure.run import MeasureOptions
     from toolkit.remote.session import Remote
     from toolkit.results import BenchRow
@@ -66,7 +65,7 @@ def command(
 
         results = bench_there(remote, paths, forwarded(click.get_current_context()), make_progress())
     else:
-        results = bench_here(paths, engine.opening(), make_options(batch, seconds, batches, paces, cold_starts, energy))
+        results = bench_here(paths, engine, make_options(batch, seconds, batches, paces, cold_starts, energy))
     first, *others = results
     alone = [gate for gate in gates if gate.name != TIME_RATIO]  # the first is what others are compared with
     judged = [judge(alone, bench_figures(first, first))]
@@ -84,16 +83,14 @@ def command(
     return max(tell_gates(row.gates, f"{row.bundle}: ") for row in results)
 
 
-def bench_here(paths: Sequence[Path], opening: Opening, options: MeasureOptions) -> list[BenchRow]:
+def bench_here(paths: Sequence[Path], engine: EngineChoice, options: MeasureOptions) -> list[BenchRow]:
     """Measure bundles on this machine.
 
     Args:
         paths: their folders.
-        opening: how each is opened, whose folder is put in.
+        engine: how each is opened.
         options: what is measured.
     """
-    from msgspec.structs import replace
-
     from runtime.backend import available_cores
     from runtime.bundle import Bundle
     from runtime.measure.machine import describe_machine
@@ -101,12 +98,9 @@ def bench_here(paths: Sequence[Path], opening: Opening, options: MeasureOptions)
     from toolkit.results import BenchRow
 
     opened = [Bundle.open(path) for path in paths]
-    openings = {str(path): replace(opening, bundle=str(path)) for path in paths}
+    openings = {str(path): engine.opening(path) for path in paths}
     with ExitStack() as stack:
-        sessions = {
-            name: stack.enter_context(one.open(bundle))
-            for (name, one), bundle in zip(openings.items(), opened, strict=True)
-        }
+        sessions = {str(bundle.path): stack.enter_context(engine.open(bundle)) for bundle in opened}
         images = {str(bundle.path): bundle.probe.images for bundle in opened}
         measured = measure_all(sessions, images, options, make_progress(), openings=openings)
     machine = describe_machine()
@@ -115,8 +109,8 @@ def bench_here(paths: Sequence[Path], opening: Opening, options: MeasureOptions)
             bundle=name,
             model=bundle.spec.name,
             precision=bundle.manifest.precision,
-            backend=opening.backend or bundle.manifest.target,
-            threads=opening.threads or available_cores(),
+            backend=engine.backend or bundle.manifest.target,
+            threads=engine.threads or available_cores(),
             batch=options.batch,
             latency_ms=measured.latencies[name],
             images_per_second=round(1000 * options.batch / measured.latencies[name].p50, 1),

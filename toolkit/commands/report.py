@@ -121,7 +121,7 @@ def command(
         reference=reference,
         data=data,
         images=images,
-        opening=engine.opening(),
+        engine=engine,
         measure=pick_measures(batch, seconds, paces, cold_starts, quick),
         command=shlex.join(["toolkit", *sys.argv[1:]]),
     )

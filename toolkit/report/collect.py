@@ -15,13 +15,13 @@ from runtime.backend import REFERENCE, available_cores, get_backend
 from runtime.bundle import MODEL, PLAN, Bundle
 from runtime.datasets import Dataset
 from runtime.measure.accuracy import measure_accuracy
-from runtime.measure.cold import Opening
 from runtime.measure.machine import describe_machine
 from runtime.measure.result import MeasuredAccuracy, Performance
 from runtime.measure.run import MeasureOptions, measure_all
 from runtime.progress import Progress
 from toolkit import toolkit_version
 from toolkit.gates import Gate, judge
+from toolkit.options import EngineChoice
 from toolkit.report.figures import report_figures
 from toolkit.report.opening import find_reference, open_bundles, open_images, open_sessions, open_stand_ins
 from toolkit.report.recommend import recommend
@@ -39,7 +39,7 @@ class ReportRequest:
         reference: the one that answers are compared with; None takes the first that is FP32.
         data: the images; None measures no accuracy.
         images: how many of them, evenly spaced; None takes all.
-        opening: how each bundle is opened, whose folder is put in.
+        engine: how each bundle is opened.
         measure: what is timed, and for how long.
         command: as it was given.
     """
@@ -48,7 +48,7 @@ class ReportRequest:
     reference: Path | None
     data: Path | None
     images: int | None
-    opening: Opening
+    engine: EngineChoice
     measure: MeasureOptions
     command: str
 
@@ -65,7 +65,7 @@ def collect(request: ReportRequest, progress: Progress) -> tuple[Report, Dataset
     start = time.monotonic()
     created = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     bundles = open_bundles(request.bundles, request.reference)
-    openings = {name: structs.replace(request.opening, bundle=str(one.path)) for name, one in bundles.items()}
+    openings = {name: request.engine.opening(one.path) for name, one in bundles.items()}
     reference = find_reference(bundles, request.reference)
     dataset = None if request.data is None else open_images(request.data, request.images, bundles)
     with ExitStack() as stack:
@@ -84,7 +84,7 @@ def collect(request: ReportRequest, progress: Progress) -> tuple[Report, Dataset
             accuracies = measure_accuracy(answering, dataset, reference, progress)
     engines = [
         engine_report(
-            bundle, openings[name], name, measured.performances.get(name), absent.get(name, ""), accuracies.get(name)
+            bundle, request.engine, name, measured.performances.get(name), absent.get(name, ""), accuracies.get(name)
         )
         for name, bundle in bundles.items()
     ]
@@ -110,7 +110,7 @@ def collect(request: ReportRequest, progress: Progress) -> tuple[Report, Dataset
 
 def engine_report(
     bundle: Bundle,
-    opening: Opening,
+    engine: EngineChoice,
     name: str,
     performance: Performance | None,
     absent: str,
@@ -118,7 +118,7 @@ def engine_report(
 ) -> EngineReport:
     """What is known of one."""
     manifest = bundle.manifest
-    backend = opening.backend or manifest.target
+    backend = engine.backend or manifest.target
     own = backend == manifest.target
     return EngineReport(
         name=name,
@@ -128,8 +128,8 @@ def engine_report(
         precision=manifest.precision,
         backend=backend,
         backend_version=get_backend(backend).available().version,
-        device=opening.device or "",
-        threads=opening.threads or available_cores(),
+        device=engine.device or "",
+        threads=engine.threads or available_cores(),
         size_bytes=sum(manifest.files[file].size for file in (MODEL, PLAN) if file in manifest.files),
         toolkit_version=manifest.toolkit_version,
         layers=manifest.layers if own else tuple(structs.replace(x, reached="unknown") for x in manifest.layers),
