@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from runtime.camera.frame import Box, Picture
 from runtime.camera.reading.light import Level, in_cells, may_hold
-from runtime.camera.reading.rules import RULED, find_rules, thickness_of, without_rules
+from runtime.camera.reading.rules import NO_LINES, RULED, find_rules, thickness_of, without_rules
 from runtime.preprocess import as_image
 
 STRONG = 64  # of contrast, above what the bare ground has
@@ -27,7 +27,6 @@ LEAST_CORNERS = 4  # of a piece that is no speck
 USUAL = (17, 17)  # cells over which contrast is taken for texture
 FLAT = 1.5  # times the lowest digit: what is as wide may be a stroke of one, however low
 SOFT = 0.8  # of the strongest ink of a shape: where less reaches the border, it ends there
-NO_LINES = np.zeros((0, 4), np.int32)
 BRIDGE = np.ones((5, 5), np.uint8)  # pixels of a level
 
 

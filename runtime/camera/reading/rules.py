@@ -20,6 +20,7 @@ COVERED = 0.65  # of a line, that is ink: what goes along a row of loops or lett
 MOST = 400  # lines; more are no rules
 THIN, THICK = 3, 5  # pixels across a rule that are taken out
 THICK_FROM = 2.4  # pixels across, as measured
+NO_LINES = np.zeros((0, 4), np.int32)
 
 
 def find_rules(ink: Picture) -> NDArray[np.int32]:
@@ -30,7 +31,7 @@ def find_rules(ink: Picture) -> NDArray[np.int32]:
     """
     lines = cv2.HoughLinesP(ink, 1, STEP, VOTES, minLineLength=LONG, maxLineGap=GAP)
     if lines is None or len(lines) > MOST:
-        return np.zeros((0, 4), np.int32)
+        return NO_LINES
     found = np.asarray(lines, np.int32).reshape(-1, 4)
     along = np.linspace(0, 1, LONG)
     start, end = found[:, :2, None], found[:, 2:, None]

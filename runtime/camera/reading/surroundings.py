@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from runtime.camera.frame import Picture
 from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.light import HAZE
-from runtime.camera.reading.normalize import PLACES, Floats, in_column
+from runtime.camera.reading.normalize import PLACES, ROUND, Floats, in_column
 
 INK = 110  # of 255, from which a pixel is ink
 LEAST_INK = 6  # pixels of ink without its rim, with which that is looked at instead of all of it
 NEAR = np.ones((3, 3), np.uint8)  # what is as near to the ink may be its soft edge
 FAR = np.ones((9, 9), np.uint8)  # what is as near to that is the ink's ground
 SHALLOWEST = 0.03  # of the logarithm of light, the depth of ink
-ROUND = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 LOG = np.log(np.maximum(np.arange(256, dtype=np.float32), HAZE))
 
 

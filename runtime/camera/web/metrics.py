@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from runtime.camera.frame import State
 from runtime.camera.web.desk import Desk
+from runtime.camera.web.guard import Guard
 from runtime.camera.web.messages import SourceStats, Stats
 from runtime.camera.web.pages import Handler
 from runtime.camera.web.stats import BOUNDS_S
@@ -102,9 +103,9 @@ def registry_for(desk: Desk) -> CollectorRegistry:
 class Metrics(Handler):
     """The text that Prometheus fetches."""
 
-    def initialize(self, desk: Desk, guard: object, registry: CollectorRegistry) -> None:  # type: ignore[override]
+    def initialize(self, desk: Desk, guard: Guard, registry: CollectorRegistry) -> None:  # type: ignore[override]
         """`registry` has all metrics."""
-        super().initialize(desk, guard)  # type: ignore[arg-type]
+        super().initialize(desk, guard)
         self.registry = registry
 
     def get(self) -> None:
