@@ -151,9 +151,10 @@ def command(
     from toolkit.camera_views import check_views, make_views
     from toolkit.output_file import place_for
 
+    lines_file = Path(jsonl) if jsonl and jsonl != "-" else None
     if as_json and jsonl == "-":
         raise click.UsageError("--json and --jsonl - both write to standard output: give --jsonl a file")
-    if force and not record and jsonl in (None, "-"):
+    if force and not record and not lines_file:
         raise click.UsageError("--force is about the files of --jsonl and --record: give one")
     if record and record.suffix.lower() != ".mp4":
         raise click.UsageError(f"--record writes MP4: give {record.with_suffix('.mp4')} in place of {record}")
@@ -162,7 +163,7 @@ def command(
     visitors = len(own) < len(where)
     if record and (len(own) != 1 or visitors):
         raise click.UsageError("--record records one source that is no visitor's: run a command for each")
-    for file in filter(None, (record, Path(jsonl) if jsonl and jsonl != "-" else None)):
+    for file in filter(None, (record, lines_file)):
         if any(os.path.exists(one) and file.exists() and os.path.samefile(one, file) for one in own):
             raise click.UsageError(f"{file} is read: write to another file")
     check_views(view, visitors, web)
@@ -171,8 +172,8 @@ def command(
         if record:
             stack.enter_context(place_for(record, force=force, option="--record"))
             require_encoder()
-        if jsonl and jsonl != "-":
-            stack.enter_context(place_for(Path(jsonl), force=force, option="--jsonl"))
+        if lines_file:
+            stack.enter_context(place_for(lines_file, force=force, option="--jsonl"))
         session = stack.enter_context(engine.open(bundle))
         require_digits(session.spec)
         stop = stack.enter_context(stopping.only_noted())
@@ -183,7 +184,7 @@ def command(
         controls = Controls(reader.threshold, roi)
         views = make_views(view, names, visitors, snapshots, controls, web, tell)
         stack.callback(views.close)
-        lines = JsonLines(sys.stdout.fileno() if jsonl == "-" else Path(jsonl), stop) if jsonl else None
+        lines = JsonLines(lines_file or sys.stdout.fileno(), stop) if jsonl else None
         recording = Recording(record, sources[0], force=force, stop=stop) if record else None
         others: list[Output] = [views.page] if views.page else []
         if broker:
