@@ -71,8 +71,8 @@ class Gate(SquareReader):
 class Running:
     """A page and the loop that reads, in a thread."""
 
-    def __init__(self, page: Page, feed: Feed, reader: SquareReader, said: list[str]) -> None:
-        self.page, self.feed, self.reader, self.said = page, feed, reader, said
+    def __init__(self, page: Page, feed: Feed, reader: SquareReader, said: list[str], limits: Limits) -> None:
+        self.page, self.feed, self.reader, self.said, self.limits = page, feed, reader, said, limits
         self.port = page.listener.getsockname()[1]
         self.failures: list[BaseException] = []
         self.over = threading.Event()
@@ -83,7 +83,7 @@ class Running:
         stages = Stages(self.reader, lambda source: Counting(), each_a_number)
         outputs = Outputs(others=[self.page], say=self.said.append)
         try:
-            run(self.feed, stages, outputs, self.page.controls, Limits(), self.over.is_set)
+            run(self.feed, stages, outputs, self.page.controls, self.limits, self.over.is_set)
         except BaseException as error:
             self.failures.append(error)
 
@@ -119,12 +119,17 @@ class Running:
 
 @contextmanager
 def running(
-    *sources: DrawnSource, served: Served | None = None, reader: SquareReader | None = None, host: str = "127.0.0.1"
+    *sources: DrawnSource,
+    served: Served | None = None,
+    reader: SquareReader | None = None,
+    host: str = "127.0.0.1",
+    max_age_s: float = 60.0,
 ) -> Iterator[Running]:
-    """A page that answers."""
+    """A page that answers, however busy the machine is."""
     served, said = served or Served(), list[str]()
     page = Page(bound(host, 0), [source.name for source in sources], served, Controls(threshold=0.5), said.append)
-    it = Running(page, Feed(sources, page.newcomers if served.visitors else None), reader or SquareReader(), said)
+    feed = Feed(sources, page.newcomers if served.visitors else None)
+    it = Running(page, feed, reader or SquareReader(), said, Limits(max_age_s=max_age_s))
     try:
         yield it
     finally:

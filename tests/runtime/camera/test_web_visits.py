@@ -226,7 +226,7 @@ def test_visitors_that_come_and_go_while_it_is_paused_leave_nothing() -> None:
 
 def test_a_picture_that_waited_too_long_is_dropped_and_said_to_be() -> None:
     gate = Gate()
-    with running(served=Served(visitors=True), reader=gate) as page:
+    with running(served=Served(visitors=True), reader=gate, max_age_s=0.5) as page:
         (visitor, number), (other, _) = enter(page), enter(page)
         with visitor, other:
             assert answer_to(visitor, jpeg_of_square(20))["type"] == "answer"
@@ -235,7 +235,7 @@ def test_a_picture_that_waited_too_long_is_dropped_and_said_to_be() -> None:
             until(lambda: gate.waiting)
             visitor.send(jpeg_of_square(20))
             until(lambda: page.page.visitors[number].index == 2, "the picture has come")
-            time.sleep(0.6)  # half a second is the most
+            time.sleep(0.6)
             gate.open.set()
             assert visitor.receive() == {"type": "dropped", "frame": 1, "reason": "it came too late"}
             assert answer_to(visitor, jpeg_of_square(20))["type"] == "answer"
