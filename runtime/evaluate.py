@@ -34,7 +34,7 @@ def predict(
         name: of the stage.
 
     Returns:
-        For each session, (N,) class indices.
+        For each session, (N,) class indices, `NO_CLASS` where it answered NaN.
     """
     spec = next(iter(sessions.values())).spec
     require_classes(dataset, spec)
@@ -42,7 +42,7 @@ def predict(
     with progress.stage(name, len(dataset)) as stage:
         for images in batches(dataset, spec, BATCH):
             for key, session in sessions.items():
-                answers[key].append(session.run(images).argmax(axis=1))
+                answers[key].append(classes_of(session.run(images)))
             advance_or_stop(stage, len(images))
     return {key: np.concatenate(parts) for key, parts in answers.items()}
 

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from runtime.datasets import ArrayDataset, FileDataset, first
 from runtime.errors import Cancelled, DataError
-from runtime.evaluate import BATCH, accuracy, percent, predict, require_classes
+from runtime.evaluate import BATCH, NO_CLASS, accuracy, percent, predict, require_classes
 from tests.fakes import RecordingProgress, fake_session, first_pixel_class
 from tests.tiny import CLASSES, SIDE, make_spec
 
@@ -73,6 +73,11 @@ def test_subfolders_are_counted_where_classes_have_no_names(
         with pytest.raises(DataError, match="4 classes") as caught:
             require_classes(files, spec)
         assert caught.value.hint
+
+
+def test_nan_is_no_class() -> None:
+    session, _ = fake_session(make_spec(), lambda images: np.full((len(images), CLASSES), np.nan, np.float32))
+    assert (predict({"a": session}, dataset(3), RecordingProgress())["a"] == NO_CLASS).all()
 
 
 def test_a_request_to_stop_is_heard() -> None:
