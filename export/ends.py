@@ -13,6 +13,8 @@ from export.graph import attribute, consumers, producers
 from runtime.errors import ModelError
 
 IMAGES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8)
+#: A number stays the same number behind them.
+DRESSING = frozenset({"Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 
 
 def shape_of(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
@@ -134,9 +136,11 @@ def keep_output(model: onnx.ModelProto, name: str | None) -> None:
     if kept not in makers:
         raise ModelError(f"it has no output '{kept}', but {', '.join(names)}", "name one of these with --output-name")
     maker = makers[kept]
+    while maker.op_type in DRESSING and maker.input[0] in makers:
+        maker = makers[maker.input[0]]
     if maker.op_type in ("ArgMax", "TopK"):
         raise ModelError(
-            f"its output '{kept}' is the number of a class, from '{maker.name or kept}' ({maker.op_type})",
+            f"its output '{kept}' is the number of a class, from '{maker.name or maker.output[0]}' ({maker.op_type})",
             f"--output-name {maker.input[0]} takes what that reads",
         )
     flat = f"{kept}_flat"

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from export.blame import explained, nodes_of
 from export.front import IMAGE
 from export.head import LOGITS, PROBABILITIES
 from export.reference import open_reference
@@ -88,7 +89,7 @@ def measure_parity(
         tolerance: above it, or at NaN, the export has failed, unless the original is as sensitive to rounding.
 
     Raises:
-        ExportError: the answers differ.
+        ExportError: the answers differ, or the graph does not run.
     """
     output = LOGITS if spec.output_kind == "logits" else PROBABILITIES
     session = open_reference(model, [output])
@@ -96,7 +97,14 @@ def measure_parity(
     for batch in batches:
         taken = np.resize(images, (batch, *spec.image_shape))
         expected = original(normalize(spec.preprocess, taken))
-        actual = session.run([output], {IMAGE: taken})[0]
+        try:
+            actual = session.run([output], {IMAGE: taken})[0]
+        except Exception as failure:  # ONNX Runtime has many kinds
+            why = explained(failure, nodes_of(model))
+            raise ExportError(
+                f"the exported graph of {spec.name} does not run at batch {batch}: {why}",
+                "the model must take any batch size: PyTorch exports x.shape[0] as that, but len(x) as a number",
+            ) from failure
         error = relative_difference(actual, expected)
         limit = tolerance
         if not error <= tolerance:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.datasets import Dataset, batches
+from runtime.datasets import Dataset, FileDataset, batches, whole
 from runtime.errors import DataError
 from runtime.manifest import Accuracy
 from runtime.progress import Progress, advance_or_stop
@@ -34,7 +34,7 @@ def predict(
         name: of the stage.
 
     Returns:
-        For each session, (N,) class indices.
+        For each session, (N,) class indices, `NO_CLASS` where it answered NaN.
     """
     spec = next(iter(sessions.values())).spec
     require_classes(dataset, spec)
@@ -42,18 +42,26 @@ def predict(
     with progress.stage(name, len(dataset)) as stage:
         for images in batches(dataset, spec, BATCH):
             for key, session in sessions.items():
-                answers[key].append(session.run(images).argmax(axis=1))
+                answers[key].append(classes_of(session.run(images)))
             advance_or_stop(stage, len(images))
     return {key: np.concatenate(parts) for key, parts in answers.items()}
 
 
 def require_classes(dataset: Dataset, spec: ModelSpec) -> None:
-    """Refuse labels that are no classes of a model.
+    """Refuse labels that are no classes of a model, or that may be others: it names none, and has more than folders.
 
     Raises:
         DataError: there is one.
     """
-    labels = dataset.labels
+    labels, source = dataset.labels, whole(dataset)
+    if isinstance(source, FileDataset) and source.classes and not spec.labels:
+        folders = max(source.classes) + 1
+        if folders < spec.classes:
+            raise DataError(
+                f"{dataset.name} has {folders} subfolders, and nothing says which of the {spec.classes} classes of "
+                f"{spec.name} they are",
+                "give --labels with the names of all classes, or a subfolder for each one, in the order of their names",
+            )
     if labels is not None and len(labels) and not 0 <= labels.min() <= labels.max() < spec.classes:
         raise DataError(
             f"{dataset.name} has labels {labels.min()} to {labels.max()}, but {spec.name} has {spec.classes} classes",

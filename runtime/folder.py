@@ -231,12 +231,24 @@ def exchange(one: Path, other: Path) -> bool:
     raise OSError(code, os.strerror(code), str(other))
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of a full disk, or of a limit on files, name what was to be written: by itself it names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write one file under a temporary name beside it, then rename it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(data)
-        flush(temporary)
-        os.replace(temporary, path)
+        with naming(path):
+            temporary.write_bytes(data)
+            flush(temporary)
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from runtime.classification import Classified, ImageInput, Unreadable, name_of
 from runtime.errors import OptionError, ToolkitError
-from runtime.folder import flush
+from runtime.folder import flush, naming
 
 ROWS = 1024  # of a row group of Parquet, at most
 Result = Classified | Unreadable
@@ -65,7 +65,7 @@ def answers_file(output: Path, header: Header, *, resume: bool, force: bool) -> 
         raise ToolkitError(
             f"{part} holds the answers of a run that ended early", "--resume goes on after them, --force starts over"
         )
-    with part.open("ab+") as file:
+    with naming(part), part.open("ab+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -145,6 +145,7 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
     """Resolve a bundle to what the rebuild takes."""
     from runtime.datasets import open_dataset
     from runtime.errors import DataError
+    from runtime.evaluate import require_classes
     from runtime.progress import TimedProgress
     from toolkit.rebuild import RebuildRequest, rebuild
 
@@ -161,6 +162,8 @@ def build_from_bundle(arguments: Arguments) -> BuildResult:
             "to compare with",
             "give labelled images: IDX files with their labels, or a subfolder for each class",
         )
+    if eval_data is not None:
+        require_classes(eval_data, source.spec)
     request = RebuildRequest(
         source=source,
         target=arguments.target,

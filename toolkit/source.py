@@ -14,6 +14,7 @@ from runtime.backend import get_backend
 from runtime.cache import cache_folder
 from runtime.datasets import ArrayDataset, Dataset, has_both_splits, open_dataset
 from runtime.errors import DataError, WeightsError
+from runtime.evaluate import require_classes
 from runtime.progress import Progress
 from runtime.spec import BatchRange
 from toolkit import board
@@ -170,9 +171,17 @@ def open_calib_data(model: Model, folder: Path | None, precision: Precision | No
 
 
 def open_eval_data(model: Model, folder: Path | None) -> Dataset | None:
-    """The images to measure accuracy on: those of a folder, or the model's own; None where there are none."""
+    """The images to measure accuracy on: those of a folder, or the model's own; None where there are none.
+
+    Raises:
+        DataError: they cannot be read, or have other labels than the model has classes.
+    """
     folder = folder or model.data
-    return open_dataset(folder, "test", model.spec.labels) if folder else None
+    if folder is None:
+        return None
+    found = open_dataset(folder, "test", model.spec.labels)
+    require_classes(found, model.spec)
+    return found
 
 
 def require_apart(calibration: Dataset, evaluation: Dataset | None) -> None:

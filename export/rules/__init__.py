@@ -21,7 +21,7 @@ class Rule(Protocol):
 
     def pattern(self, graph: onnx.GraphProto) -> list[Any]: ...
 
-    def check(self, graph: onnx.GraphProto, match: Any) -> str: ...
+    def check(self, model: onnx.ModelProto, match: Any) -> str: ...
 
     def rewrite(self, graph: onnx.GraphProto, match: Any) -> None: ...
 
@@ -39,7 +39,7 @@ def apply_rules(model: onnx.ModelProto, rules: tuple[Rule, ...] = DEFAULT_RULES)
     for rule in rules:
         count, reason = 0, ""
         for match in rule.pattern(model.graph):
-            against = rule.check(model.graph, match)
+            against = rule.check(model, match)
             if against:
                 reason = against
             else:

@@ -3,7 +3,7 @@
     Gemm(Flatten(MaxPool(BatchNormalization(x))), w, b)   ->   Gemm(Flatten(MaxPool(x)), w', b')
     w' = w * s        b' = b + w t        with BatchNormalization(x) = s x + t for each channel
 
-Flatten may be a Reshape (a classifier keeps one row for each image), and the pool may be missing. A pool takes the
+Flatten may be a Reshape that keeps one row for each image, and the pool may be missing. A pool takes the
 largest value, which stays the largest only where s is positive. Into a convolution that pads with zeros the shift
 cannot be folded: the border would have to be -t / s.
 """
@@ -11,6 +11,7 @@ cannot be folded: the border would have to be -t / s.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import onnx
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from export.graph import attribute, consumers, initializers, producers, replace_initializer
+from export.skeleton import infer
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,9 @@ class FoldBatchNormIntoGemm:
                 matches.append(Match(norm, pool, flatten, gemm))
         return matches
 
-    def check(self, graph: onnx.GraphProto, match: Match) -> str:
+    def check(self, model: onnx.ModelProto, match: Match) -> str:
         """Why the rule does not fit; empty where it does."""
+        graph = model.graph
         used_by, constants = consumers(graph), initializers(graph)
         chain = [node for node in (match.norm, match.pool, match.flatten) if node is not None]
         if any(len(used_by[output]) > 1 for node in chain for output in node.output if output):
@@ -67,7 +70,7 @@ class FoldBatchNormIntoGemm:
             return f"{match.gemm.name} scales or turns its input"
         scale, _ = affine(match.norm, constants)
         inputs = constants[match.gemm.input[1]].dims[1 if attribute(match.gemm, "transB", 0) else 0]
-        if inputs % len(scale) or attribute(match.flatten, "axis", 1) != 1:
+        if attribute(match.flatten, "axis", 1) != 1 or values_an_image(model, match) != inputs:
             return f"{match.gemm.name} does not read channel after channel"
         if match.pool is not None and (scale <= 0).any():
             return f"{match.norm.name} turns {int((scale <= 0).sum())} channels round before a pool"
@@ -97,6 +100,13 @@ class FoldBatchNormIntoGemm:
         for name in match.norm.input[1:]:
             if not used_by[name] and name in constants:
                 graph.initializer.remove(constants.pop(name))
+
+
+def values_an_image(model: onnx.ModelProto, match: Match) -> int:
+    """How many values of an image are flattened; 0 where that is not known. A Reshape may make several rows of them."""
+    found = infer(model).get(match.flatten.input[0])
+    sides = [side.dim_value for side in found.shape.dim[1:]] if found is not None else []
+    return prod(sides) if sides else 0
 
 
 def affine(

@@ -48,8 +48,9 @@ class FoldFrontIntoConv:
                 matches.append(Match(offset, scale, conv))
         return matches
 
-    def check(self, graph: onnx.GraphProto, match: Match) -> str:
+    def check(self, model: onnx.ModelProto, match: Match) -> str:
         """Why the rule does not fit; empty where it does."""
+        graph = model.graph
         used_by = consumers(graph)
         if len(used_by[match.offset.output[0]]) > 1 or len(used_by[match.scale.output[0]]) > 1:
             return "the normalized image is used elsewhere too"

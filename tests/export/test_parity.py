@@ -152,3 +152,19 @@ def test_what_strays_from_itself_when_its_input_is_rounded_is_held_to_that() -> 
     assert 1e-4 < row.max_error <= row.tolerance < 1e-2
     with pytest.raises(ExportError, match="does not answer as the original does"):
         measure_parity(jittery, linear_graph(spec, damaged(0.5)), spec, images, [8])
+
+
+def test_a_graph_that_has_kept_a_batch_is_told_where() -> None:
+    """PyTorch's exporter takes `len(images)` for a number."""
+    spec = color_spec()
+    rows = np.array([2, PIXELS], np.int64)
+    body = "flat = Reshape (image, rows) logits = Gemm <transB=1> (flat, w, b)"
+    model = parse(body, "float[2,4] logits", rows=rows, w=WEIGHT, b=BIAS)
+    model.graph.node[0].name = "view"
+    add_front(model, spec)
+    add_softmax(model, spec)
+    with pytest.raises(
+        ExportError, match=r"graph of net does not run at batch 1: its node 'view' \(Reshape\)"
+    ) as caught:
+        measure_parity(partial(answer, Linear(), spec), model, spec, color_images(2), [1, 2])
+    assert "len(x)" in caught.value.hint

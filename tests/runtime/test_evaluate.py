@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from msgspec import structs
 
-from runtime.datasets import ArrayDataset
+from runtime.datasets import ArrayDataset, FileDataset, first
 from runtime.errors import Cancelled, DataError
-from runtime.evaluate import BATCH, accuracy, percent, predict
+from runtime.evaluate import BATCH, NO_CLASS, accuracy, percent, predict, require_classes
 from tests.fakes import RecordingProgress, fake_session, first_pixel_class
 from tests.tiny import CLASSES, SIDE, make_spec
 
@@ -47,6 +50,34 @@ def test_labels_that_are_no_class_of_the_model_are_refused_before_the_work(label
         predict({"a": session}, dataset(3, labels), RecordingProgress())
     assert caught.value.hint
     assert engine.batches == []
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "right"),
+    [
+        ((0, 1, 2, 3), (), True),
+        ((0, 1, 2), (), False),
+        ((0, 1, 2, 3, 4), (), False),
+        ((1, 3), ("a", "b", "c", "d"), True),
+    ],
+)
+def test_subfolders_are_counted_where_classes_have_no_names(
+    classes: tuple[int, ...], labels: tuple[str, ...], right: bool
+) -> None:
+    spec = structs.replace(make_spec(), labels=labels)
+    files = FileDataset("set", (Path("a.png"),) * len(classes), classes)
+    if right:
+        require_classes(files, spec)
+        require_classes(first(files, 1), spec)  # a sample need not have all of them
+    else:
+        with pytest.raises(DataError, match="4 classes") as caught:
+            require_classes(files, spec)
+        assert caught.value.hint
+
+
+def test_nan_is_no_class() -> None:
+    session, _ = fake_session(make_spec(), lambda images: np.full((len(images), CLASSES), np.nan, np.float32))
+    assert (predict({"a": session}, dataset(3), RecordingProgress())["a"] == NO_CLASS).all()
 
 
 def test_a_request_to_stop_is_heard() -> None:

@@ -111,12 +111,21 @@ def test_a_file_that_finds_no_space_keeps_its_content(disk: Path, tmp_path: Path
     try:
         if limited_here:
             resource.setrlimit(resource.RLIMIT_FSIZE, (16384, before[1]))
-        with pytest.raises(OSError, match=r"No space left|File too large"):
+        with pytest.raises(OSError, match=r"(No space left|File too large).*report\.json'"):
             write_atomically(disk / "report.json", b"new" * 10_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (disk / "report.json").read_bytes() == b"old"
     assert os.listdir(disk) == ["report.json"]
+
+
+def test_answers_that_find_no_space_name_their_file(lenet_bundle: Path, tmp_path: Path, disk: Path) -> None:
+    size = None if mount(disk, "size=16k") else 100
+    disk.mkdir(exist_ok=True)
+    if size is None:
+        (disk / "junk").write_bytes(b"x" * 16 * 1024)
+    done = limited("classify", lenet_bundle, DIGIT, "-o", disk / "answers.csv", cwd=tmp_path, size=size)
+    assert_clean_failure(done, "File too large" if size else "No space left", str(disk / "answers.csv.part"))
 
 
 @pytest.mark.parametrize("command", ["build", "train"])

@@ -90,7 +90,7 @@ def open_module(
     Raises:
         ModelError: it cannot be imported or made, or is no nn.Module.
         WeightsError: the file does not fit.
-        ExportError: it does not run on two images, or does not give one answer a class.
+        ExportError: it does not run on two images, or does not give one finite answer a class.
     """
     refuse_untold(told)
     module = make_module(name, settings).cpu().float().eval()
@@ -100,6 +100,8 @@ def open_module(
     short = name.rpartition(":")[2].rpartition(".")[2].lower()
     images = noise(told)
     answers = ask(module, short, images, told.output_name)
+    if not np.isfinite(answers).all():
+        raise ExportError(f"{short} gives NaN or infinity for two images of noise", "check --mean, --std and weights")
     if answers.shape[1:] == (1,):
         kind = kind_of_one(lambda more: np.asarray(run(module, short, more)), images, short, told)
         give_two_classes(module, kind)
@@ -208,12 +210,12 @@ def ask(module: nn.Module, name: str, images: Images, output: str | None) -> NDA
             given = pick(given, output)
         except (KeyError, IndexError, AttributeError) as error:
             raise ExportError(
-                f"{name} has no answer {output!r} in its {type(given).__name__}",
+                f"{name} has no answer {output!r} in its {kind_of_several(given)}",
                 "--output-name is a key, an attribute, or a place from 0",
             ) from error
     elif not isinstance(given, Tensor):
         raise ExportError(
-            f"{name} gives a {type(given).__name__}, and not one tensor",
+            f"{name} gives a {kind_of_several(given)}, and not one tensor",
             "--output-name picks one of its answers: by key, attribute, or place from 0",
         )
     if output is not None or (isinstance(given, Tensor) and given.dim() > 2):
@@ -222,6 +224,14 @@ def ask(module: nn.Module, name: str, images: Images, output: str | None) -> NDA
     if not isinstance(given, Tensor):
         raise ExportError(f"{name} gives a {type(given).__name__}", "a classifier gives one tensor (N, classes)")
     return np.asarray(given.numpy())
+
+
+def kind_of_several(given: object) -> str:
+    """What a model gives that is no tensor, with the keys or the number of its answers."""
+    kind = type(given).__name__
+    if isinstance(given, Mapping):
+        return f"{kind} of {', '.join(map(str, given))}"
+    return f"{kind} of {len(given)}" if isinstance(given, list | tuple) else kind
 
 
 def run(module: nn.Module, name: str, images: Images) -> object:

@@ -104,6 +104,12 @@ class OriginalGraph:
             raise ExportError(
                 f"{self.path} fails on {len(images)} images: {explained(error, self.nodes)}", "check --input-size"
             ) from error
+        sides = [side for side in answers.shape if side != 1]
+        if len(sides) > (1 if len(images) == 1 else 2):  # a map of places, such as that of a segmentation
+            raise ModelError(
+                f"{self.path} gives {answers.shape} for a batch of {len(images)}",
+                "a classifier gives a number for each class; --output-name names another output, or a tensor inside",
+            )
         return answers.reshape(len(images), -1)
 
 

@@ -89,6 +89,7 @@ def test_a_negative_scale_is_folded_where_no_pool_picks_the_largest() -> None:
         (graph(scale=np.array([0.5, -2.0, 0.0], np.float32)), "turns 2 channels round"),
         (graph(gemm="<transB=1, alpha=2.0> (flat, w, b)"), "scales or turns"),
         (graph("Flatten <axis=2> (pool)"), "channel after channel"),
+        (graph("Reshape (pool, rows)", w=normal(4, 6), rows=np.array([-1, 6])), "channel after channel"),
         (graph("Flatten (pool)", "<transB=1> (flat, w, shift)", w=normal(3, 18)), "used elsewhere"),
     ],
 )

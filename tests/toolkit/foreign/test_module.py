@@ -53,6 +53,10 @@ class BatchOfOne(nn.Module):
     def forward(self, images):
         return images.reshape(1, 784)[:, :10]
 
+class Logarithm(nn.Module):
+    def forward(self, images):
+        return -images.flatten(1).log()
+
 class Leaves(nn.Module):
     def forward(self, images):
         raise SystemExit(3)
@@ -120,17 +124,19 @@ def test_a_module_that_is_made_already_is_taken_in_float32(mine: str, name: str)
         opened(f"{mine}:{name}", classes="3")
 
 
-@pytest.mark.parametrize(("kind", "answer"), [("dict", "logits"), ("tuple", "1")])
-def test_one_of_several_answers_is_picked(mine: str, kind: str, answer: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "answer", "said"), [("dict", "logits", "dict of logits, features"), ("tuple", "1", "tuple of 2")]
+)
+def test_one_of_several_answers_is_picked(mine: str, kind: str, answer: str, said: str) -> None:
     told = Told(input_size=(28, 28), color="gray", output_name=answer)
     model = opened(f"{mine}:Several", told, kind=kind)
     images = torch.rand(3, 1, 28, 28)
     assert torch.equal(model.module(images), model.module.body(images))  # type: ignore[operator]
-    with pytest.raises(ExportError, match=f"gives a {kind}, and not one tensor") as caught:
+    with pytest.raises(ExportError, match=f"gives a {said}, and not one tensor") as caught:
         opened(f"{mine}:Several", kind=kind)
     assert "--output-name" in caught.value.hint
     for wrong in ("other", "7"):
-        with pytest.raises(ExportError, match=f"no answer '{wrong}'"):
+        with pytest.raises(ExportError, match=f"no answer '{wrong}' in its {said}"):
             opened(f"{mine}:Several", Told(input_size=(28, 28), color="gray", output_name=wrong), kind=kind)
 
 
@@ -154,6 +160,7 @@ def test_trailing_sides_of_one_are_dropped(mine: str) -> None:
         ("no_such_module_{}:net", "needs the module no_such_module"),
         ("{}:BatchOfOne", "fails on two images"),
         ("{}:Leaves", "fails on two images"),
+        ("{}:Logarithm", "gives NaN or infinity for two images of noise"),
     ],
 )
 def test_what_is_wrong_with_it_is_said_in_a_line(mine: str, name: str, words: str) -> None:

@@ -307,6 +307,21 @@ def first_image() -> onnx.ModelProto:
     return make.model([1, 3, 4, 4], {"out": [1, 48]})
 
 
+def of_places() -> onnx.ModelProto:
+    """A segmentation: a class for each pixel."""
+    make = Maker()
+    make.conv("data", "conv", 5, 3)
+    return make.model(["N", 3, 4, 4], {"conv": ["N", 5, 4, 4]})
+
+
+def number_in_disguise() -> onnx.ModelProto:
+    make = Maker()
+    make.node("Flatten", ["data"], "scores")
+    make.node("ArgMax", ["scores"], "class", axis=1, keepdims=0)
+    make.node("Cast", ["class"], "out", to=TensorProto.FLOAT)
+    return make.model(["N", 3, 4, 4], {"out": ["N"]})
+
+
 def ancient() -> onnx.ModelProto:
     model = graphs.of_2018()
     model.opset_import[0].version = 5
@@ -318,6 +333,8 @@ def ancient() -> onnx.ModelProto:
     [
         (with_loop, "'around' (Loop) has a graph inside"),
         (graphs.of_pixels, "'class' is the number of a class, from 'ArgMax_class' (ArgMax)"),
+        (number_in_disguise, "'out' is the number of a class, from 'ArgMax_class' (ArgMax)"),
+        (of_places, "gives (2, 5, 4, 4) for a batch of 2"),
         (two_inputs, "2 inputs (data, other)"),
         (integers, "'data' is int64"),
         (custom, "Magic"),
