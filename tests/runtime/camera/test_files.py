@@ -15,7 +15,7 @@ from runtime.camera.sources.capture import as_bgr
 from runtime.camera.sources.open import open_source
 from runtime.camera.sources.video import VideoSource
 from runtime.errors import SourceError
-from tests.runtime.camera.streams import FPS, make_video, next_frame, read_all, shown
+from tests.runtime.camera.streams import FPS, SIZE, make_video, next_frame, read_all, shown
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +106,25 @@ def test_an_mp4_that_lost_its_end_is_refused(video: Path, tmp_path: Path) -> Non
     cut.write_bytes(video.read_bytes()[:-1200])
     error = refused(cut, "moov atom not found")
     assert "copy it again" in error.hint
+
+
+@pytest.mark.parametrize("name", ["video.ts", "it's [a:b], c;d\\e=1.ts"])
+def test_an_interlaced_file_is_read_as_any_other(name: str, tmp_path: Path) -> None:
+    fields = make_video(tmp_path / name, 25, SIZE, "-flags", "+ildct+ilme", "-x264opts", "tff=1")
+    frames = read_all(open_source(str(fields), fast=True, timeout_s=30))
+    assert [shown(frame) for frame in frames] == list(range(25))
+
+
+def test_a_file_that_becomes_interlaced_goes_on(tmp_path: Path) -> None:
+    mpeg2 = ["-c:v", "mpeg2video", "-q:v", "2"]
+    parts = [
+        make_video(tmp_path / "progressive.m2v", 10, SIZE, *mpeg2).read_bytes(),
+        make_video(tmp_path / "interlaced.m2v", 10, SIZE, *mpeg2, "-flags", "+ildct+ilme").read_bytes(),
+    ]
+    (tmp_path / "both.m2v").write_bytes(b"".join(parts))
+    frames = read_all(open_source(str(tmp_path / "both.m2v"), fast=True, timeout_s=30))
+    assert [shown(frame) for frame in frames] == 2 * list(range(10))
+    assert [frame.index for frame in frames] == list(range(20))
 
 
 def test_noise_is_refused(tmp_path: Path) -> None:
