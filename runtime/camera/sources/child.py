@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections import deque
 from threading import Condition, Thread
 from typing import Any, BinaryIO
@@ -194,5 +195,9 @@ def main() -> None:
     handover = Handover(FrameMemory(request.memory), answers, request.live)
     handover.say(ready=True)
     Thread(target=listen, args=(handover,), daemon=True).start()
-    run(request, handover)
+    try:
+        run(request, handover)
+    except Exception:
+        traceback.print_exc()
+        os._exit(1)  # Python would wait for the thread that listens, and abort
     os._exit(0)  # past destructors of drivers, which may hang

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from runtime.camera.frame import State
+from runtime.camera.sources import process
 from runtime.camera.sources.capture import as_bgr
 from runtime.camera.sources.open import open_source
 from runtime.camera.sources.video import VideoSource
@@ -147,6 +148,12 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "pipe.mp4", "is no file")
     error = refused("webcam", "does not exist")
     assert "synthetic://" in error.hint and "rtsp://" in error.hint
+
+
+def test_an_error_of_the_capturing_process_is_told(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails = "from runtime.camera.sources import child; child.as_bgr = lambda image: 1 / 0; child.main()"
+    monkeypatch.setattr(process, "START", f"import sys; sys.path[:] = {{path!r}}; {fails}")
+    refused(video, "ended with exit code 1: ZeroDivisionError: division by zero")
 
 
 def test_a_crash_of_the_decoder_ends_the_file_and_not_the_reader(video: Path) -> None:
