@@ -66,6 +66,11 @@ class LiveSource:
         pause = self.retry_at - time.monotonic()
         return f"{self.reason}, trying again" + (f" in {pause:.1f} s" if not self.process and pause > 0 else "")
 
+    @property
+    def problem(self) -> str:
+        """Why it is lost."""
+        return self.reason
+
     def read(self, timeout: float) -> Frame | None:
         frame = self.newest(timeout)
         if not self.closed.is_set():

@@ -35,6 +35,7 @@ class VideoSource:
         self.fps: float | None = None
         self.size: tuple[int, int] | None = None
         self.state, self.status, self.dropped, self.reconnects = State.CONNECTING, "", 0, 0
+        self.problem = ""
         self.process: CaptureProcess | None = None
         self.closed = Event()
         self.pacer, self.taken, self.position = Pacer(), -1, 0.0
@@ -97,11 +98,11 @@ class VideoSource:
             )
         self.status = f"{count} frames"
         if over.reason:
-            self.status += f", then {over.reason}: it is damaged"
+            self.problem = self.status = f"{self.status}, then {over.reason}: it is damaged"
         elif announced and count < announced * (1 - GUESS) - 1:
-            self.status += f" of {announced}: it is cut off or damaged"
+            self.problem = self.status = f"{self.status} of {announced}: it is cut off or damaged"
         elif over.damaged:
-            self.status += f", {over.damaged} damaged packets"
+            self.problem = self.status = f"{self.status}, {over.damaged} damaged packets"
 
     def close(self) -> None:
         self.closed.set()

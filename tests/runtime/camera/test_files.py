@@ -47,6 +47,7 @@ def test_every_frame_of_a_file_comes_once_and_in_order(video: Path) -> None:
     assert frames[0].image.shape == (120, 160, 3) and frames[0].image.dtype == np.uint8
     assert not source.live and source.dropped == 0 and source.reconnects == 0
     assert source.fps == FPS and source.size == (160, 120) and source.status == "25 frames"
+    assert source.problem == ""
 
 
 def test_whatever_a_decoder_gives_becomes_color_of_8_bits() -> None:
@@ -89,7 +90,7 @@ def test_a_file_that_was_cut_off_gives_what_is_whole(suffix: str, tmp_path: Path
     assert 5 < len(frames) < 50
     assert [shown(frame) for frame in frames[:5]] == list(range(5))
     if suffix != "ts":  # this one announces no number of frames
-        assert "of 50: it is cut off or damaged" in source.status
+        assert "of 50: it is cut off or damaged" in source.problem == source.status
     source.close()
 
 

@@ -70,6 +70,7 @@ def test_a_stream_over_udp_that_dies_is_opened_again(opened: list[LiveSource]) -
         frame = next_frame(source)
         assert frame.image.shape == (120, 160, 3)
         assert source.state is State.STREAMING and source.status.startswith("160x120")
+        assert source.problem == ""
     read_until(source, lambda _: source.state is State.LOST)
     assert "no frame for 2.0 s, trying again" in source.status
     with served(target):
@@ -83,6 +84,7 @@ def test_a_server_that_is_not_there_yet_is_waited_for(opened: list[LiveSource]) 
     source = connect(opened, f"tcp://127.0.0.1:{port}")
     read_until(source, lambda _: source.state is State.LOST)
     assert "Connection refused" in source.status and "trying again" in source.status
+    assert "Connection refused" in source.problem
     with served(f"tcp://127.0.0.1:{port}?listen=1"):
         next_frame(source)
     assert source.reconnects == 0  # it was never there before
