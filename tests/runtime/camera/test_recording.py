@@ -171,7 +171,7 @@ def test_a_picture_that_comes_as_it_breaks_off_is_counted(tmp_path: Path) -> Non
     recording.add(moving_picture(0), 0)
     assert recording._thread
     recording._thread.join(10)
-    recording._waiting.put((moving_picture(1), 1))  # as if it had been handed over in the middle of that
+    recording._waiting.put((moving_picture(1), 1, True))  # as if it had been handed over in the middle of that
     recording.close()
     assert (recording.written, recording.missed) == (0, 2)
 
