@@ -244,7 +244,8 @@ class Recording:
 
 def speed_of(source: Source) -> float:
     """Frames a second of its recording."""
-    if source.fps and 1 <= source.fps <= (FASTEST_FPS if source.live else FASTEST_VIDEO_FPS):
+    slowest, fastest = (1, FASTEST_FPS) if source.live else (0, FASTEST_VIDEO_FPS)  # live, a slow one has repetitions
+    if source.fps and slowest <= source.fps <= fastest:
         return source.fps
     return LIVE_FPS if source.live else PICTURES_FPS
 

@@ -119,6 +119,8 @@ def test_fitting_keeps_the_proportions() -> None:
         (0.0, True, 30),
         (90000.0, False, 2),
         (15.0, True, 15),
+        (0.5, True, 30),
+        (0.5, False, 0.5),
         (29.97, False, 29.97),
         (240.0, False, 240),
     ],
