@@ -92,10 +92,15 @@ class VideoSource:
         self.close()
         count, announced = self.taken + 1, self.process.mode.frames if self.process else None
         if not count:
-            reason = over.reason or "not one frame could be decoded"
-            raise SourceError(
-                f"{self.name} cannot be played: {reason}", "it may be no video, or cut off or damaged: copy it again"
-            )
+            reason, hint = over.reason, "it may be no video, or cut off or damaged: copy it again"
+            if not reason:
+                codec = self.process.mode.codec if self.process else ""
+                reason = f"not one frame of {codec or 'it'} could be decoded"
+                hint = (
+                    "this OpenCV may not decode that, as AV1: ffmpeg -i FILE -c:v libx264 NEW.mp4; "
+                    "or it is cut off or damaged: copy it again"
+                )
+            raise SourceError(f"{self.name} cannot be played: {reason}", hint)
         self.status = f"{count} frames"
         if over.reason:
             self.problem = self.status = f"{self.status}, then {over.reason}: it is damaged"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ from runtime.camera.sources.capture import as_bgr
 from runtime.camera.sources.open import open_source
 from runtime.camera.sources.video import VideoSource
 from runtime.errors import SourceError
-from tests.runtime.camera.streams import FPS, SIZE, make_video, next_frame, read_all, shown
+from tests.runtime.camera.streams import FPS, SIZE, ffmpeg, make_video, next_frame, read_all, shown
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +129,16 @@ def test_a_file_that_becomes_interlaced_goes_on(tmp_path: Path) -> None:
     frames = read_all(open_source(str(tmp_path / "both.m2v"), fast=True, timeout_s=30))
     assert [shown(frame) for frame in frames] == 2 * list(range(10))
     assert [frame.index for frame in frames] == list(range(20))
+
+
+def test_a_codec_that_opencv_does_not_decode_is_told(video: Path, tmp_path: Path) -> None:
+    av1 = tmp_path / "new.mp4"
+    encode = ["-frames:v", "5", "-c:v", "libaom-av1", "-cpu-used", "8", str(av1)]
+    subprocess.run([ffmpeg(), "-v", "error", "-i", str(video), *encode], check=True)
+    if cv2.VideoCapture(str(av1), cv2.CAP_FFMPEG).read()[0]:
+        pytest.skip("this OpenCV decodes AV1")
+    error = refused(av1, "not one frame of", "could be decoded")
+    assert "av01" in error.message.lower() and "-c:v libx264" in error.hint
 
 
 def test_noise_is_refused(tmp_path: Path) -> None:
