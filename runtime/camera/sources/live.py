@@ -123,7 +123,8 @@ class LiveSource:
             SourceError: trying again is no use.
         """
         self.process = None
-        self.reason = scrub(over.reason or "the stream ended", self.request.target)
+        ended = "the stream ended" + ("" if self.taken >= 0 else " without a frame, as a file or a picture there does")
+        self.reason = scrub(over.reason or ended, self.request.target)
         self.state = State.LOST
         longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self.failures, 10))
         self.failures += 1

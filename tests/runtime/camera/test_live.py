@@ -11,8 +11,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from runtime.camera.frame import State
@@ -89,6 +93,17 @@ def test_a_server_that_is_not_there_yet_is_waited_for(opened: list[LiveSource]) 
         next_frame(source)
     assert source.reconnects == 0  # it was never there before
     read_until(source, lambda _: source.state is State.LOST)  # a stream that was closed has not ended
+
+
+def test_a_picture_at_an_address_is_told_to_be_no_stream(opened: list[LiveSource], tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "now.png"), np.zeros((48, 64, 3), np.uint8))
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        source = connect(opened, f"http://127.0.0.1:{server.server_port}/now.png")
+        read_until(source, lambda frame: source.state is State.LOST)
+        assert "ended without a frame, as a file or a picture there does" in source.status
+        server.shutdown()
 
 
 def test_without_waiting_a_server_that_is_not_there_is_an_error() -> None:
