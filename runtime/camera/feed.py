@@ -30,7 +30,7 @@ class Drops:
         replaced: frames of a live source that gave way to newer ones.
         at_end: frames that were there when it was closed.
         reconnects: how often it was lost and came back.
-        problem: why it gives no frames any more; empty where it does, or has come to its end.
+        problem: why it gives no frames any more, or gave not all; empty where nothing is wrong.
     """
 
     replaced: int = 0
@@ -43,8 +43,7 @@ class Drops:
         self.replaced += channel.source.dropped
         self.at_end += channel.closed and channel.frame is not None
         self.reconnects += channel.source.reconnects
-        if channel.error:
-            self.problem = first_line(channel.error)
+        self.problem = first_line(channel.error) if channel.error else channel.source.problem or self.problem
 
 
 class Channel:

@@ -117,6 +117,7 @@ class Source(Protocol):
             trying again in 0.8 s"; may be empty.
         dropped: frames that came in and were never handed out, since newer ones replaced them.
         reconnects: how often it was lost and came back.
+        problem: why it gives no frames now, or gave not all that it has; empty where nothing is wrong.
     """
 
     name: str
@@ -129,6 +130,9 @@ class Source(Protocol):
 
     @property
     def status(self) -> str: ...
+
+    @property
+    def problem(self) -> str: ...
 
     def read(self, timeout: float) -> Frame | None:
         """The next frame: of a live source the newest one, of any other the one that follows.

@@ -250,7 +250,7 @@ class Loop:
         if channel and (paused or channel.source.state is not State.STREAMING):
             seen = self.latest(channel)
             if seen and recording and channel.source.live and channel.source.state is not State.ENDED and not paused:
-                recording.add(self.draw_now(channel, seen), time.monotonic_ns())
+                recording.add(self.draw_now(channel, seen), time.monotonic_ns(), again=True)
             if window:
                 window.show(self.draw_now(channel, seen or nothing_of(channel.source)))
         if window:  # else the next frame is on its way

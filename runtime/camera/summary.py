@@ -62,7 +62,7 @@ class SourceSummary(Struct, frozen=True):
         reconnects: how often it was lost and came back.
         digits: that were accepted, over all frames.
         refused: things that were looked at and are no digits, over all frames.
-        problem: why it could not be read, or no further; empty where it could.
+        problem: why it could not be read, or not all of it; empty where it could.
     """
 
     source: str

@@ -115,6 +115,13 @@ def test_what_is_read_is_not_written_over(bundle: Path, video: Path, tmp_path: P
     assert own.read_bytes() == video.read_bytes()
 
 
+def test_lines_and_recording_do_not_go_into_one_file(bundle: Path, video: Path, tmp_path: Path) -> None:
+    files = ("--jsonl", "out.mp4", "--record", tmp_path / "out.mp4", "--force")
+    done = toolkit("camera", bundle, "--source", video, *files, *ENGINE, cwd=tmp_path)
+    assert done.returncode == 2 and "--jsonl and --record are the same file" in done.stderr
+    assert not (tmp_path / "out.mp4").exists()
+
+
 def test_names_that_are_no_utf_8_are_told_as_well_as_can_be(bundle: Path, tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"z\xff")
     folder.mkdir()

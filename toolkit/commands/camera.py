@@ -158,6 +158,8 @@ def command(
         raise click.UsageError("--force is about the files of --jsonl and --record: give one")
     if record and record.suffix.lower() != ".mp4":
         raise click.UsageError(f"--record writes MP4: give {record.with_suffix('.mp4')} in place of {record}")
+    if record and jsonl and os.path.realpath(record) == os.path.realpath(jsonl):
+        raise click.UsageError("--jsonl and --record are the same file: give each its own")
     require_different(where)
     own = [one for one in where if one.strip().lower() != VISITORS]
     visitors = len(own) < len(where)

@@ -23,6 +23,7 @@ import numpy as np
 
 from runtime.camera.frame import Picture
 from runtime.camera.outputs.deadline import Deadline
+from runtime.camera.sources.answers import ORIGIN
 from runtime.errors import MissingPackageError
 
 KEYFRAME_S = 2  # a fragment of the file begins with each keyframe: what a power cut may cost
@@ -197,13 +198,14 @@ class FfmpegEncoder:
         self.process.wait()
 
     def trouble(self) -> str:
-        """Why ffmpeg ended: its most telling line."""
+        """Why ffmpeg ended: the disk, or the first that it said."""
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
         self.messages.seek(0)
-        lines = [line.strip() for line in self.messages.read().decode("utf-8", "replace").splitlines() if line.strip()]
-        telling = [line for line in lines if "No space left" in line or "File too large" in line]
-        return (telling or lines or [f"ffmpeg ended with {self.process.returncode}"])[0]
+        lines = self.messages.read().decode("utf-8", "replace").splitlines()
+        said = [ORIGIN.sub("", line.strip()) for line in lines if line.strip()]
+        disk = [why for why in ("No space left on device", "File too large") if any(why in line for line in said)]
+        return (disk or said or [f"ffmpeg ended with {self.process.returncode}"])[0]
 
     def rewrite(self, other: Path, end: Deadline) -> bool:
         """Copy a finished file into the usual form, with its index in front, by which players seek at once.

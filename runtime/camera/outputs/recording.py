@@ -43,8 +43,8 @@ class Recording:
         path: the file.
         file: what was written: that file, or another name where it was taken; None before it is closed, or where
             nothing was.
-        written: pictures in it, those that stand for late ones not counted.
-        missed: pictures that are not in it.
+        written: frames in it; pictures that stand for late ones, or show one again, are not counted.
+        missed: frames that are not in it.
         problem: why it ended early; empty while it has not.
 
     Args:
@@ -68,33 +68,40 @@ class Recording:
         self.live = source.live
         self.file: Path | None = None
         self.written, self.problem = 0, ""
-        self._left_out, self._lost = 0, 0  # pictures: each is counted by one thread alone, or counts would get lost
+        self._left_out, self._lost = 0, 0  # frames: each is counted by one thread alone, or counts would get lost
         self.started = time.monotonic()
-        self._waiting: Queue[tuple[Picture, int] | None] = Queue(AHEAD)
+        self._waiting: Queue[tuple[Picture, int, bool] | None] = Queue(AHEAD)
         self._part: Path | None = None
         self._encoder: Encoder | None = None
         self._size = (0, 0)
         self._thread: threading.Thread | None = None
         self._opening = threading.Lock()
+        self._empty = True  # no picture is in the file
         self._over = False  # the thread begins nothing more
 
-    def add(self, picture: Picture, monotonic_ns: int) -> None:
-        """Hand over the next picture, not to be written to any more, with the time when it was taken."""
+    def add(self, picture: Picture, monotonic_ns: int, again: bool = False) -> None:
+        """Hand over the next picture.
+
+        Args:
+            picture: not to be written to any more.
+            monotonic_ns: when it was taken.
+            again: whether it shows a frame that was handed over before.
+        """
         if self._thread is None:
             self.started = time.monotonic()
             self._thread = threading.Thread(target=self._work, name="recording", daemon=True)
             self._thread.start()
         while not self.problem:
             try:
-                return self._waiting.put((picture, monotonic_ns), timeout=0 if self.live else LOOK_S)
+                return self._waiting.put((picture, monotonic_ns, not again), timeout=0 if self.live else LOOK_S)
             except Full:
                 if self.live or self.stop():
                     break
-        self._left_out += 1
+        self._left_out += not again
 
     @property
     def missed(self) -> int:
-        """Pictures that are not in the file."""
+        """Frames that are not in the file."""
         return self._left_out + self._lost
 
     @property
@@ -125,7 +132,7 @@ class Recording:
         if thread.is_alive():
             self._waiting.put_nowait(None)
         try:
-            if not self.written:
+            if self._empty:
                 self.problem = self.problem or NOT_READY
                 if self._encoder:
                     self._encoder.abandon()
@@ -167,7 +174,7 @@ class Recording:
         slots = 0  # frames in the file
         previous: Picture | None = None
         while (item := self._waiting.get()) is not None:
-            picture, taken = item
+            picture, taken, counts = item
             try:
                 if self._encoder is None:
                     start, latest, fps = taken, taken, speed_of(self.source)
@@ -177,18 +184,19 @@ class Recording:
                 latest = taken
                 late = round((taken - start) / 1e9 * fps) - slots if self.live else 0
                 if late < -1:  # cameras are not punctual: one frame early or late is as good as on time
-                    self._lost += 1
+                    self._lost += counts
                     continue
                 for _ in range(late - 1):
                     self._encode(picture if previous is None else previous)
                     slots += 1
                 self._encode(picture)
                 slots += 1
-                self.written += 1
+                self.written += counts
+                self._empty = False
                 previous = picture
             except Exception as error:  # whatever it is, the reading goes on
                 self.problem = str(error).partition("\n")[0] or type(error).__name__
-                self._lost += 1 + self._drop_waiting()
+                self._lost += counts + self._drop_waiting()
                 return
 
     def _open(self, picture: Picture, fps: float) -> None:
@@ -207,11 +215,12 @@ class Recording:
         self._encoder.write(picture)
 
     def _drop_waiting(self) -> int:
-        """Take all that waits, so that nobody waits for room; how many pictures that were."""
+        """Take all that waits, so that nobody waits for room; how many frames that were."""
         count = 0
         while True:
             try:
-                count += self._waiting.get_nowait() is not None
+                item = self._waiting.get_nowait()
+                count += item is not None and item[2]
             except Empty:
                 return count
 
@@ -235,7 +244,8 @@ class Recording:
 
 def speed_of(source: Source) -> float:
     """Frames a second of its recording."""
-    if source.fps and 1 <= source.fps <= (FASTEST_FPS if source.live else FASTEST_VIDEO_FPS):
+    slowest, fastest = (1, FASTEST_FPS) if source.live else (0, FASTEST_VIDEO_FPS)  # live, a slow one has repetitions
+    if source.fps and slowest <= source.fps <= fastest:
         return source.fps
     return LIVE_FPS if source.live else PICTURES_FPS
 

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections import deque
 from threading import Condition, Thread
 from typing import Any, BinaryIO
@@ -19,13 +20,49 @@ from typing import Any, BinaryIO
 import cv2
 
 from runtime.camera.sources.answers import Shot
-from runtime.camera.sources.capture import as_bgr, describe, open_capture, taken_ns
-from runtime.camera.sources.memory import FrameMemory
+from runtime.camera.sources.capture import (
+    INTERLACED,
+    as_bgr,
+    describe,
+    open_capture,
+    open_deinterlaced,
+    taken_ns,
+)
+from runtime.camera.sources.memory import FrameMemory, unnamed_file
 from runtime.camera.sources.request import Request
 
 AHEAD = 4  # frames of a file that wait, decoded, until they are asked for
 MOST_FAILURES = 30  # one after the other: OpenCV also fails on a damaged packet with good ones behind it
 PATIENCE_S = 0.25  # for the camera to be released
+
+
+class Overheard:
+    """What libraries print while a frame is retrieved: they say there alone that it went wrong."""
+
+    def __init__(self) -> None:
+        self.error, self.file = os.dup(2), unnamed_file()
+
+    def retrieve(self, source: cv2.VideoCapture) -> tuple[Any, bytes]:
+        """The frame that was grabbed, and what was printed meanwhile, which goes on to standard error."""
+        self.redirect(self.file)
+        try:
+            image = source.retrieve()[1]
+        finally:
+            self.redirect(self.error)
+        size = os.lseek(self.file, 0, os.SEEK_CUR)
+        if not size:
+            return image, b""
+        os.lseek(self.file, 0, os.SEEK_SET)
+        words = os.read(self.file, size)
+        os.lseek(self.file, 0, os.SEEK_SET)
+        os.write(self.error, words)
+        return image, words
+
+    @staticmethod
+    def redirect(file: int) -> None:
+        """All that is printed from now on."""
+        os.dup2(file, 1)
+        os.dup2(file, 2)
 
 
 class Handover:
@@ -115,18 +152,29 @@ def listen(handover: Handover) -> None:
 
 def run(request: Request, handover: Handover) -> None:
     """Capture until it ends, or until this process is to go."""
-    source = open_capture(request)
+    source, overheard = open_capture(request), Overheard()
     if not source.isOpened():
         handover.end(opened=False)
         return
-    handover.say(**describe(source))
+    facts = describe(source)
+    handover.say(**facts)
     index = failures = damaged = 0
     while failures < MOST_FAILURES and not handover.stopped:
         image = None
         if source.grab():
             moment, utc = taken_ns(source, request), time.time_ns()
             position = source.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            image = source.retrieve()[1]
+            image, words = overheard.retrieve(source)
+            if INTERLACED in words:
+                handover.say(ready=True)  # to open it may take long
+                source.release()
+                source = open_deinterlaced(request, index)
+                if not source.isOpened():
+                    print("it is interlaced, and cannot be opened again through a filter", file=sys.stderr)
+                    handover.end(opened=False)
+                    return
+                handover.say(**facts)
+                continue
         if image is None or not image.size:
             failures += 1
             continue
@@ -147,5 +195,9 @@ def main() -> None:
     handover = Handover(FrameMemory(request.memory), answers, request.live)
     handover.say(ready=True)
     Thread(target=listen, args=(handover,), daemon=True).start()
-    run(request, handover)
+    try:
+        run(request, handover)
+    except Exception:
+        traceback.print_exc()
+        os._exit(1)  # Python would wait for the thread that listens, and abort
     os._exit(0)  # past destructors of drivers, which may hang

@@ -64,6 +64,11 @@ class LiveSource:
         pause = self.retry_at - time.monotonic()
         return f"{self.reason}, trying again" + (f" in {pause:.1f} s" if not self.process and pause > 0 else "")
 
+    @property
+    def problem(self) -> str:
+        """Why it is lost."""
+        return self.reason
+
     def read(self, timeout: float) -> Frame | None:
         frame = self.newest(timeout)
         if not self.closed.is_set():
@@ -116,7 +121,8 @@ class LiveSource:
             SourceError: trying again is no use.
         """
         self.process = None
-        self.reason = scrub(over.reason or "the stream ended", self.request.target)
+        ended = "the stream ended" + ("" if self.taken >= 0 else " without a frame, as a file or a picture there does")
+        self.reason = scrub(over.reason or ended, self.request.target)
         self.state = State.LOST
         longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self.failures, 10))
         self.failures += 1

@@ -43,8 +43,12 @@ class PictureSource:
     @property
     def status(self) -> str:
         """How far it is, and what could not be read."""
-        done = f"{self.next} of {len(self.paths)} pictures"
-        return f"{done}, {self.skipped} cannot be read: {self.complaint}" if self.skipped else done
+        return ", ".join(filter(None, (f"{self.next} of {len(self.paths)} pictures", self.problem)))
+
+    @property
+    def problem(self) -> str:
+        """What could not be read."""
+        return f"{self.skipped} cannot be read: {self.complaint}" if self.skipped else ""
 
     def read(self, timeout: float) -> Frame | None:
         deadline = time.monotonic() + timeout

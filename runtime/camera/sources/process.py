@@ -53,7 +53,7 @@ class CaptureProcess:
         self.memory = FrameMemory()
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", START.format(path=sys.path)],
+                [sys.executable, "-u", "-c", START.format(path=sys.path)],  # -u: nor does C keep back what it prints
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

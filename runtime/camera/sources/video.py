@@ -35,6 +35,7 @@ class VideoSource:
         self.fps: float | None = None
         self.size: tuple[int, int] | None = None
         self.state, self.status, self.dropped, self.reconnects = State.CONNECTING, "", 0, 0
+        self.problem = ""
         self.process: CaptureProcess | None = None
         self.closed = Event()
         self.pacer, self.taken, self.position = Pacer(), -1, 0.0
@@ -90,17 +91,22 @@ class VideoSource:
         self.close()
         count, announced = self.taken + 1, self.process.mode.frames if self.process else None
         if not count:
-            reason = over.reason or "not one frame could be decoded"
-            raise SourceError(
-                f"{self.name} cannot be played: {reason}", "it may be no video, or cut off or damaged: copy it again"
-            )
+            reason, hint = over.reason, "it may be no video, or cut off or damaged: copy it again"
+            if not reason:
+                codec = self.process.mode.codec if self.process else ""
+                reason = f"not one frame of {codec or 'it'} could be decoded"
+                hint = (
+                    "this OpenCV may not decode that, as AV1: ffmpeg -i FILE -c:v libx264 NEW.mp4; "
+                    "or it is cut off or damaged: copy it again"
+                )
+            raise SourceError(f"{self.name} cannot be played: {reason}", hint)
         self.status = f"{count} frames"
         if over.reason:
-            self.status += f", then {over.reason}: it is damaged"
+            self.problem = self.status = f"{self.status}, then {over.reason}: it is damaged"
         elif announced and count < announced * (1 - GUESS) - 1:
-            self.status += f" of {announced}: it is cut off or damaged"
+            self.problem = self.status = f"{self.status} of {announced}: it is cut off or damaged"
         elif over.damaged:
-            self.status += f", {over.damaged} damaged packets"
+            self.problem = self.status = f"{self.status}, {over.damaged} damaged packets"
 
     def close(self) -> None:
         self.closed.set()

@@ -32,7 +32,7 @@ class VisitorSource:
         self.memory, self.unread = memory, unread
         self.fps: float | None = None
         self.size: tuple[int, int] | None = None
-        self.state, self.status, self.dropped, self.reconnects = State.CONNECTING, "", 0, 0
+        self.state, self.status, self.dropped, self.reconnects, self.problem = State.CONNECTING, "", 0, 0, ""
         self.changed = Condition()
         self.offered: tuple[tuple[int, ...], int, int] | None = None
         self.index, self.pending = 0, False

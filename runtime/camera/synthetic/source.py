@@ -64,7 +64,7 @@ class SyntheticSource:
         what = wish.difficulty or "all difficulties in turn"
         self.status = f"{wish.size[0]}x{wish.size[1]} drawn, {wish.fps:g} fps, {what}"
         self.dropped = 0
-        self.reconnects = 0
+        self.reconnects, self.problem = 0, ""
         self.next = 0
         self.started_ns = time.monotonic_ns()
         self.last = None if wish.seconds is None else max(0, round(wish.seconds * wish.fps) - 1)

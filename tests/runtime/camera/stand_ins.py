@@ -56,7 +56,7 @@ class DrawnSource:
     ) -> None:
         self.name, self.live, self.fps = name, live, fps
         self.size: tuple[int, int] | None = sizes[0]
-        self.state, self.status, self.dropped, self.reconnects = State.CONNECTING, "", 0, 0
+        self.state, self.status, self.dropped, self.reconnects, self.problem = State.CONNECTING, "", 0, 0, ""
         self.count, self.age_s, self.sizes, self.names = count, age_s, sizes, names
         self.gaps, self.gap_s, self.still = set(gaps), gap_s, still
         self.next, self.closed = 0, False

@@ -6,7 +6,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from runtime.camera.controls import Controls
@@ -15,6 +18,7 @@ from runtime.camera.frame import Frame, State
 from runtime.camera.outputs.outputs import Outputs
 from runtime.camera.outputs.window import Window
 from runtime.camera.pipeline import Limits, run
+from runtime.camera.sources.open import open_source
 from runtime.camera.summary import Tally, summarize
 from runtime.errors import SourceError
 from tests.runtime.camera.stand_ins import DrawnSource, SquareReader, stand_ins
@@ -109,6 +113,17 @@ def test_one_source_that_fails_is_told_of_and_the_others_go_on() -> None:
     assert tally.sources["good"].frames == 10
     assert said.count("bad is read no more: bad is on fire") == 1
     assert [source.problem for source in summary.sources] == ["bad is on fire", ""]
+
+
+def test_the_summary_says_what_of_a_source_was_not_read(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((48, 64), np.uint8))
+    (tmp_path / "2.png").write_bytes(b"no picture")
+    with feed_of(open_source(str(tmp_path)), DrawnSource(10)) as feed:
+        tally, _ = read(feed)
+        summary = summarize(feed, "source", tally, None, None)
+    hurt, whole = summary.sources
+    assert hurt.frames == 1 and hurt.problem.startswith("1 cannot be read: ") and "2.png" in hurt.problem
+    assert whole.problem == ""
 
 
 def test_when_all_sources_fail_that_is_the_end() -> None:

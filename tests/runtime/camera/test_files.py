@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from runtime.camera.frame import State
+from runtime.camera.sources import process
 from runtime.camera.sources.capture import as_bgr
 from runtime.camera.sources.open import open_source
 from runtime.camera.sources.video import VideoSource
 from runtime.errors import SourceError
-from tests.runtime.camera.streams import FPS, make_video, next_frame, read_all, shown
+from tests.runtime.camera.streams import FPS, SIZE, ffmpeg, make_video, next_frame, read_all, shown
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,7 @@ def test_every_frame_of_a_file_comes_once_and_in_order(video: Path) -> None:
     assert frames[0].image.shape == (120, 160, 3) and frames[0].image.dtype == np.uint8
     assert not source.live and source.dropped == 0 and source.reconnects == 0
     assert source.fps == FPS and source.size == (160, 120) and source.status == "25 frames"
+    assert source.problem == ""
 
 
 def test_whatever_a_decoder_gives_becomes_color_of_8_bits() -> None:
@@ -88,7 +92,7 @@ def test_a_file_that_was_cut_off_gives_what_is_whole(suffix: str, tmp_path: Path
     assert 5 < len(frames) < 50
     assert [shown(frame) for frame in frames[:5]] == list(range(5))
     if suffix != "ts":  # this one announces no number of frames
-        assert "of 50: it is cut off or damaged" in source.status
+        assert "of 50: it is cut off or damaged" in source.problem == source.status
     source.close()
 
 
@@ -106,6 +110,35 @@ def test_an_mp4_that_lost_its_end_is_refused(video: Path, tmp_path: Path) -> Non
     cut.write_bytes(video.read_bytes()[:-1200])
     error = refused(cut, "moov atom not found")
     assert "copy it again" in error.hint
+
+
+@pytest.mark.parametrize("name", ["video.ts", "it's [a:b], c;d\\e=1.ts"])
+def test_an_interlaced_file_is_read_as_any_other(name: str, tmp_path: Path) -> None:
+    fields = make_video(tmp_path / name, 25, SIZE, "-flags", "+ildct+ilme", "-x264opts", "tff=1")
+    frames = read_all(open_source(str(fields), fast=True, timeout_s=30))
+    assert [shown(frame) for frame in frames] == list(range(25))
+
+
+def test_a_file_that_becomes_interlaced_goes_on(tmp_path: Path) -> None:
+    mpeg2 = ["-c:v", "mpeg2video", "-q:v", "2"]
+    parts = [
+        make_video(tmp_path / "progressive.m2v", 10, SIZE, *mpeg2).read_bytes(),
+        make_video(tmp_path / "interlaced.m2v", 10, SIZE, *mpeg2, "-flags", "+ildct+ilme").read_bytes(),
+    ]
+    (tmp_path / "both.m2v").write_bytes(b"".join(parts))
+    frames = read_all(open_source(str(tmp_path / "both.m2v"), fast=True, timeout_s=30))
+    assert [shown(frame) for frame in frames] == 2 * list(range(10))
+    assert [frame.index for frame in frames] == list(range(20))
+
+
+def test_a_codec_that_opencv_does_not_decode_is_told(video: Path, tmp_path: Path) -> None:
+    av1 = tmp_path / "new.mp4"
+    encode = ["-frames:v", "5", "-c:v", "libaom-av1", "-cpu-used", "8", str(av1)]
+    subprocess.run([ffmpeg(), "-v", "error", "-i", str(video), *encode], check=True)
+    if cv2.VideoCapture(str(av1), cv2.CAP_FFMPEG).read()[0]:
+        pytest.skip("this OpenCV decodes AV1")
+    error = refused(av1, "not one frame of", "could be decoded")
+    assert "av01" in error.message.lower() and "-c:v libx264" in error.hint
 
 
 def test_noise_is_refused(tmp_path: Path) -> None:
@@ -128,6 +161,12 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "pipe.mp4", "is no file")
     error = refused("webcam", "does not exist")
     assert "synthetic://" in error.hint and "rtsp://" in error.hint
+
+
+def test_an_error_of_the_capturing_process_is_told(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails = "from runtime.camera.sources import child; child.as_bgr = lambda image: 1 / 0; child.main()"
+    monkeypatch.setattr(process, "START", f"import sys; sys.path[:] = {{path!r}}; {fails}")
+    refused(video, "ended with exit code 1: ZeroDivisionError: division by zero")
 
 
 def test_a_crash_of_the_decoder_ends_the_file_and_not_the_reader(video: Path) -> None:

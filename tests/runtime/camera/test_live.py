@@ -11,8 +11,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from runtime.camera.frame import State
@@ -70,6 +74,7 @@ def test_a_stream_over_udp_that_dies_is_opened_again(opened: list[LiveSource]) -
         frame = next_frame(source)
         assert frame.image.shape == (120, 160, 3)
         assert source.state is State.STREAMING and source.status.startswith("160x120")
+        assert source.problem == ""
     read_until(source, lambda _: source.state is State.LOST)
     assert "no frame for 2.0 s, trying again" in source.status
     with served(target):
@@ -83,10 +88,22 @@ def test_a_server_that_is_not_there_yet_is_waited_for(opened: list[LiveSource]) 
     source = connect(opened, f"tcp://127.0.0.1:{port}")
     read_until(source, lambda _: source.state is State.LOST)
     assert "Connection refused" in source.status and "trying again" in source.status
+    assert "Connection refused" in source.problem
     with served(f"tcp://127.0.0.1:{port}?listen=1"):
         next_frame(source)
     assert source.reconnects == 0  # it was never there before
     read_until(source, lambda _: source.state is State.LOST)  # a stream that was closed has not ended
+
+
+def test_a_picture_at_an_address_is_told_to_be_no_stream(opened: list[LiveSource], tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "now.png"), np.zeros((48, 64, 3), np.uint8))
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        source = connect(opened, f"http://127.0.0.1:{server.server_port}/now.png")
+        read_until(source, lambda frame: source.state is State.LOST)
+        assert "ended without a frame, as a file or a picture there does" in source.status
+        server.shutdown()
 
 
 def test_without_waiting_a_server_that_is_not_there_is_an_error() -> None:

@@ -282,6 +282,13 @@ def test_what_is_recorded_has_the_drawing_on_it(tmp_path: Path) -> None:
     assert done.summary.recording and (done.summary.recording.frames, done.summary.recording.missed) == (3, 0)
 
 
+def test_what_is_recorded_of_a_source_that_is_lost_counts_as_no_frame(tmp_path: Path) -> None:
+    source = DrawnSource(6, live=True, gaps=range(2, 5), gap_s=0.3)
+    done = read(source, tmp_path, recording=Recording(tmp_path / "out.mp4", source, encoder=Collector()))
+    recorded = done.summary.recording
+    assert recorded and recorded.frames + recorded.missed == done.summary.frames < len(Collector.latest)
+
+
 class Collector:
     """An encoder that keeps what it is given."""
 

@@ -119,6 +119,8 @@ def test_fitting_keeps_the_proportions() -> None:
         (0.0, True, 30),
         (90000.0, False, 2),
         (15.0, True, 15),
+        (0.5, True, 30),
+        (0.5, False, 0.5),
         (29.97, False, 29.97),
         (240.0, False, 240),
     ],
@@ -171,7 +173,7 @@ def test_a_picture_that_comes_as_it_breaks_off_is_counted(tmp_path: Path) -> Non
     recording.add(moving_picture(0), 0)
     assert recording._thread
     recording._thread.join(10)
-    recording._waiting.put((moving_picture(1), 1))  # as if it had been handed over in the middle of that
+    recording._waiting.put((moving_picture(1), 1, True))  # as if it had been handed over in the middle of that
     recording.close()
     assert (recording.written, recording.missed) == (0, 2)
 
