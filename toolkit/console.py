@@ -107,7 +107,7 @@ def squeeze(table: Table, columns: Sequence[str], rows: Sequence[Sequence[str]],
     Returns:
         False where the table is too wide even so.
     """
-    least = len(columns) + 1
+    least = 2 * len(columns)  # a space before each cell, and one behind
     for column, heading, *cells in zip(table.columns, columns, *rows, strict=True):
         words = [word for text in (heading.removeprefix(">"), *cells) for word in text.split()]
         longest = max(map(len, words), default=0)

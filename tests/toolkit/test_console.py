@@ -40,6 +40,18 @@ def test_no_number_is_broken_however_narrow_the_terminal(
         assert any(line.startswith(" name ") for line in lines[:5])
 
 
+@pytest.mark.parametrize("numbers", [5, 7])
+def test_neither_numbers_nor_short_words_are_broken_at_any_width(
+    numbers: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns, row = ["net", *(f">p{n}" for n in range(numbers))], ["fp32", *(f"{n}.234" for n in range(numbers))]
+    for width in range(10, 90):
+        monkeypatch.setattr("toolkit.console.console", lambda stderr, width=width: Console(width=width, highlight=False))
+        print_table("latency", columns, [row])
+        words = capsys.readouterr().out.split()
+        assert set(words) >= {"net", *row}, width
+
+
 def test_a_table_too_wide_for_the_terminal_is_a_list(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
