@@ -57,7 +57,8 @@ def lead(
         alike = f"{others} {'is' if len(tied) == 2 else 'are'} as fast within noise"
         return f"Take {chosen.name}: {p50}{budget}. {alike}; {tie_reason(chosen, tied)}."
     if len(within) == 1:
-        return f"Take {chosen.name}: {p50}. No other is{budget}."
+        free = "" if chosen.gates else ", which the reference need not keep"
+        return f"Take {chosen.name}: {p50}. No other is within the budget{free}."
     return f"Take {chosen.name}: at {p50} it is the fastest{budget}."
 
 
