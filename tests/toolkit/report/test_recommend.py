@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from runtime.measure.result import Interval, Pairing, Round
+from runtime.measure.result import Interval, Pairing, Ratio, Round
 from tests.toolkit.report.samples import four, nothing, unlabelled
 from tests.toolkit.report.values import accuracy, engine, performance
 from toolkit.gates import GateResult
@@ -43,6 +43,22 @@ def test_where_neither_decides_the_smallest_is_taken() -> None:
     said = recommend([timed("large", 0.1), small])
     assert said.engine == "small"
     assert "small is the smallest" in said.text
+
+
+def test_beside_the_engine_named_first_the_interval_is_that_of_the_tables() -> None:
+    first = timed("fp32", 0.1)
+    slower, faster = (
+        with_ratio(timed("int8", p50), low, high) for p50, low, high in ((0.2, 1.6, 2.5), (0.05, 0.4, 0.625))
+    )
+    for said, name in ((recommend([first, slower]), "int8"), (recommend([first, faster]), "fp32")):
+        assert f"{name} takes 2 times as long (1.6 to 2.5)." in said.text
+
+
+def with_ratio(one: EngineReport, low: float, high: float) -> EngineReport:
+    assert one.performance
+    single = one.performance.single
+    ratio = Ratio(single.times.p50 / 0.1, Interval(low, high), within_noise=False)
+    return replace(one, performance=replace(one.performance, single=replace(single, ratio=ratio)))
 
 
 def test_what_misses_the_budget_is_not_taken() -> None:
