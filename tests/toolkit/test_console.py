@@ -46,7 +46,9 @@ def test_neither_numbers_nor_short_words_are_broken_at_any_width(
 ) -> None:
     columns, row = ["net", *(f">p{n}" for n in range(numbers))], ["fp32", *(f"{n}.234" for n in range(numbers))]
     for width in range(10, 90):
-        monkeypatch.setattr("toolkit.console.console", lambda stderr, width=width: Console(width=width, highlight=False))
+        monkeypatch.setattr(
+            "toolkit.console.console", lambda stderr, width=width: Console(width=width, highlight=False)
+        )
         print_table("latency", columns, [row])
         words = capsys.readouterr().out.split()
         assert set(words) >= {"net", *row}, width
