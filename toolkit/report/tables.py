@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from runtime.measure.result import Conditions, Energy, Machine, Pairing, Performance, Times
 from toolkit.gates import shown
+from toolkit.report.against import EXACT
 from toolkit.report.document import TEXT, Cell, Column, Table, Verdict, table, text_cells
-from toolkit.report.result import Against, EngineReport, Report
+from toolkit.report.result import Against, Change, EngineReport, Report
 from toolkit.report.words import (
     energy,
     ms,
@@ -170,8 +171,8 @@ def against(found: Against) -> Table | None:
     rows = [
         [
             *text_cells(change.engine, change.figure, f"{change.before:,.6g}", f"{change.now:,.6g}"),
-            cell(change.interval, lambda ends: f"{ends.low:.4g} to {ends.high:.4g}", "noise is not known"),
-            Cell(VERDICTS[change.verdict][0], verdict=VERDICTS[change.verdict][1]),
+            cell(change.interval, lambda ends: f"{ends.low:.4g} to {ends.high:.4g}", no_interval(change)),
+            Cell(verdict_of(change), verdict=VERDICTS[change.verdict][1]),
         ]
         for change in sorted(found.changes, key=lambda change: order.index(change.verdict))
     ]
@@ -185,6 +186,19 @@ def against(found: Against) -> Table | None:
     ]
     note = "Change: of times, now over before; of percentages, now less before."
     return table("Beside the earlier report", columns, rows, note) if rows else None
+
+
+def no_interval(change: Change) -> str:
+    """Why there is none."""
+    if change.figure in EXACT:
+        return "it is exact"
+    return "it has not changed" if change.before == change.now else "noise is not known"
+
+
+def verdict_of(change: Change) -> str:
+    """In words; what has no interval and is the same is so by its value."""
+    exactly = change.verdict == "same" and change.interval is None
+    return "the same" if exactly else VERDICTS[change.verdict][0]
 
 
 def environment(machine: Machine) -> tuple[tuple[str, str], ...]:
