@@ -13,6 +13,7 @@ import pytest
 
 from tests.command import assert_clean_failure, toolkit, without_packages
 from tests.tiny import LABELS, SIDE, expected_answers, make_images, reseal
+from toolkit.report.opening import find_reference, open_bundles
 
 QUICK = ("--quick", "--seconds", 0.2, "--threads", 1)
 
@@ -212,6 +213,15 @@ def test_without_its_packages_it_says_so_before_it_measures(tiny_bundle: Path, t
     assert_clean_failure(done, package, "[report]")
     assert "measure latency" not in done.stderr
     assert not (tmp_path / "report").exists()
+
+
+def test_a_bundle_is_the_same_by_its_relative_and_its_absolute_path(
+    tiny_bundle: Path, tiny_int8_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_bundle.parent)
+    bundles = open_bundles((Path(tiny_bundle.name), tiny_int8_bundle, tiny_bundle), tiny_bundle)
+    assert list(bundles) == [tiny_bundle.name, tiny_int8_bundle.name]
+    assert find_reference(bundles, tiny_bundle) == tiny_bundle.name
 
 
 def test_the_reference_may_be_a_bundle_that_was_not_named(
