@@ -188,6 +188,7 @@ def test_an_engine_that_does_not_run_here_is_evaluated_on_the_reference_backend(
         (("--junit", "j.xml"), "--junit says what came of gates"),
         (("--max-drop", "nan"), "not a finite number"),
         (("--gate", "speed<=1"), "there is no figure 'speed'"),
+        (("--gate", "time_ratio<=1"), "name another one too"),
         (("--images", "0"), "--images"),
     ],
 )
@@ -213,6 +214,18 @@ def test_without_its_packages_it_says_so_before_it_measures(tiny_bundle: Path, t
     assert_clean_failure(done, package, "[report]")
     assert "measure latency" not in done.stderr
     assert not (tmp_path / "report").exists()
+
+
+def test_the_engine_that_others_are_timed_against_has_no_time_ratio_to_keep(
+    tiny_bundle: Path, tiny_int8_bundle: Path, tmp_path: Path
+) -> None:
+    """The reference is another one here, so that the first is held to the other gates."""
+    gates = ("--gate", "time_ratio<=1e-6", "--gate", "size_mib<=100")
+    done = toolkit("report", tiny_int8_bundle, tiny_bundle, tiny_int8_bundle, *QUICK, *gates, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["reference"] == tiny_bundle.name
+    assert [[gate["name"] for gate in engine["gates"]] for engine in report["engines"]] == [["size_mib"], []]
 
 
 def test_a_bundle_is_the_same_by_its_relative_and_its_absolute_path(

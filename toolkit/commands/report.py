@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.console import make_progress, print_json
+from toolkit.figures import TIME_RATIO
 from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate
 from toolkit.measure_options import AUTO, batch_option, cold_option, make_options, pace_option, seconds_option
@@ -102,8 +103,8 @@ def command(
     network and no script, the same as Markdown and as JSON; it says which bundle to take. In a step of GitHub Actions
     a summary goes to the job's page.
 
-    Gates are a budget. The reference is what others are held against, and need not keep them; where a bundle misses
-    one, the exit code is 3.
+    Gates are a budget. The reference is what others are held against, and need not keep them; nor does time_ratio hold
+    the bundle that is named first. Where a bundle misses one, the exit code is 3.
     """
     from msgspec import structs
 
@@ -116,6 +117,11 @@ def command(
     all_gates = (*filter(None, named), *gates)
     if junit is not None and not all_gates:
         raise click.UsageError("--junit says what came of gates: give --max-drop or another one too")
+    if (
+        any(gate.name == TIME_RATIO for gate in all_gates)
+        and len({path.absolute() for path in (*bundles, reference or bundles[0])}) == 1
+    ):
+        raise click.UsageError(f"--gate {TIME_RATIO} compares with the bundle named first: name another one too")
     from runtime.measure.cold import Opening
     from toolkit.report.against import compare_reports, read_report
     from toolkit.report.collect import ReportRequest, collect, conclude

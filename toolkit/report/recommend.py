@@ -57,7 +57,7 @@ def lead(
         alike = f"{others} {'is' if len(tied) == 2 else 'are'} as fast within noise"
         return f"Take {chosen.name}: {p50}{budget}. {alike}; {tie_reason(chosen, tied)}."
     if len(within) == 1:
-        free = "" if chosen.gates else ", which the reference need not keep"
+        free = "" if chosen.gates else ", which it need not keep"
         return f"Take {chosen.name}: {p50}. No other is within the budget{free}."
     return f"Take {chosen.name}: at {p50} it is the fastest{budget}."
 

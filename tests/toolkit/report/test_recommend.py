@@ -74,7 +74,7 @@ def test_where_the_reference_is_left_it_is_said_that_it_need_not_keep_the_budget
     reference, missed = timed("fp32", 0.1), replace(timed("int8", 0.4), gates=(MISSED,))
     said = recommend([reference, missed])
     assert said.engine == "fp32"
-    assert "No other is within the budget, which the reference need not keep." in said.text
+    assert "No other is within the budget, which it need not keep." in said.text
 
 
 def test_where_none_keeps_the_budget_the_reasons_are_said() -> None:
