@@ -190,6 +190,7 @@ def test_an_engine_that_does_not_run_here_is_evaluated_on_the_reference_backend(
         (("--gate", "speed<=1"), "there is no figure 'speed'"),
         (("--gate", "time_ratio<=1"), "name another one too"),
         (("--images", "0"), "--images"),
+        (("--images", "10"), "--images takes some of --data"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(
@@ -226,6 +227,15 @@ def test_the_engine_that_others_are_timed_against_has_no_time_ratio_to_keep(
     report = json.loads(done.stdout)
     assert report["reference"] == tiny_bundle.name
     assert [[gate["name"] for gate in engine["gates"]] for engine in report["engines"]] == [["size_mib"], []]
+
+
+def test_quick_leaves_out_what_was_not_asked_for(tiny_bundle: Path, tmp_path: Path) -> None:
+    options = ("--cold", 1, "--gate", "cold_start_ms<=1e6")
+    done = toolkit("report", tiny_bundle, *QUICK, *options, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    performance = json.loads(done.stdout)["engines"][0]["performance"]
+    assert performance["cold"]["starts"] == 1
+    assert performance["paced"] == performance["batches"] == []
 
 
 def test_a_bundle_is_the_same_by_its_relative_and_its_absolute_path(

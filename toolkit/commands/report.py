@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from toolkit.console import make_progress, print_json
 from toolkit.figures import TIME_RATIO
@@ -62,7 +63,7 @@ HERE = (*BUDGET, "data", "reference", "junit", "against")  # what --on does not 
 @seconds_option(5.0)
 @pace_option(f"{PACE:g}")
 @cold_option(5)
-@click.option("--quick", is_flag=True, help="Single calls and accuracy alone.")
+@click.option("--quick", is_flag=True, help="Single calls and accuracy alone, but for --pace and --cold where given.")
 @click.option(
     "--collect", "collect_only", is_flag=True, hidden=True, help="Measure, and write no files: what --on runs there."
 )
@@ -122,6 +123,8 @@ def command(
         and len({path.absolute() for path in (*bundles, reference or bundles[0])}) == 1
     ):
         raise click.UsageError(f"--gate {TIME_RATIO} compares with the bundle named first: name another one too")
+    if images is not None and data is None:
+        raise click.UsageError("--images takes some of --data: give that, too")
     from runtime.measure.cold import Opening
     from toolkit.report.against import compare_reports, read_report
     from toolkit.report.collect import ReportRequest, collect, conclude
@@ -165,7 +168,8 @@ def pick_measures(
 ) -> MeasureOptions:
     """What is timed."""
     if quick:
-        return make_options(batch, seconds, (), (), 0, energy=False)
+        asked = click.get_current_context().get_parameter_source("cold_starts") is not ParameterSource.DEFAULT
+        return make_options(batch, seconds, (), paces, cold_starts if asked else 0, energy=False)
     return make_options(batch, seconds, AUTO, paces or (PACE,), cold_starts, energy=True)
 
 
