@@ -79,9 +79,8 @@ def print_table(
     from rich.text import Text
 
     table = Table(
-        title=title,
+        title=Text(printable(title), style="bold"),
         title_justify="left",
-        title_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_header=any(columns),
@@ -125,7 +124,7 @@ def print_stacked(title: str, columns: Sequence[str], rows: Sequence[Sequence[st
         "\n".join(f"{heading:{wide}}  {printable(cell)}" for heading, cell in zip(headings, row, strict=True))
         for row in rows
     ]
-    click.echo("\n\n".join([title, *blocks]) + "\n", err=stderr)
+    click.echo("\n\n".join([printable(title), *blocks]) + "\n", err=stderr)
 
 
 def console(*, stderr: bool) -> Console:
@@ -182,13 +181,14 @@ class BarProgress:
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
         from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
+        from rich.text import Text
 
         stopping.check()
         outermost = self.bars is None
         if self.bars is None:
             columns = (BarColumn(bar_width=30), TaskProgressColumn(), TimeRemainingColumn(compact=True))
             self.bars = Bars(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 *columns,
                 console=console(stderr=True),
                 transient=True,
@@ -201,7 +201,8 @@ class BarProgress:
         try:
             with board.saying("stage", name):
                 yield BarStage(bars, task, name)
-            bars.console.print(f"[green]done[/green] {name} [dim]{time.perf_counter() - start:.1f} s[/dim]")
+            took = f"{time.perf_counter() - start:.1f} s"
+            bars.console.print(Text.assemble(("done", "green"), f" {name} ", (took, "dim")))
         finally:
             bars.remove_task(task)
             if outermost:

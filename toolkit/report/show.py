@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.console import milliseconds, print_table, say
+from toolkit.console import milliseconds, print_table, printable, say
 from toolkit.report.figures import MIB, throughput
 from toolkit.report.result import EngineReport, Report
 
@@ -17,9 +17,9 @@ def show(report: Report) -> None:
     bold = names.index(chosen) if chosen in names else None
     title = f"{report.images:,} images of {report.data}" if report.data else "without images"
     print_table(title, columns, [row(engine) for engine in report.engines], bold=bold)
-    say(report.recommendation.text)
+    say(printable(report.recommendation.text))
     for warning in (*report.conditions.warnings, *report.warnings):
-        say(f"warning: {warning}")
+        say(printable(f"warning: {warning}"))
     if report.against:
         show_against(report)
     if "html" in report.files:
@@ -63,8 +63,8 @@ def show_against(report: Report) -> None:
     if rows:
         print_table(title, ["bundle", "figure", ">then", ">now", ""], rows)
     else:
-        say(f"{title}: nothing changed beyond noise")
+        say(printable(f"{title}: nothing changed beyond noise"))
     for warning in against.warnings:
-        say(f"warning: {warning}")
+        say(printable(f"warning: {warning}"))
     for name in against.missing:
-        say(f"warning: {name} is in one of the two reports alone")
+        say(printable(f"warning: {name} is in one of the two reports alone"))
