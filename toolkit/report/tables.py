@@ -9,6 +9,7 @@ from runtime.measure.result import Conditions, Energy, Machine, Pairing, Perform
 from toolkit.gates import shown
 from toolkit.report.against import EXACT
 from toolkit.report.document import TEXT, Cell, Column, Table, Verdict, table, text_cells
+from toolkit.report.figures import throughput
 from toolkit.report.result import Against, Change, EngineReport, Report
 from toolkit.report.words import (
     energy,
@@ -58,7 +59,7 @@ def summary(report: Report) -> Table:
     ]
     note = (
         "Below figures: 95 % intervals. Time ratio: median time over that of the engine named first; below 1 is "
-        "faster. Images/s: the most over batch sizes where these were swept, and else one request after another."
+        "faster. Images/s: the most over batch sizes, and of one request after another."
     )
     return table("Engines side by side", columns, [summary_row(report, engine) for engine in report.engines], note)
 
@@ -74,7 +75,7 @@ def summary_row(report: Report, engine: EngineReport) -> list[Cell]:
         Cell(ms(times.p50), within(times.p50_interval, ms_like(times.p50))) if times else Cell("", missing=absent),
         p99(times, absent),
         ratio_cell(report, engine),
-        throughput(timed) if timed else Cell("", missing=absent),
+        throughput_cell(timed) if timed else Cell("", missing=absent),
         *accuracy_cells(report, engine),
         Cell(size(engine.size_bytes)),
         cell(memory, size, absent or (unknown_memory(timed) if timed else "")),
@@ -114,13 +115,10 @@ def ratio_cell(report: Report, engine: EngineReport) -> Cell:
     return Cell(f"{ratio.value:.3f}", asides, verdict="good" if ratio.value < 1 else "bad")
 
 
-def throughput(timed: Performance) -> Cell:
-    """The most images a second."""
-    best = max(timed.batches, key=lambda point: point.images_per_second, default=None)
-    if best is not None:
-        return Cell(rate(best.images_per_second), (f"at batch {best.batch}",))
-    single = timed.single
-    return Cell(rate(1000 * single.batch / single.times.mean) if single.times.mean else "0")
+def throughput_cell(timed: Performance) -> Cell:
+    """The most images a second, as gates and the next report have it."""
+    best, batch = throughput(timed)
+    return Cell(rate(best), (f"at batch {batch}",) if timed.batches else ())
 
 
 def accuracy_cells(report: Report, engine: EngineReport) -> list[Cell]:

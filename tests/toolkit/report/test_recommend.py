@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
-from runtime.measure.result import Interval, Pairing, Ratio, Round
+from runtime.measure.result import BatchPoint, Interval, Pairing, Ratio, Round
 from tests.toolkit.report.samples import four, nothing, unlabelled
 from tests.toolkit.report.values import accuracy, engine, performance
 from toolkit.gates import GateResult
 from toolkit.report.figures import REPORT_FIGURES, report_figures, throughput
 from toolkit.report.recommend import pareto_front, recommend
 from toolkit.report.result import EngineReport
+from toolkit.report.tables import throughput_cell
 
 LABELS = tuple("0123456789")
 KEPT = GateResult("p99_ms", 9.0, "<=", 1.0, True)
@@ -143,3 +145,12 @@ def test_throughput_is_the_best_of_all_batches() -> None:
     assert made is not None
     assert throughput(made)[1] == 32
     assert throughput(replace(made, batches=()))[1] == 1
+
+
+def test_the_page_has_the_throughput_that_gates_hold() -> None:
+    """Also where one request after another gave more than any batch size of the sweep."""
+    made = timed("one", 0.1).performance
+    assert made is not None
+    slow = replace(made, batches=(BatchPoint(1, 0.5, 2000.0), BatchPoint(2, 1.0, 1900.0)))
+    assert throughput(slow) == (pytest.approx(1000 / 0.104), 1)
+    assert throughput_cell(slow).text == "9,615"
