@@ -82,9 +82,8 @@ def print_table(
     from rich.text import Text
 
     table = Table(
-        title=title,
+        title=Text(printable(title), style="bold"),
         title_justify="left",
-        title_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_header=any(columns),
@@ -110,7 +109,7 @@ def squeeze(table: Table, columns: Sequence[str], rows: Sequence[Sequence[str]],
     Returns:
         False where the table is too wide even so.
     """
-    least = len(columns) + 1
+    least = 2 * len(columns)  # a space before each cell, and one behind
     for column, heading, *cells in zip(table.columns, columns, *rows, strict=True):
         words = [word for text in (heading.removeprefix(">"), *cells) for word in text.split()]
         longest = max(map(len, words), default=0)
@@ -128,7 +127,7 @@ def print_stacked(title: str, columns: Sequence[str], rows: Sequence[Sequence[st
         "\n".join(f"{heading:{wide}}  {printable(cell)}" for heading, cell in zip(headings, row, strict=True))
         for row in rows
     ]
-    click.echo("\n\n".join([title, *blocks]) + "\n", err=stderr)
+    click.echo("\n\n".join([printable(title), *blocks]) + "\n", err=stderr)
 
 
 def console(*, stderr: bool) -> Console:

@@ -69,7 +69,7 @@ def show_more(performances: Mapping[str, Performance]) -> None:
             [name, *map(milliseconds, (one.start_ms, one.load_ms, one.first_call_ms)), size(one.peak_memory_bytes)]
             for name, one in cold
         ]
-        print_table(f"processes of their own, {cold[0][1].starts} each, medians", columns, rows)
+        print_table(f"processes of their own, {cold[0][1].starts} each: medians, the most memory", columns, rows)
     energy = [(name, performance.energy) for name, performance in performances.items() if performance.energy]
     if energy:
         columns = ["bundle", ">mJ an image", ">W busy", ">W idle", "sensor"]

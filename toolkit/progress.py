@@ -65,13 +65,14 @@ class BarProgress:
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
         from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
+        from rich.text import Text
 
         stopping.check()
         outermost = self.bars is None
         if self.bars is None:
             columns = (BarColumn(bar_width=30), TaskProgressColumn(), TimeRemainingColumn(compact=True))
             self.bars = Bars(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 *columns,
                 console=console(stderr=True),
                 transient=True,
@@ -84,7 +85,8 @@ class BarProgress:
         try:
             with board.saying("stage", name):
                 yield BarStage(bars, task, name)
-            bars.console.print(f"[green]done[/green] {name} [dim]{time.perf_counter() - start:.1f} s[/dim]")
+            took = f"{time.perf_counter() - start:.1f} s"
+            bars.console.print(Text.assemble(("done", "green"), f" {name} ", (took, "dim")))
         finally:
             bars.remove_task(task)
             if outermost:

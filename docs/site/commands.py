@@ -48,7 +48,7 @@ def chapter(command: click.Command, context: click.Context) -> str:
     """Usage, text, options, and what stands below them in the help."""
     usage = " ".join(command.collect_usage_pieces(context))
     lines = [f"## {context.info_name}", "", f"    {context.command_path} {usage}", "", *paragraphs(command.help or "")]
-    options = [row(option, context) for option in command.params if isinstance(option, click.Option)]
+    options = [row(one, context) for one in command.params if isinstance(one, click.Option) and not one.hidden]
     lines += ["| option | says | default |", "| --- | --- | --- |", *options, ""]
     return "\n".join([*lines, *paragraphs(command.epilog or "")])
 

@@ -134,8 +134,9 @@ class Tally:
         self.present += np.bincount(labels, minlength=self.spec.classes)
         self.hit += np.bincount(labels[right], minlength=self.spec.classes)
         if self.spec.classes > TOP:
-            own = answers[np.arange(len(labels)), labels]
-            self.top5 += int((whole & ((answers > own[:, None]).sum(axis=1) < TOP)).sum())
+            own, place = answers[np.arange(len(labels)), labels][:, None], np.arange(self.spec.classes)
+            before = (answers > own) | ((answers == own) & (place < labels[:, None]))  # of equals the lower, as argmax
+            self.top5 += int((whole & (before.sum(axis=1) < TOP)).sum())
         if self.confusion is not None:
             np.add.at(self.confusion, (labels[whole], classes[whole]), 1)
         places = np.minimum((sure[whole] * BINS).astype(np.int64), BINS - 1)

@@ -29,7 +29,7 @@ from runtime.measure.offline import measure_offline, powers_of_two
 from runtime.measure.paced import measure_paced
 from runtime.measure.preparation import measure_preparation
 from runtime.measure.result import Conditions, Energy, Paced, Performance
-from runtime.measure.single import describe_single, measure_single
+from runtime.measure.single import MOST_WARM_UP_S, describe_single, measure_single
 from runtime.measure.statistics import drift
 from runtime.measure.turns import Block, make_work
 from runtime.progress import Progress
@@ -128,7 +128,7 @@ def measure_all(
         )
         for name in names
     }
-    conditions = watch.conditions(*split_up(sessions, options.batch), *unsteady(performances, blocks))
+    conditions = watch.conditions(*split_up(sessions, options.batch), *unsteady(performances, blocks, options.seconds))
     latencies = {
         name: percentiles([int(ns) for block in turns for ns in block.times]) for name, turns in blocks.items()
     }
@@ -149,11 +149,14 @@ def split_up(sessions: Mapping[str, Session], batch: int) -> Iterator[str]:
             yield f"{name} serves {served} images a call: {batch} took {-(-batch // session.batch.largest)} calls"
 
 
-def unsteady(performances: Mapping[str, Performance], blocks: Mapping[str, list[Block]]) -> Iterator[str]:
-    """What times themselves say against relying on them."""
+def unsteady(
+    performances: Mapping[str, Performance], blocks: Mapping[str, list[Block]], seconds: float
+) -> Iterator[str]:
+    """What times themselves say against relying on them; `seconds` are those for each engine."""
+    longer = "--seconds gives it longer" if seconds < MOST_WARM_UP_S else "trust ratios, not milliseconds"
     for name, performance in performances.items():
         if not performance.single.steady:
-            yield f"{name}: times were not steady when the measurement began: --seconds gives it longer"
+            yield f"{name}: times were not steady when the measurement began: {longer}"
         if abs(moved := drift([block.times for block in blocks[name]])) > MOST_DRIFT:
             yield (
                 f"{name}: times {'rose' if moved > 0 else 'fell'} by {abs(moved):.0%} from the first half of the run "

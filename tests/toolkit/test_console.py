@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tests.command import ROOT, toolkit
 from toolkit.comparison.show import percent
-from toolkit.console import print_json, print_table
+from toolkit.console import BarProgress, print_json, print_table
 
 COLUMNS = ["name", "threads", ">p50 ms", ">p99 ms", ">images a second", ">energy"]
 ROWS = [
@@ -40,6 +40,20 @@ def test_no_number_is_broken_however_narrow_the_terminal(
         assert any(line.startswith(" name ") for line in lines[:5])
 
 
+@pytest.mark.parametrize("numbers", [5, 7])
+def test_neither_numbers_nor_short_words_are_broken_at_any_width(
+    numbers: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns, row = ["net", *(f">p{n}" for n in range(numbers))], ["fp32", *(f"{n}.234" for n in range(numbers))]
+    for width in range(10, 90):
+        monkeypatch.setattr(
+            "toolkit.console.console", lambda stderr, width=width: Console(width=width, highlight=False)
+        )
+        print_table("latency", columns, [row])
+        words = capsys.readouterr().out.split()
+        assert set(words) >= {"net", *row}, width
+
+
 def test_a_table_too_wide_for_the_terminal_is_a_list(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -50,6 +64,25 @@ def test_a_table_too_wide_for_the_terminal_is_a_list(
         "threads          2",
         "p50 ms           0.05094",
     ]
+
+
+@pytest.mark.parametrize("width", [12, 80])
+def test_a_title_is_shown_as_it_is(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Folders may be called so; Rich would take them for markup, and fail for the second."""
+    monkeypatch.setattr("toolkit.console.console", lambda stderr: Console(width=width, highlight=False))
+    print_table("a[old] b[/x] \x1bc", ["name", ">p50"], [["lenet", "1234.5"]])
+    assert capsys.readouterr().out.split()[:3] == ["a[old]", "b[/x]", "\\x1bc"]
+
+
+def test_a_stage_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(
+        "toolkit.console.console", lambda stderr: Console(stderr=True, width=80, force_terminal=True, highlight=False)
+    )
+    with BarProgress().stage("check a[old] b[/x]", 1) as stage:
+        stage.advance()
+    assert "check a[old] b[/x]" in capsys.readouterr().err
 
 
 def test_a_table_without_rows_is_its_title(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.command import assert_clean_failure, toolkit, without_packages
 from tests.tiny import LABELS, SIDE, expected_answers, make_images, reseal
+from toolkit.report.opening import find_reference, open_bundles
 
 QUICK = ("--quick", "--seconds", 0.2, "--threads", 1)
 
@@ -187,7 +188,9 @@ def test_an_engine_that_does_not_run_here_is_evaluated_on_the_reference_backend(
         (("--junit", "j.xml"), "--junit says what came of gates"),
         (("--max-drop", "nan"), "not a finite number"),
         (("--gate", "speed<=1"), "there is no figure 'speed'"),
+        (("--gate", "time_ratio<=1"), "name another one too"),
         (("--images", "0"), "--images"),
+        (("--images", "10"), "--images takes some of --data"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(
@@ -212,6 +215,36 @@ def test_without_its_packages_it_says_so_before_it_measures(tiny_bundle: Path, t
     assert_clean_failure(done, package, "[report]")
     assert "measure latency" not in done.stderr
     assert not (tmp_path / "report").exists()
+
+
+def test_the_engine_that_others_are_timed_against_has_no_time_ratio_to_keep(
+    tiny_bundle: Path, tiny_int8_bundle: Path, tmp_path: Path
+) -> None:
+    """The reference is another one here, so that the first is held to the other gates."""
+    gates = ("--gate", "time_ratio<=1e-6", "--gate", "size_mib<=100")
+    done = toolkit("report", tiny_int8_bundle, tiny_bundle, tiny_int8_bundle, *QUICK, *gates, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["reference"] == tiny_bundle.name
+    assert [[gate["name"] for gate in engine["gates"]] for engine in report["engines"]] == [["size_mib"], []]
+
+
+def test_quick_leaves_out_what_was_not_asked_for(tiny_bundle: Path, tmp_path: Path) -> None:
+    options = ("--cold", 1, "--gate", "cold_start_ms<=1e6")
+    done = toolkit("report", tiny_bundle, *QUICK, *options, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    performance = json.loads(done.stdout)["engines"][0]["performance"]
+    assert performance["cold"]["starts"] == 1
+    assert performance["paced"] == performance["batches"] == []
+
+
+def test_a_bundle_is_the_same_by_its_relative_and_its_absolute_path(
+    tiny_bundle: Path, tiny_int8_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_bundle.parent)
+    bundles = open_bundles((Path(tiny_bundle.name), tiny_int8_bundle, tiny_bundle), tiny_bundle)
+    assert list(bundles) == [tiny_bundle.name, tiny_int8_bundle.name]
+    assert find_reference(bundles, tiny_bundle) == tiny_bundle.name
 
 
 def test_the_reference_may_be_a_bundle_that_was_not_named(

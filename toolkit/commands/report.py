@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from toolkit.console import print_json
+from toolkit.figures import TIME_RATIO
 from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate
 from toolkit.measure_options import AUTO, batch_option, cold_option, make_options, pace_option, seconds_option
@@ -62,7 +64,7 @@ HERE = (*BUDGET, "data", "reference", "junit", "against")  # what --on does not 
 @seconds_option(5.0)
 @pace_option(f"{PACE:g}")
 @cold_option(5)
-@click.option("--quick", is_flag=True, help="Single calls and accuracy alone.")
+@click.option("--quick", is_flag=True, help="Single calls and accuracy alone, but for --pace and --cold where given.")
 @click.option(
     "--collect", "collect_only", is_flag=True, hidden=True, help="Measure, and write no files: what --on runs there."
 )
@@ -99,8 +101,8 @@ def command(
     network and no script, the same as Markdown and as JSON; it says which bundle to take. In a step of GitHub Actions
     a summary goes to the job's page.
 
-    Gates are a budget. The reference is what others are held against, and need not keep them; where a bundle misses
-    one, the exit code is 3.
+    Gates are a budget. The reference is what others are held against, and need not keep them; nor does time_ratio hold
+    the bundle that is named first. Where a bundle misses one, the exit code is 3.
     """
     from msgspec import structs
 
@@ -113,6 +115,13 @@ def command(
     all_gates = (*filter(None, named), *gates)
     if junit is not None and not all_gates:
         raise click.UsageError("--junit says what came of gates: give --max-drop or another one too")
+    if (
+        any(gate.name == TIME_RATIO for gate in all_gates)
+        and len({path.absolute() for path in (*bundles, reference or bundles[0])}) == 1
+    ):
+        raise click.UsageError(f"--gate {TIME_RATIO} compares with the bundle named first: name another one too")
+    if images is not None and data is None:
+        raise click.UsageError("--images takes some of --data: give that, too")
     from toolkit.report.against import compare_reports, read_report
     from toolkit.report.collect import ReportRequest, collect, conclude
 
@@ -157,5 +166,6 @@ def pick_measures(
 ) -> MeasureOptions:
     """What is timed."""
     if quick:
-        return make_options(batch, seconds, (), (), 0, energy=False)
+        asked = click.get_current_context().get_parameter_source("cold_starts") is not ParameterSource.DEFAULT
+        return make_options(batch, seconds, (), paces, cold_starts if asked else 0, energy=False)
     return make_options(batch, seconds, AUTO, paces or (PACE,), cold_starts, energy=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from runtime.bundle import MANIFEST, Bundle
 from runtime.progress import Progress
 from toolkit.remote.answer import decode
+from toolkit.remote.log import with_our_names
 from toolkit.remote.session import Remote, at_work
 from toolkit.results import BenchRow
 
@@ -35,5 +36,12 @@ def bench_there(remote: Remote, bundles: Sequence[Path], words: Sequence[str], p
         ran = work.run("bench", "bench", *sent, *words, "--json")
         work.require(ran)
         rows = decode(remote.address, ran, list[BenchRow])
-    names = dict(zip(sent, bundles, strict=True))
-    return [replace(row, bundle=str(names.get(row.bundle, row.bundle))) for row in rows]
+    names = {there: str(path) for there, path in zip(sent, bundles, strict=True)}
+    return [with_names_of_here(row, names) for row in rows]
+
+
+def with_names_of_here(row: BenchRow, names: Mapping[str, str]) -> BenchRow:
+    """What was measured of a bundle; `names` are ours for the folders there."""
+    warnings = tuple(with_our_names(warning, names) for warning in row.conditions.warnings)
+    bundle = names.get(row.bundle, row.bundle)
+    return replace(row, bundle=bundle, conditions=replace(row.conditions, warnings=warnings))

@@ -23,7 +23,7 @@ class Log:
     """
 
     def __init__(self, host: str, names: Mapping[str, str]) -> None:
-        self.host, self.names = host, sorted(names.items(), key=lambda item: -len(item[0]))
+        self.host, self.names = host, names
         self.known, self.rest = 0, b""
 
     def add(self, data: bytes) -> None:
@@ -42,7 +42,12 @@ class Log:
         self.rest = b""
 
     def show(self, line: bytes) -> None:
-        text = line.decode(errors="replace")
-        for there, here in self.names:
-            text = text.replace(there, here)
+        text = with_our_names(line.decode(errors="replace"), self.names)
         click.echo(f"{self.host}: {printable(text)}", err=True)
+
+
+def with_our_names(text: str, names: Mapping[str, str]) -> str:
+    """A text of the other machine; `names` are ours for its paths."""
+    for there in sorted(names, key=len, reverse=True):  # /w/bundle10 before /w/bundle1
+        text = text.replace(there, names[there])
+    return text

@@ -100,10 +100,11 @@ def draw_latency(report: Report) -> Chart | None:
             axes.set_title(one.title, loc="left")
             tail = "" if times.p99 is None else f", p99 {ms(times.p99)}"
             axes.set_title(f"p50 {ms(times.p50)}{tail} ms", loc="right", fontsize=SMALL)
+            said = tail and f"{tail} ms"
             axes.set_yticks([])
             axes.set_ylim(0, 1.08)
             axes.spines["left"].set_visible(False)
-            words.append(f"{one.engine.name}: median {ms(times.p50)} ms{tail} ms, longest {ms(times.max)} ms.")
+            words.append(f"{one.engine.name}: median {ms(times.p50)} ms{said}, longest {ms(times.max)} ms.")
         edges = [edge for one in shown for edge in one.performance.single.histogram.edges]
         scale(rows[-1], "x", min(edges), max(edges))
         rows[-1].set_xlabel("milliseconds a call")

@@ -20,6 +20,7 @@ from runtime.measure.result import MeasuredAccuracy, Performance
 from runtime.measure.run import MeasureOptions, measure_all
 from runtime.progress import Progress
 from toolkit import toolkit_version
+from toolkit.figures import TIME_RATIO
 from toolkit.gates import Gate, judge
 from toolkit.options import EngineChoice
 from toolkit.report.figures import report_figures
@@ -143,13 +144,20 @@ def engine_report(
 
 
 def conclude(report: Report, gates: Sequence[Gate]) -> Report:
-    """The report with what came of gates, which are a budget: not for the reference, unless it stands alone."""
-    engines = tuple(
-        engine
-        if engine.name == report.reference and len(report.engines) > 1
-        else structs.replace(engine, gates=judge(gates, report_figures(engine)))
-        for engine in report.engines
-    )
+    """The report with what came of gates, which are a budget: not for the reference, unless it stands alone.
+
+    The time ratio is no gate for the engine that others are timed against: its own is 1.
+    """
+    alone = len(report.engines) == 1
+    others = [gate for gate in gates if gate.name != TIME_RATIO]
+
+    def keep(engine: EngineReport) -> EngineReport:
+        if engine.name == report.reference and not alone:
+            return engine
+        first = engine.performance is not None and engine.performance.single.ratio is None
+        return structs.replace(engine, gates=judge(others if first and not alone else gates, report_figures(engine)))
+
+    engines = tuple(map(keep, report.engines))
     return structs.replace(report, engines=engines, recommendation=recommend(engines))
 
 

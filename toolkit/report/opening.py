@@ -18,11 +18,13 @@ from runtime.session import Session
 
 def open_bundles(paths: Sequence[Path], reference: Path | None) -> dict[str, Bundle]:
     """All of them, each once, the reference first where it was not among them, by the shortest names that differ."""
-    given = list(dict.fromkeys(paths))
-    if reference is not None and reference not in given:
-        given.insert(0, reference)
-    opened = [Bundle.open(path) for path in given]
-    return dict(zip(short_names(given), opened, strict=True))
+    given: dict[Path, Path] = {}
+    for path in paths:
+        given.setdefault(path.absolute(), path)
+    if reference is not None and reference.absolute() not in given:
+        given = {reference.absolute(): reference, **given}
+    opened = [Bundle.open(path) for path in given.values()]
+    return dict(zip(short_names(list(given)), opened, strict=True))
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
@@ -37,8 +39,9 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 def find_reference(bundles: Mapping[str, Bundle], reference: Path | None) -> str | None:
     """Whose answers the others are compared with."""
+    place = reference and reference.absolute()
     for name, bundle in bundles.items():
-        if bundle.path == reference or (reference is None and bundle.manifest.precision == "fp32"):
+        if bundle.path.absolute() == place or (place is None and bundle.manifest.precision == "fp32"):
             return name
     return None
 

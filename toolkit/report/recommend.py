@@ -57,7 +57,8 @@ def lead(
         alike = f"{others} {'is' if len(tied) == 2 else 'are'} as fast within noise"
         return f"Take {chosen.name}: {p50}{budget}. {alike}; {tie_reason(chosen, tied)}."
     if len(within) == 1:
-        return f"Take {chosen.name}: {p50}. No other is{budget}."
+        free = "" if chosen.gates else ", which it need not keep"
+        return f"Take {chosen.name}: {p50}. No other is within the budget{free}."
     return f"Take {chosen.name}: at {p50} it is the fastest{budget}."
 
 
@@ -111,7 +112,15 @@ def refuse(engines: Sequence[EngineReport]) -> str:
 
 
 def between(engine: EngineReport, other: EngineReport) -> Ratio:
-    """The median time of one over that of another; its interval is from the rounds, in which they took turns."""
+    """The median time of one over that of another, as the tables have it where one of both is the engine named first.
+
+    Otherwise its interval is from the medians of the rounds, in which they took turns.
+    """
+    to_first, other_to_first = stream_of(engine).ratio, stream_of(other).ratio
+    if to_first and other_to_first is None:
+        return to_first
+    if other_to_first and to_first is None:
+        return invert(other_to_first)
     value = stream_of(engine).times.p50 / stream_of(other).times.p50
     one, two = ([np.array([round(turn.p50 * 1e6)]) for turn in stream_of(e).rounds] for e in (engine, other))
     count = min(len(one), len(two))
@@ -120,6 +129,12 @@ def between(engine: EngineReport, other: EngineReport) -> Ratio:
         return Ratio(value, None, within_noise=engine is other)
     interval = Interval(min(found.interval.low, value), max(found.interval.high, value))
     return Ratio(value, interval, within_noise=interval.low <= 1 <= interval.high)
+
+
+def invert(found: Ratio) -> Ratio:
+    """The other engine's time over that of the one."""
+    interval = found.interval and Interval(1 / found.interval.high, 1 / found.interval.low)
+    return Ratio(1 / found.value, interval, found.within_noise)
 
 
 def range_of(found: Ratio) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.console import milliseconds, print_table, say
+from toolkit.console import milliseconds, print_table, printable, say
 from toolkit.report.figures import MIB, throughput
 from toolkit.report.result import EngineReport, Report
 
@@ -11,23 +11,26 @@ NONE = "-"
 
 def show(report: Report) -> None:
     """Print it."""
-    columns = ["bundle", "graph", "backend", ">p50 ms", ">p99 ms", ">time", ">images/s", ">top-1 %", ">drop", ">MiB"]
+    answers = [engine.accuracy for engine in report.engines if engine.accuracy]
+    unlabelled = bool(answers) and all(one.top1 is None for one in answers)
+    accuracy = [">same answer %"] if unlabelled else [">top-1 %", ">drop"]
+    columns = ["bundle", "graph", "backend", ">p50 ms", ">p99 ms", ">time", ">images/s", *accuracy, ">MiB"]
     names = [engine.name for engine in report.engines]
     chosen = report.recommendation.engine
     bold = names.index(chosen) if chosen in names else None
     title = f"{report.images:,} images of {report.data}" if report.data else "without images"
-    print_table(title, columns, [row(engine) for engine in report.engines], bold=bold)
-    say(report.recommendation.text)
+    print_table(title, columns, [row(engine, unlabelled) for engine in report.engines], bold=bold)
+    say(printable(report.recommendation.text))
     for warning in (*report.conditions.warnings, *report.warnings):
-        say(f"warning: {warning}")
+        say(printable(f"warning: {warning}"))
     if report.against:
         show_against(report)
     if "html" in report.files:
         say(f"report: {report.files['html']}")
 
 
-def row(engine: EngineReport) -> list[str]:
-    """Its cells."""
+def row(engine: EngineReport, unlabelled: bool) -> list[str]:
+    """Its cells; of `unlabelled` images, how many it answers as the reference does."""
     cells = [engine.name, engine.precision, engine.backend]
     if engine.performance:
         single = engine.performance.single
@@ -39,15 +42,20 @@ def row(engine: EngineReport) -> list[str]:
         cells += [milliseconds(single.times.p50), p99, ratio, f"{best:,.0f}"]
     else:
         cells += [NONE] * 4
+    return [*cells, *accuracy_cells(engine, unlabelled), f"{engine.size_bytes / MIB:.2f}"]
+
+
+def accuracy_cells(engine: EngineReport, unlabelled: bool) -> list[str]:
+    """What it keeps."""
     accuracy = engine.accuracy
     pairing = accuracy.pairing if accuracy else None
+    if unlabelled:
+        return [f"{pairing.agreement:.2f}" if pairing else NONE if accuracy is None else ""]
     drop = pairing.drop_points if pairing else None
-    cells += [
+    return [
         NONE if accuracy is None or accuracy.top1 is None else f"{accuracy.top1:.2f}",
         "" if pairing is None else NONE if drop is None else f"{drop:+.2f}",
-        f"{engine.size_bytes / MIB:.2f}",
     ]
-    return cells
 
 
 def show_against(report: Report) -> None:
@@ -63,8 +71,8 @@ def show_against(report: Report) -> None:
     if rows:
         print_table(title, ["bundle", "figure", ">then", ">now", ""], rows)
     else:
-        say(f"{title}: nothing changed beyond noise")
+        say(printable(f"{title}: nothing changed beyond noise"))
     for warning in against.warnings:
-        say(f"warning: {warning}")
+        say(printable(f"warning: {warning}"))
     for name in against.missing:
-        say(f"warning: {name} is in one of the two reports alone")
+        say(printable(f"warning: {name} is in one of the two reports alone"))

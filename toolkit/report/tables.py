@@ -7,8 +7,10 @@ from typing import TypeVar
 
 from runtime.measure.result import Conditions, Energy, Machine, Pairing, Performance, Times
 from toolkit.gates import shown
+from toolkit.report.against import EXACT
 from toolkit.report.document import TEXT, Cell, Column, Table, Verdict, table, text_cells
-from toolkit.report.result import Against, EngineReport, Report
+from toolkit.report.figures import throughput
+from toolkit.report.result import Against, Change, EngineReport, Report
 from toolkit.report.words import (
     energy,
     ms,
@@ -57,7 +59,7 @@ def summary(report: Report) -> Table:
     ]
     note = (
         "Below figures: 95 % intervals. Time ratio: median time over that of the engine named first; below 1 is "
-        "faster. Images/s: the most over batch sizes where these were swept, and else one request after another."
+        "faster. Images/s: the most over batch sizes, and of one request after another."
     )
     return table("Engines side by side", columns, [summary_row(report, engine) for engine in report.engines], note)
 
@@ -73,7 +75,7 @@ def summary_row(report: Report, engine: EngineReport) -> list[Cell]:
         Cell(ms(times.p50), within(times.p50_interval, ms_like(times.p50))) if times else Cell("", missing=absent),
         p99(times, absent),
         ratio_cell(report, engine),
-        throughput(timed) if timed else Cell("", missing=absent),
+        throughput_cell(timed) if timed else Cell("", missing=absent),
         *accuracy_cells(report, engine),
         Cell(size(engine.size_bytes)),
         cell(memory, size, absent or (unknown_memory(timed) if timed else "")),
@@ -113,13 +115,10 @@ def ratio_cell(report: Report, engine: EngineReport) -> Cell:
     return Cell(f"{ratio.value:.3f}", asides, verdict="good" if ratio.value < 1 else "bad")
 
 
-def throughput(timed: Performance) -> Cell:
-    """The most images a second."""
-    best = max(timed.batches, key=lambda point: point.images_per_second, default=None)
-    if best is not None:
-        return Cell(rate(best.images_per_second), (f"at batch {best.batch}",))
-    single = timed.single
-    return Cell(rate(1000 * single.batch / single.times.mean) if single.times.mean else "0")
+def throughput_cell(timed: Performance) -> Cell:
+    """The most images a second, as gates and the next report have it."""
+    best, batch = throughput(timed)
+    return Cell(rate(best), (f"at batch {batch}",) if timed.batches else ())
 
 
 def accuracy_cells(report: Report, engine: EngineReport) -> list[Cell]:
@@ -170,8 +169,8 @@ def against(found: Against) -> Table | None:
     rows = [
         [
             *text_cells(change.engine, change.figure, f"{change.before:,.6g}", f"{change.now:,.6g}"),
-            cell(change.interval, lambda ends: f"{ends.low:.4g} to {ends.high:.4g}", "noise is not known"),
-            Cell(VERDICTS[change.verdict][0], verdict=VERDICTS[change.verdict][1]),
+            cell(change.interval, lambda ends: f"{ends.low:.4g} to {ends.high:.4g}", no_interval(change)),
+            Cell(verdict_of(change), verdict=VERDICTS[change.verdict][1]),
         ]
         for change in sorted(found.changes, key=lambda change: order.index(change.verdict))
     ]
@@ -185,6 +184,19 @@ def against(found: Against) -> Table | None:
     ]
     note = "Change: of times, now over before; of percentages, now less before."
     return table("Beside the earlier report", columns, rows, note) if rows else None
+
+
+def no_interval(change: Change) -> str:
+    """Why there is none."""
+    if change.figure in EXACT:
+        return "it is exact"
+    return "it has not changed" if change.before == change.now else "noise is not known"
+
+
+def verdict_of(change: Change) -> str:
+    """In words; what has no interval and is the same is so by its value."""
+    exactly = change.verdict == "same" and change.interval is None
+    return "the same" if exactly else VERDICTS[change.verdict][0]
 
 
 def environment(machine: Machine) -> tuple[tuple[str, str], ...]:

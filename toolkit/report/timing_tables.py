@@ -93,7 +93,9 @@ def cold(report: Report) -> Table:
             memory = cell(found.peak_memory_bytes, size, "the system does not tell")
             rows.append([Cell(name_of(report, engine)), *text_cells(*texts), memory, Cell(str(found.starts))])
     columns = heads("Start to first answer", "Loading the engine", "First call", "Peak memory", "Starts")
-    return table("Cold start, milliseconds", columns, rows, "Medians; files were in the system's cache.")
+    return table(
+        "Cold start, milliseconds", columns, rows, "Medians, of memory the most; files were in the system's cache."
+    )
 
 
 def preparation(report: Report) -> Table:

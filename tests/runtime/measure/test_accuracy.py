@@ -89,6 +89,14 @@ def test_everything_is_counted_as_by_hand() -> None:
     assert change.label == labels[change.image]
 
 
+def test_of_equal_probabilities_five_are_among_the_first_five() -> None:
+    rows = np.zeros((CLASSES, CLASSES), np.float32)
+    rows[:, 9] = 1  # so sure that the others are zero: the first answers are 9, 0, 1, 2 and 3
+    labels = np.arange(CLASSES)
+    found = measure_accuracy({"a": answering(rows)}, numbered(CLASSES, labels), None, SilentProgress())["a"]
+    assert (found.top1, found.top5) == (10, 50)
+
+
 def test_the_calibration_error_is_that_of_its_definition() -> None:
     rows = random_rows(600, 4, 5)
     labels = np.random.default_rng(6).integers(0, 4, 600)

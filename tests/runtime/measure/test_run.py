@@ -115,9 +115,15 @@ def described(times: list[int], steady: bool, late: int) -> tuple[dict[str, Perf
     ],
 )
 def test_what_times_say_against_themselves(times: list[int], steady: bool, late: int, words: list[str]) -> None:
-    warnings = list(unsteady(*described(times, steady, late)))
+    warnings = list(unsteady(*described(times, steady, late), 2.0))
     assert len(warnings) == len(words)
     assert all(word in warning and warning.startswith("a") for word, warning in zip(words, warnings, strict=True))
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(2.0, "--seconds gives it longer"), (5.0, "trust ratios")])
+def test_more_seconds_are_advised_where_they_make_the_warm_up_longer(seconds: float, said: str) -> None:
+    (warning,) = unsteady(*described([1000] * 4, False, 0), seconds)
+    assert said in warning
 
 
 def test_options_are_told_in_the_order_of_the_run(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from runtime.errors import DataError
 from runtime.measure.result import Interval
 from tests.toolkit.report.samples import four
 from tests.toolkit.report.values import BUSY
+from toolkit.report import tables
 from toolkit.report.against import compare_reports, read_report, spread
-from toolkit.report.result import Against, EngineReport, Report
+from toolkit.report.result import Against, Change, EngineReport, Report
 
 OLD = Path("old.json")
 
@@ -40,6 +41,19 @@ def test_an_equal_report_has_no_changes() -> None:
     against = compare_reports(OLD, four(), four())
     assert {change.verdict for change in against.changes} == {"same"}
     assert (against.warnings, against.missing) == ((), ())
+
+
+def test_what_has_no_noise_is_not_said_to_be_the_same_within_it() -> None:
+    change = Change("lenet", "size_mib", 0.25, 0.25, None, "same")
+    known = replace(change, figure="top1", before=98.0, now=97.9, interval=Interval(-0.3, 0.2))
+    unknown = replace(change, figure="millijoules", now=0.3, verdict="unknown")
+    table = tables.against(Against(str(OLD), "", (), (change, known, unknown), ()))
+    assert table is not None
+    assert [[(cell.text, cell.missing) for cell in row[4:]] for row in table.rows] == [
+        [("", "noise is not known"), ("unknown: without an interval", "")],
+        [("", "it is exact"), ("the same", "")],
+        [("-0.3 to 0.2", ""), ("the same within noise", "")],
+    ]
 
 
 def test_what_is_beyond_noise_is_said() -> None:

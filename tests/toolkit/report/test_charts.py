@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.toolkit.report.rendered import NAMES, document_of, report_of
 from tests.toolkit.report.values import HOSTILE
@@ -62,6 +63,16 @@ def test_every_picture_is_drawn_of_what_was_measured() -> None:
     nothing = report_of("nothing")
     for draw in (draw_front, draw_latency, draw_rounds, draw_batches, draw_layers, draw_reliability):
         assert draw(nothing) is None
+
+
+def test_a_percentile_that_is_not_known_is_left_out_of_the_words() -> None:
+    report = report_of("alone")
+    one = report.engines[0]
+    assert one.performance is not None
+    single = one.performance.single
+    few = replace(single, times=replace(single.times, p99=None, p99_interval=None))
+    chart = draw_latency(replace(report, engines=(replace(one, performance=replace(one.performance, single=few)),)))
+    assert chart and re.search(r"median [\d.]+ ms, longest [\d.]+ ms\.$", chart.description)
 
 
 def test_words_tell_the_figures() -> None:

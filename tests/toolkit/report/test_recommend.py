@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
-from runtime.measure.result import Interval, Pairing, Round
+from runtime.measure.result import BatchPoint, Interval, Pairing, Ratio, Round
 from tests.toolkit.report.samples import four, nothing, unlabelled
 from tests.toolkit.report.values import accuracy, engine, performance
 from toolkit.gates import GateResult
 from toolkit.report.figures import REPORT_FIGURES, report_figures, throughput
 from toolkit.report.recommend import pareto_front, recommend
 from toolkit.report.result import EngineReport
+from toolkit.report.tables import throughput_cell
 
 LABELS = tuple("0123456789")
 KEPT = GateResult("p99_ms", 9.0, "<=", 1.0, True)
@@ -45,6 +47,22 @@ def test_where_neither_decides_the_smallest_is_taken() -> None:
     assert "small is the smallest" in said.text
 
 
+def test_beside_the_engine_named_first_the_interval_is_that_of_the_tables() -> None:
+    first = timed("fp32", 0.1)
+    slower, faster = (
+        with_ratio(timed("int8", p50), low, high) for p50, low, high in ((0.2, 1.6, 2.5), (0.05, 0.4, 0.625))
+    )
+    for said, name in ((recommend([first, slower]), "int8"), (recommend([first, faster]), "fp32")):
+        assert f"{name} takes 2 times as long (1.6 to 2.5)." in said.text
+
+
+def with_ratio(one: EngineReport, low: float, high: float) -> EngineReport:
+    assert one.performance
+    single = one.performance.single
+    ratio = Ratio(single.times.p50 / 0.1, Interval(low, high), within_noise=False)
+    return replace(one, performance=replace(one.performance, single=replace(single, ratio=ratio)))
+
+
 def test_what_misses_the_budget_is_not_taken() -> None:
     slow, fast = (
         replace(timed(name, p50), gates=(gate,)) for name, p50, gate in (("slow", 0.4, KEPT), ("fast", 0.1, MISSED))
@@ -52,6 +70,13 @@ def test_what_misses_the_budget_is_not_taken() -> None:
     said = recommend([slow, fast])
     assert said.engine == "slow"
     assert "No other is within the budget" in said.text
+
+
+def test_where_the_reference_is_left_it_is_said_that_it_need_not_keep_the_budget() -> None:
+    reference, missed = timed("fp32", 0.1), replace(timed("int8", 0.4), gates=(MISSED,))
+    said = recommend([reference, missed])
+    assert said.engine == "fp32"
+    assert "No other is within the budget, which it need not keep." in said.text
 
 
 def test_where_none_keeps_the_budget_the_reasons_are_said() -> None:
@@ -120,3 +145,12 @@ def test_throughput_is_the_best_of_all_batches() -> None:
     assert made is not None
     assert throughput(made)[1] == 32
     assert throughput(replace(made, batches=()))[1] == 1
+
+
+def test_the_page_has_the_throughput_that_gates_hold() -> None:
+    """Also where one request after another gave more than any batch size of the sweep."""
+    made = timed("one", 0.1).performance
+    assert made is not None
+    slow = replace(made, batches=(BatchPoint(1, 0.5, 2000.0), BatchPoint(2, 1.0, 1900.0)))
+    assert throughput(slow) == (pytest.approx(1000 / 0.104), 1)
+    assert throughput_cell(slow).text == "9,615"
