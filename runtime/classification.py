@@ -137,11 +137,7 @@ def pixels_of(image: ImageInput, name: str, max_megapixels: float) -> NDArray[np
     if isinstance(image, ImageFile):
         return decode_image(image.data, name, max_megapixels)
     assert not isinstance(image, Unreadable)
-    path = Path(image)
-    try:
-        return decode_image(read_file(path, max_megapixels), name, max_megapixels)
-    except ImageError as error:
-        raise ImageError(error.message.replace(str(path), name), error.hint) from error
+    return decode_image(read_file(Path(image), max_megapixels, name), name, max_megapixels)
 
 
 def best_classes(image: str, probabilities: NDArray[np.float32], session: Session, top: int) -> Classified:

@@ -46,6 +46,20 @@ def test_good_and_bad_files_keep_their_order(tmp_path: Path) -> None:
             assert result.top[0].probability == pytest.approx(0.7)
 
 
+@pytest.mark.parametrize("name", ["./e", "./gone", ".", "a//e", "a\0b"])
+def test_an_error_calls_a_file_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    for empty in ("e", "a/e"):
+        (tmp_path / empty).touch()
+    (result,) = classify(session_with(), [name])
+    assert isinstance(result, Unreadable)
+    reasons = ("is empty (0 bytes)", "is a directory", "No such file or directory", "embedded null byte")
+    assert result.error in [f"{name} {reason}" for reason in reasons] + [
+        f"cannot read {name}: {reason}" for reason in reasons
+    ]
+
+
 @pytest.mark.parametrize("count", [0, 1, BATCH - 1, BATCH, BATCH + 1, 2 * BATCH + 3])
 def test_order_holds_over_any_number_of_batches(tmp_path: Path, count: int) -> None:
     good = [picture(tmp_path / f"{value}.png", value) for value in range(CLASSES)]
