@@ -91,7 +91,14 @@ def classify(
 
     Yields:
         One answer for each image, in order; one that cannot be read does not stop the others.
+
+    Raises:
+        InputError: `images` is a single path, `top` is below 1, or the session is closed.
     """
+    if isinstance(images, str | bytes | os.PathLike):
+        raise InputError(f"classify takes many images, got the one path {images!r}", "put it into a list")
+    if top < 1:
+        raise InputError(f"top is {top}", "give 1 or more")
     size = min(session.batch.largest, BATCH)
 
     def prepare(numbered: tuple[int, ImageInput]) -> tuple[str, NDArray[np.uint8] | Unreadable]:

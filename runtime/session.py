@@ -22,7 +22,7 @@ from runtime.backend import (
 from runtime.bundle import PLAN, Bundle
 from runtime.cache import cache_folder
 from runtime.errors import BackendUnavailableError, InputError
-from runtime.preprocess import Image, image_for
+from runtime.preprocess import Image, describe, image_for
 from runtime.probe import check_probe
 from runtime.spec import BatchRange, ModelSpec
 
@@ -144,11 +144,6 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def describe(value: object) -> str:
-    """An array by its dtype and shape, anything else by its type."""
-    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def open_session(

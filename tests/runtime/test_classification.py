@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from msgspec import structs
 
 from runtime.classification import BATCH, Classified, Unreadable, classify
+from runtime.errors import InputError
 from runtime.session import Session, open_session
 from runtime.spec import ModelSpec
 from tests.fakes import fake_session, first_pixel_class
@@ -89,6 +91,13 @@ def test_the_likeliest_come_first_and_equal_ones_by_index(tmp_path: Path, top: i
     (result,) = classify(session_with(), [picture(tmp_path / "2.png", 2)], top=top)
     assert isinstance(result, Classified)
     assert [answer.index for answer in result.top] == [2, 0, 1, 3][:count]
+
+
+@pytest.mark.parametrize("images, top", [("1.png", 1), (Path("1.png"), 1), (b"1.png", 1), (["1.png"], 0), ([], -1)])
+def test_what_cannot_be_classified_is_refused(images: Any, top: int) -> None:
+    with pytest.raises(InputError) as caught:
+        next(classify(session_with(), images, top))
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("threshold, refused", [(None, None), (0.69, False), (0.71, True), (0.0, False), (1.0, True)])
