@@ -104,6 +104,8 @@ def command(
         raise click.UsageError("--teacher-weight and --temperature need --teacher FILE")
     output = output or Path(f"{entry.name}.safetensors")
     checkpoint = checkpoint or output.with_name(f"{output.name}.checkpoint.pt")
+    if checkpoint.resolve() == output.resolve():  # it is removed at the end
+        raise click.UsageError(f"-o and --checkpoint name the same file, {output}")
 
     from toolkit.training import train
     from toolkit.training.distributed import join, restarted, world_of_environment

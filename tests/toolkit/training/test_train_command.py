@@ -146,6 +146,14 @@ def test_an_existing_file_is_refused_before_the_work(tmp_path: Path) -> None:
     assert (tmp_path / "lenet.safetensors").read_text() == "mine"
 
 
+def test_a_checkpoint_in_place_of_the_output_is_wrong_usage(bars: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("w")
+    done = CliRunner().invoke(command, arguments(bars, tmp_path / "w", "--checkpoint", tmp_path / "link"))
+    assert done.exit_code == 2
+    assert "--checkpoint" in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
 def test_an_unknown_model(tmp_path: Path) -> None:
     assert_clean_failure(toolkit("train", "lenett", "--data", ".", cwd=tmp_path), "lenett", "did you mean lenet?")
 
