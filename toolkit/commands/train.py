@@ -70,7 +70,8 @@ def command(
 ) -> None:
     """Train MODEL, a model of the zoo such as lenet, and write its weights as safetensors.
 
-    Folders of pictures name the model's classes by their subfolders, in alphabetical order.
+    Folders of pictures name the model's classes by their subfolders, in alphabetical order. Where the model knows them
+    all by these names, it keeps all of its classes.
 
     The model brings a recipe, and options change parts of it. Images held out of the training set choose the best
     epoch; test images, where DATA has them, are read once at the end.
