@@ -14,7 +14,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         DataError: it cannot be read, or does not name two or more different classes.
     """
     try:
-        names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        names = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read the labels {path}: {error}", "give a text file with a name a line") from error
     if len(names) < 2 or len(set(names)) != len(names):
