@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.console import make_progress, points, print_json, say
+from toolkit.console import make_progress, points, print_json, printable, say
 from toolkit.options import FILE, FOLDER, MODEL, FiniteRange, output_options, set_option
 from toolkit.recipe_options import recipe_options
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from toolkit.zoo.card import Card
 
 LARGEST_SEED = 2**63 - 1
+MOST_LISTED = 5  # classes of a model, in a line that says how many there are
 
 
 @click.command()
@@ -168,7 +169,7 @@ def command(
             )
         )
         return
-    test = "no test images there" if result.test_top1 is None else f"test top-1 {points(result.test_top1)} %"
+    test = "no labelled test images there" if result.test_top1 is None else f"test top-1 {points(result.test_top1)} %"
     say(f"{entry.name}: {result.parameters:,} parameters, epoch {result.epoch}, {test}")
     say(f"held-out top-1 {points(result.held_out_top1)} %")
     if result.rejection:
@@ -187,7 +188,8 @@ def with_labels(model: ZooModel, names: tuple[str, ...]) -> ZooModel:
     if len(names) < 2:
         raise DataError(f"there is one class alone, {names[0]}", "give pictures of two classes or more")
     if len(names) != model.spec.classes:
-        click.echo(f"{model.name} gets {len(names)} classes in place of {model.spec.classes}", err=True)
+        listed = printable(", ".join(names[:MOST_LISTED])) + (", ..." if len(names) > MOST_LISTED else "")
+        click.echo(f"{model.name} gets {len(names)} classes in place of {model.spec.classes}: {listed}", err=True)
         model = model.with_options({"classes": len(names)})
     return replace(model, given_spec=structs.replace(model.spec, labels=names))
 
