@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -176,7 +177,8 @@ def command(
         show_rejection(result.rejection)
     say(f"wrote {output}")
     option = "--data" if has_both_splits(data) else "--calib-data"
-    say(f"next:  toolkit build {entry.name} --int8 --weights {output} {option} {data}")
+    words = ("toolkit", "build", entry.name, "--int8", "--weights", str(output), option, str(data))
+    say(f"next:  {shlex.join(words)}")
 
 
 def with_labels(model: ZooModel, names: tuple[str, ...]) -> ZooModel:
