@@ -32,7 +32,8 @@ MOST_THREADS = 256  # ONNX Runtime takes minutes to start some thousands
 class Session:
     """A loaded model that checks what it is given.
 
-    One thread at a time. A context manager; `close` may be called twice.
+    One thread at a time. A context manager; `close` may be called twice. It belongs to one process, and cannot be
+    pickled: for several, start them by `spawn`, and open one in each. After a fork, OpenVINO may hang.
 
     Attributes:
         spec: what the model takes and gives.
