@@ -91,7 +91,14 @@ def classify(
 
     Yields:
         One answer for each image, in order; one that cannot be read does not stop the others.
+
+    Raises:
+        InputError: `images` is a single path, `top` is below 1, or the session is closed.
     """
+    if isinstance(images, str | bytes | os.PathLike):
+        raise InputError(f"classify takes many images, got the one path {images!r}", "put it into a list")
+    if top < 1:
+        raise InputError(f"top is {top}", "give 1 or more")
     size = min(session.batch.largest, BATCH)
 
     def prepare(numbered: tuple[int, ImageInput]) -> tuple[str, NDArray[np.uint8] | Unreadable]:
@@ -137,11 +144,7 @@ def pixels_of(image: ImageInput, name: str, max_megapixels: float) -> NDArray[np
     if isinstance(image, ImageFile):
         return decode_image(image.data, name, max_megapixels)
     assert not isinstance(image, Unreadable)
-    path = Path(image)
-    try:
-        return decode_image(read_file(path, max_megapixels), name, max_megapixels)
-    except ImageError as error:
-        raise ImageError(error.message.replace(str(path), name), error.hint) from error
+    return decode_image(read_file(Path(image), max_megapixels, name), name, max_megapixels)
 
 
 def best_classes(image: str, probabilities: NDArray[np.float32], session: Session, top: int) -> Classified:

@@ -264,10 +264,15 @@ def open_dataset(path: Path, split: Split | None, labels: Sequence[str] = ()) ->
 
 
 def class_names(path: Path, split: Split) -> tuple[str, ...]:
-    """The subfolders of pictures, sorted, which name classes; none for IDX files and for pictures without classes."""
+    """The subfolders of pictures, sorted, which name classes; none for IDX files and for pictures without classes.
+
+    There are none, either, where the folder has the other half alone.
+    """
     if any(find_idx(path, f"{prefix}-images-idx3-ubyte") for prefix in IDX_PREFIX.values()) or not path.is_dir():
         return ()
     half = path / FOLDER_NAME[split]
+    if not half.is_dir() and any((path / name).is_dir() for name in FOLDER_NAME.values()):
+        return ()
     folder = half if half.is_dir() else path
     parts = [file.relative_to(folder).parts for file in find_images(folder)]
     return tuple(sorted({part[0] for part in parts})) if all(len(part) > 1 for part in parts) else ()
@@ -286,9 +291,12 @@ def pick_split(path: Path, present: list[Split], wanted: Split | None) -> Split:
     if wanted is None and len(present) == 1:
         return present[0]
     if wanted is None or wanted not in present:
+        other = "give --calib-data and --eval-data apart"
+        if wanted is not None:
+            other = f"give one that has {IDX_PREFIX[wanted]}-images-idx3-ubyte, or pictures in {FOLDER_NAME[wanted]}"
         raise DataError(
             f"{path} holds {' and '.join(present)} images; {wanted or 'one set'} is wanted",
-            "name the folder of one half, or give --calib-data and --eval-data apart",
+            f"name the folder of one half, or {other}",
         )
     return wanted
 

@@ -104,28 +104,36 @@ def decode_image(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS)
     return turn(to_rgb(as_image(pixels)), header.orientation)
 
 
-def read_file(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> bytes:
+def read_file(path: Path, max_megapixels: float = MAX_MEGAPIXELS, name: str = "") -> bytes:
     """The bytes of a file. Pipes and devices are refused: they may never end.
+
+    Args:
+        path: of the file.
+        max_megapixels: as in `decode_image`.
+        name: what to call it in an error, if not by its path.
 
     Raises:
         ImageError: no such file, larger than an image of `max_megapixels` can be, or not to be read.
     """
+    name = name or str(path)
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise ImageError(f"{path} is a directory", "give the path of an image file")
+            raise ImageError(f"{name} is a directory", "give the path of an image file")
         if not stat.S_ISREG(status.st_mode):
-            raise ImageError(f"{path} is a pipe or a device, not a file", "save the image in a file")
+            raise ImageError(f"{name} is a pipe or a device, not a file", "save the image in a file")
         if status.st_size > most_bytes(max_megapixels):
             raise ImageError(
-                f"{path} has {status.st_size / 1e6:,.0f} MB, too many for the limit of megapixels",
+                f"{name} has {status.st_size / 1e6:,.0f} MB, too many for the limit of megapixels",
                 "scale it down, or raise the limit",
             )
         data = path.read_bytes()
     except OSError as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
         hint = "give the path of an image file" if missing else "see who may read it, and whether its disk is sound"
-        raise ImageError(f"cannot read {path}: {error.strerror}", hint) from error
+        raise ImageError(f"cannot read {name}: {error.strerror}", hint) from error
+    except ValueError as error:  # a path with a NUL
+        raise ImageError(f"cannot read {name}: {error}", "give the path of an image file") from error
     return data
 
 

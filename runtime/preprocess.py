@@ -34,18 +34,19 @@ def apply(preprocess: Preprocess, image: Image) -> Image:
         uint8, (H', W', C), a fresh array or a view of `image`, C contiguous.
 
     Raises:
-        InputError: the image has another dtype or shape.
+        InputError: the image is no array, or has another dtype or shape.
         ImageError: the image is too small for a crop, or so narrow that a step would make it huge.
     """
     if (
-        image.dtype != np.uint8
+        not isinstance(image, np.ndarray)
+        or image.dtype != np.uint8
         or image.ndim not in (2, 3)
         or (image.ndim == 3 and image.shape[2] != 3)
         or not image.size
     ):
         raise InputError(
-            f"an image must be uint8, (H, W) or (H, W, 3), not empty; got {image.dtype} {image.shape}",
-            "convert it: uint8 in 0..255, grey or RGB",
+            f"an image must be uint8, (H, W) or (H, W, 3), not empty; got {describe(image)}",
+            "convert it: uint8 in 0..255, grey or RGB; read_image reads a file",
         )
     pixels = to_color(image, preprocess.color)
     for step in preprocess.steps:
@@ -53,6 +54,11 @@ def apply(preprocess: Preprocess, image: Image) -> Image:
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     return np.ascontiguousarray(pixels)
+
+
+def describe(value: object) -> str:
+    """An array by its dtype and shape, anything else by its type."""
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def image_for(spec: ModelSpec, image: Image) -> Image:

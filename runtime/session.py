@@ -22,7 +22,7 @@ from runtime.backend import (
 from runtime.bundle import PLAN, Bundle
 from runtime.cache import cache_folder
 from runtime.errors import BackendUnavailableError, InputError
-from runtime.preprocess import Image, image_for
+from runtime.preprocess import Image, describe, image_for
 from runtime.probe import check_probe
 from runtime.spec import BatchRange, ModelSpec
 
@@ -32,7 +32,8 @@ MOST_THREADS = 256  # ONNX Runtime takes minutes to start some thousands
 class Session:
     """A loaded model that checks what it is given.
 
-    One thread at a time. A context manager; `close` may be called twice.
+    One thread at a time. A context manager; `close` may be called twice. It belongs to one process, and cannot be
+    pickled: for several, start them by `spawn`, and open one in each. After a fork, OpenVINO may hang.
 
     Attributes:
         spec: what the model takes and gives.
@@ -144,11 +145,6 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def describe(value: object) -> str:
-    """An array by its dtype and shape, anything else by its type."""
-    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def open_session(

@@ -47,7 +47,13 @@ def options(seeds: int) -> Callable[[Callable[..., None]], click.Command]:
     def decorate(function: Callable[..., None]) -> click.Command:
         command = in_a_line(function)
         for option in (
-            click.option("--jobs", default=2, show_default=True, help="Trainings at a time, one thread each."),
+            click.option(
+                "--jobs",
+                type=click.IntRange(min=1),
+                default=2,
+                show_default=True,
+                help="Trainings at a time, one thread each.",
+            ),
             click.option(
                 "--seeds", default=seeds, show_default=True, type=click.IntRange(2, 10), help="Trainings of each kind."
             ),

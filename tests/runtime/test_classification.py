@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from msgspec import structs
 
 from runtime.classification import BATCH, Classified, Unreadable, classify
+from runtime.errors import InputError
 from runtime.session import Session, open_session
 from runtime.spec import ModelSpec
 from tests.fakes import fake_session, first_pixel_class
@@ -46,6 +48,20 @@ def test_good_and_bad_files_keep_their_order(tmp_path: Path) -> None:
             assert result.top[0].probability == pytest.approx(0.7)
 
 
+@pytest.mark.parametrize("name", ["./e", "./gone", ".", "a//e", "a\0b"])
+def test_an_error_calls_a_file_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    for empty in ("e", "a/e"):
+        (tmp_path / empty).touch()
+    (result,) = classify(session_with(), [name])
+    assert isinstance(result, Unreadable)
+    reasons = ("is empty (0 bytes)", "is a directory", "No such file or directory", "embedded null byte")
+    assert result.error in [f"{name} {reason}" for reason in reasons] + [
+        f"cannot read {name}: {reason}" for reason in reasons
+    ]
+
+
 @pytest.mark.parametrize("count", [0, 1, BATCH - 1, BATCH, BATCH + 1, 2 * BATCH + 3])
 def test_order_holds_over_any_number_of_batches(tmp_path: Path, count: int) -> None:
     good = [picture(tmp_path / f"{value}.png", value) for value in range(CLASSES)]
@@ -75,6 +91,13 @@ def test_the_likeliest_come_first_and_equal_ones_by_index(tmp_path: Path, top: i
     (result,) = classify(session_with(), [picture(tmp_path / "2.png", 2)], top=top)
     assert isinstance(result, Classified)
     assert [answer.index for answer in result.top] == [2, 0, 1, 3][:count]
+
+
+@pytest.mark.parametrize("images, top", [("1.png", 1), (Path("1.png"), 1), (b"1.png", 1), (["1.png"], 0), ([], -1)])
+def test_what_cannot_be_classified_is_refused(images: Any, top: int) -> None:
+    with pytest.raises(InputError) as caught:
+        next(classify(session_with(), images, top))
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("threshold, refused", [(None, None), (0.69, False), (0.71, True), (0.0, False), (1.0, True)])

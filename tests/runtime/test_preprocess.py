@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from runtime.errors import ImageError, InputError
-from runtime.preprocess import apply, image_for
+from runtime.preprocess import apply, describe, image_for
 from runtime.spec import AnyStep, CenterCrop, Pad, PadToSquare, Polarity, Preprocess, Resize
 from tests.tiny import make_spec
 
@@ -54,10 +54,13 @@ def test_channels_are_in_the_order_that_the_model_takes() -> None:
         np.zeros((1, 4, 4, 3), np.uint8),
         np.zeros((0, 4), np.uint8),
         np.zeros((4, 0, 3), np.uint8),
+        [[0, 255], [255, 0]],
+        "image.png",
+        None,
     ],
-    ids=lambda image: f"{image.dtype} {image.shape}",
+    ids=describe,
 )
-def test_what_is_no_image_is_refused(image: Image) -> None:
+def test_what_is_no_image_is_refused(image: Any) -> None:
     with pytest.raises(InputError, match="uint8") as caught:
         apply(description("gray", Resize(8, 8)), image)
     assert caught.value.hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.console import points, print_json, say
+from toolkit.console import points, print_json, printable, say
 from toolkit.option_types import FILE, FOLDER, MODEL, FiniteRange
 from toolkit.options import output_options, set_option
 from toolkit.progress import make_progress
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from toolkit.zoo.card import Card
 
 LARGEST_SEED = 2**63 - 1
+MOST_LISTED = 5  # classes of a model, in a line that says how many there are
 
 
 @click.command()
@@ -72,7 +74,8 @@ def command(
 ) -> None:
     """Train MODEL, a model of the zoo such as lenet, and write its weights as safetensors.
 
-    Folders of pictures name the model's classes by their subfolders, in alphabetical order.
+    Folders of pictures name the model's classes by their subfolders, in alphabetical order. Where the model knows them
+    all by these names, it keeps all of its classes.
 
     The model brings a recipe, and options change parts of it. Images held out of the training set choose the best
     epoch; test images, where DATA has them, are read once at the end.
@@ -106,6 +109,8 @@ def command(
         raise click.UsageError("--teacher-weight and --temperature need --teacher FILE")
     output = output or Path(f"{entry.name}.safetensors")
     checkpoint = checkpoint or output.with_name(f"{output.name}.checkpoint.pt")
+    if checkpoint.resolve() == output.resolve():  # it is removed at the end
+        raise click.UsageError(f"-o and --checkpoint name the same file, {output}")
 
     from toolkit.training import train
     from toolkit.training.distributed import join, restarted, world_of_environment
@@ -167,14 +172,15 @@ def command(
             )
         )
         return
-    test = "no test images there" if result.test_top1 is None else f"test top-1 {points(result.test_top1)} %"
+    test = "no labelled test images there" if result.test_top1 is None else f"test top-1 {points(result.test_top1)} %"
     say(f"{entry.name}: {result.parameters:,} parameters, epoch {result.epoch}, {test}")
     say(f"held-out top-1 {points(result.held_out_top1)} %")
     if result.rejection:
         show_rejection(result.rejection)
     say(f"wrote {output}")
     option = "--data" if has_both_splits(data) else "--calib-data"
-    say(f"next:  toolkit build {entry.name} --int8 --weights {output} {option} {data}")
+    words = ("toolkit", "build", entry.name, "--int8", "--weights", str(output), option, str(data))
+    say(f"next:  {shlex.join(words)}")
 
 
 def with_labels(model: ZooModel, names: tuple[str, ...]) -> ZooModel:
@@ -186,7 +192,8 @@ def with_labels(model: ZooModel, names: tuple[str, ...]) -> ZooModel:
     if len(names) < 2:
         raise DataError(f"there is one class alone, {names[0]}", "give pictures of two classes or more")
     if len(names) != model.spec.classes:
-        click.echo(f"{model.name} gets {len(names)} classes in place of {model.spec.classes}", err=True)
+        listed = printable(", ".join(names[:MOST_LISTED])) + (", ..." if len(names) > MOST_LISTED else "")
+        click.echo(f"{model.name} gets {len(names)} classes in place of {model.spec.classes}: {listed}", err=True)
         model = model.with_options({"classes": len(names)})
     return replace(model, given_spec=structs.replace(model.spec, labels=names))
 

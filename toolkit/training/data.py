@@ -226,9 +226,10 @@ def split(dataset: Dataset, held_out: float, seed: int) -> tuple[Dataset, Datase
     """
     count = round(held_out if held_out >= 1 else held_out * len(dataset))
     if not 0 < count < len(dataset):
+        whole = "more pictures" if of_files(dataset) else "the complete set (train-images-idx3-ubyte.gz and its labels)"
         raise DataError(
             f"{dataset.name} has {len(dataset):,} labelled training images, of which {count:,} are to be held out",
-            "give the complete training set (train-images-idx3-ubyte.gz and its labels), or another --held-out",
+            f"give {whole}, or another --held-out, such as 0.1 for a tenth",
         )
     if not of_files(dataset):
         indices = range(len(dataset))

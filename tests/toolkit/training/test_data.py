@@ -121,7 +121,13 @@ def test_a_share_of_each_class_of_a_folder_is_held_out(pictures: Path) -> None:
 def test_nothing_to_train_on_or_to_choose_by_is_refused(bars: Path, held_out: float) -> None:
     with pytest.raises(DataError, match="900 labelled") as caught:
         split(open_labelled(bars, SPEC), held_out, seed=0)
-    assert "--held-out" in caught.value.hint
+    assert "--held-out" in caught.value.hint and "train-images" in caught.value.hint
+
+
+def test_too_few_pictures_are_told_without_a_word_of_idx_files(pictures: Path) -> None:
+    with pytest.raises(DataError, match="held out") as caught:
+        split(open_labelled(pictures, SPEC), 5000, seed=0)
+    assert "--held-out" in caught.value.hint and "train-images" not in caught.value.hint
 
 
 def test_a_damaged_picture_is_told(pictures: Path, tmp_path: Path) -> None:

@@ -151,14 +151,15 @@ def test_pictures_name_the_classes(tmp_path: Path) -> None:
 
 
 def test_labels_of_a_file(bars: Path, tmp_path: Path) -> None:
-    (tmp_path / "names.txt").write_text("\n".join(f"place {index}" for index in range(12)) + "\n")
+    (tmp_path / "names.txt").write_text("\ufeff" + "\n".join(f"place {index}" for index in range(12)) + "\n")
     path = tmp_path / "w.safetensors"
     line = ["lenet", "--data", str(bars), "-o", str(path), "--held-out", "100", "--epochs", "1"]
     done = CliRunner().invoke(command, [*line, "--labels", str(tmp_path / "names.txt")])
     assert done.exit_code == 0, done.output
-    assert "12 classes in place of 10" in done.output
+    assert "12 classes in place of 10: place 0, place 1, place 2, place 3, place 4, ..." in done.output
     card = read_card(path)
     assert card is not None
+    assert card.spec.labels[0] == "place 0"  # not the mark that Windows puts before it
     assert (card.spec.classes, card.spec.labels[11], card.options["classes"]) == (12, "place 11", 12)
 
 

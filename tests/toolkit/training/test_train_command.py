@@ -52,6 +52,14 @@ def test_writes_weights_that_the_model_takes(bars: Path, tmp_path: Path) -> None
     assert [path.name for path in output.parent.iterdir()] == ["w.safetensors"]
 
 
+def test_the_next_command_can_be_copied(bars: Path, tmp_path: Path) -> None:
+    (tmp_path / "my bars").symlink_to(bars)
+    output = tmp_path / "my weights"
+    done = CliRunner().invoke(command, arguments(tmp_path / "my bars", output))
+    assert done.exit_code == 0, done.output
+    assert f"--weights '{output}' --data '{tmp_path / 'my bars'}'" in done.stdout
+
+
 def test_every_field_of_the_recipe_is_an_option() -> None:
     names = {parameter.name for parameter in command.params}
     fields = {*Recipe.__struct_fields__, *Augment.__struct_fields__} - {"augment"}
@@ -144,6 +152,14 @@ def test_an_existing_file_is_refused_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "lenet.safetensors").write_text("mine")
     assert_clean_failure(toolkit("train", "lenet", "--data", ".", cwd=tmp_path), "lenet.safetensors", "--force")
     assert (tmp_path / "lenet.safetensors").read_text() == "mine"
+
+
+def test_a_checkpoint_in_place_of_the_output_is_wrong_usage(bars: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("w")
+    done = CliRunner().invoke(command, arguments(bars, tmp_path / "w", "--checkpoint", tmp_path / "link"))
+    assert done.exit_code == 2
+    assert "--checkpoint" in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
 
 
 def test_an_unknown_model(tmp_path: Path) -> None:
