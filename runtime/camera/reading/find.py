@@ -24,6 +24,7 @@ FAINT = 20  # up to which the faintest is far below that
 SAME = 0.7  # of a shape's box, that one within it has when it is the same shape
 MOST_PIECES = 300  # of ink; more are noise, or the grain of something
 LEAST_CORNERS = 4  # of a piece that is no speck
+TEXTURE = 120  # the most contrast that may be; among stronger ink, faint ink would not stand out
 USUAL = (17, 17)  # cells over which contrast is taken for texture
 FLAT = 1.5  # times the lowest digit: what is as wide may be a stroke of one, however low
 SOFT = 0.8  # of the strongest ink of a shape: where less reaches the border, it ends there
@@ -114,7 +115,7 @@ def find_shapes(level: Level) -> list[Shape]:
 def above_texture(contrast: Picture) -> Picture:
     """How far contrast stands out of what is usual about it: grain, cloth and noise in the dark are full of it."""
     rows, columns = contrast.shape
-    usual = cv2.blur(in_cells(contrast), USUAL)
+    usual = cv2.blur(in_cells(as_image(cv2.min(contrast, TEXTURE))), USUAL)
     return as_image(cv2.subtract(contrast, cv2.resize(usual, (columns, rows))))
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from heapq import nlargest
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,10 +18,9 @@ from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.evidence import LEAST, weigh
 from runtime.camera.reading.find import Shape, find_shapes
 from runtime.camera.reading.join import join
-from runtime.camera.reading.light import HAZE, reduce, take_light_out
+from runtime.camera.reading.light import light_of, reduce, take_light_out
 from runtime.camera.reading.normalize import SIDE
 from runtime.camera.reading.vary import VARIATIONS, varied
-from runtime.preprocess import as_image
 from runtime.session import Session
 
 FINEST = 400  # rows from which two pixels of the frame make one of the finest level
@@ -181,7 +179,7 @@ def find_all_shapes(image: Picture) -> list[Shape]:
     rows, columns = image.shape[:2]
     sizes = reductions(rows, columns)
     shapes: list[Shape] = []
-    frame = gray = as_image(cv2.convertScaleAbs(reduce(image, 1), beta=HAZE))
+    frame = gray = light_of(image)
     done, enough = 1, False
     for reduction in sizes:
         first, last = reduction == sizes[0], reduction == sizes[-1]

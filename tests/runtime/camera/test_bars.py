@@ -29,7 +29,7 @@ def test_digits_across_bars_are_found(angle: float, paper: float, ink: float, mo
     image = frame(in_stripes(picture, angle, 22, 0.3), noise=2)
     assert missed(image, boxes, least=0.6) == []
     monkeypatch.setattr(light, "find_bars", lambda *_: None)
-    assert len(missed(image, boxes, least=0.6)) > 5  # without: it is they that do it
+    assert len(missed(image, boxes, least=0.6)) > 2  # without: it is they that do it
 
 
 def test_bars_are_found_with_their_edges_and_nothing_else() -> None:

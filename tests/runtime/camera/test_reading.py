@@ -45,6 +45,22 @@ def test_digits_are_found_dark_on_light_and_light_on_dark(paper: float, ink: flo
     assert missed(frame(picture, noise=2), boxes) == []
 
 
+def test_red_ink_is_found_that_is_hardly_darker_than_its_paper() -> None:
+    """It takes most from green, and gives back in red what would make it dark."""
+    picture, boxes = page(paper=0, ink=1)
+    red = 150 + picture[:, :, None] * (np.array([135, 105, 185]) - 150)
+    assert missed(np.rint(red).astype(np.uint8), boxes) == []
+
+
+def test_faint_digits_are_found_among_strong_ink() -> None:
+    """What surrounds them is ink, and no texture out of which they would have to stand."""
+    picture, boxes = page(paper=200, ink=140)
+    for (x, y, width, height), _ in boxes:
+        for margin in (12, 24):
+            cv2.rectangle(picture, (x - margin, y - margin), (x + width + margin, y + height + margin), 20, 6)
+    assert missed(frame(picture, noise=2), boxes) == []
+
+
 def test_a_frame_may_hold_paper_and_a_board() -> None:
     picture, boxes = page()
     picture[240:] = 255 - picture[240:]
