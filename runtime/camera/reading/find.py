@@ -115,7 +115,8 @@ def find_shapes(level: Level) -> list[Shape]:
 def above_texture(contrast: Picture) -> Picture:
     """How far contrast stands out of what is usual about it: grain, cloth and noise in the dark are full of it."""
     rows, columns = contrast.shape
-    usual = cv2.blur(in_cells(as_image(cv2.min(contrast, TEXTURE))), USUAL)
+    texture = as_image(cv2.threshold(contrast, TEXTURE, 0, cv2.THRESH_TRUNC)[1])
+    usual = cv2.blur(in_cells(texture), USUAL)
     return as_image(cv2.subtract(contrast, cv2.resize(usual, (columns, rows))))
 
 
