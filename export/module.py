@@ -210,23 +210,27 @@ def trace(module: nn.Module, spec: ModelSpec, example: NDArray[np.float32]) -> o
 def quiet() -> Iterator[None]:
     """Silence what the exporter says of its own internals, and keep its cache folder out of the system's temporary one.
 
-    What a model prints must not get between the JSON on standard output.
+    What a model prints must not get between the JSON on standard output. On standard error, PyTorch prints its graph as
+    far as it came, once for each way in which it tried to export a model that it cannot.
 
     Errors are raised all the same.
     """
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.fx.experimental.symbolic_shapes")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with (
             warnings.catch_warnings(),
             contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
             own_torch_cache(),
         ):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def innermost(error: BaseException) -> str:

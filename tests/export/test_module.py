@@ -144,6 +144,13 @@ class Probable(Small):
         return super().forward(images).softmax(1)
 
 
+class Undecided(Small):
+    """Does what the values of the images say, which no graph holds."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images if images.sum() > 0 else -images)
+
+
 class Broken(Small):
     def forward(self, images: Tensor) -> Tensor:
         raise ValueError("the third gear is missing\nand more")
@@ -250,6 +257,14 @@ def test_a_failed_export_has_a_hint_and_leaves_what_was_there(tmp_path: Path, mo
     assert [path.name for path in tmp_path.iterdir()] == ["old.onnx"]
     assert old.read_bytes() == b"old"
     assert module.training
+
+
+def test_a_model_that_cannot_be_exported_brings_no_dump_of_its_graph(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ExportError, match="PyTorch cannot export net: .*data-dependent"):
+        export(Undecided(), tmp_path / "a.onnx")
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -36,4 +36,5 @@ def get_zoo_model(name: str) -> ZooModel:
         )
     near = get_close_matches(name, ZOO, n=1)
     suggestion = f"did you mean {near[0]}? " if near else ""
-    raise UnknownModelError(f"no model '{name}' in the zoo", f"{suggestion}There are: {', '.join(ZOO)}")
+    here = "what is there of that name is no bundle" if Path(name).exists() else "there is no bundle of that name"
+    raise UnknownModelError(f"no model '{name}' in the zoo, and {here}", f"{suggestion}There are: {', '.join(ZOO)}")

@@ -55,7 +55,7 @@ def open_source(
     if not text:
         raise SourceError("an empty word is no source", UNDERSTOOD)
     asked = [name for name, value in (("size", size), ("fps", fps)) if value]
-    if " ! " in text:
+    if " ! " in text and not os.path.exists(text):
         refuse(text, asked, "what its pipeline makes")
         return open_pipeline(text, hide(text), timeout_s, wait)
     if text.isdecimal() or is_device(text):

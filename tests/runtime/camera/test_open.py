@@ -7,9 +7,11 @@ import re
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from runtime.camera.sources.address import check_url, csi_pipeline, hide, scrub
@@ -77,6 +79,15 @@ def test_a_video_whose_name_opencv_does_not_take_is_said(tmp_path: Path) -> None
     Path(path).write_bytes(b"\0\0\0\x18ftypmp42")
     with pytest.raises(SourceError, match=r"/\?\.mp4 cannot be opened.*UTF-8"):
         open_source(path)
+
+
+def test_what_is_there_is_no_pipeline_whatever_it_is_called(tmp_path: Path) -> None:
+    folder = tmp_path / "this ! that"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.png"), np.zeros((20, 20), np.uint8))
+    with closing(open_source(str(folder))) as source:
+        assert "1 pictures" in source.status
+    refused("x" * 300 + " ! appsink", "pipeline" if GSTREAMER else "GStreamer")
 
 
 def test_the_parts_of_a_csi_address_go_into_the_pipeline() -> None:
