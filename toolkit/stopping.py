@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,13 @@ def install() -> None:
     """Let these signals unwind the program like an error, so that nothing half-written stays behind."""
     for number in EXIT_CODES:
         signal.signal(number, _remember)
+    sys.unraisablehook = _tell_of_others
+
+
+def _tell_of_others(ignored: sys.UnraisableHookArgs) -> None:
+    """A signal that comes while a callback runs that may raise nothing, as one of the garbage collector, is remembered."""
+    if ignored.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(ignored)
 
 
 def _remember(number: int, _frame: FrameType | None) -> None:

@@ -262,7 +262,7 @@ def test_a_failed_export_has_a_hint_and_leaves_what_was_there(tmp_path: Path, mo
 def test_a_model_that_cannot_be_exported_brings_no_dump_of_its_graph(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ExportError, match="PyTorch cannot export net: .*data-dependent"):
+    with pytest.raises(ExportError, match=r"PyTorch cannot export net: .*data-dependent"):
         export(Undecided(), tmp_path / "a.onnx")
     assert capfd.readouterr().err == ""
 

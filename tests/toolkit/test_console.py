@@ -12,7 +12,8 @@ from rich.console import Console
 
 from tests.command import ROOT, toolkit
 from toolkit.comparison.show import percent
-from toolkit.console import BarProgress, print_json, print_table
+from toolkit.console import print_json, print_table
+from toolkit.progress import BarProgress
 
 COLUMNS = ["name", "threads", ">p50 ms", ">p99 ms", ">images a second", ">energy"]
 ROWS = [

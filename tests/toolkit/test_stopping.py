@@ -62,3 +62,33 @@ def test_an_interrupt_within_exec_gives_the_exit_code_all_the_same(tmp_path: Pat
         [sys.executable, "-m", "interrupted"], cwd=tmp_path, env=environment(), capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_a_callback_that_may_raise_nothing_tells_of_no_signal_and_of_anything_else(tmp_path: Path) -> None:
+    script = """
+import os, signal, weakref
+from toolkit import stopping
+
+class Thing:
+    pass
+
+def stop(_):
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.getpid()
+
+def fail(_):
+    raise OSError("something else")
+
+stopping.install()
+for callback in (stop, fail):
+    thing = Thing()
+    reference = weakref.ref(thing, callback)
+    del thing
+print("asked to stop:", stopping.exit_code())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment()
+    )
+    assert ended.stdout == "asked to stop: 143\n"
+    assert "something else" in ended.stderr
+    assert "KeyboardInterrupt" not in ended.stderr and "_remember" not in ended.stderr
