@@ -26,7 +26,7 @@ def install() -> None:
 
 
 def _tell_of_others(ignored: sys.UnraisableHookArgs) -> None:
-    """A signal that comes while a callback runs that may raise nothing, as one of the garbage collector, is remembered."""
+    """But not of a signal that came while a callback ran which may raise nothing, as of a weak reference."""
     if ignored.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(ignored)
 
