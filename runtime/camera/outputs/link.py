@@ -26,7 +26,6 @@ class Link:
         self.accepted, self.reason = False, ""
         self._sent: dict[str, bytes] = {}
         self._waiting: dict[int, str] = {}  # for the broker to acknowledge them: topics by the message's id
-        self._acknowledged = 0
 
     def publish(self, client: Client, latest: dict[str, bytes]) -> None:
         """Send what is new, of each topic once the broker has acknowledged the message before."""
@@ -38,11 +37,6 @@ class Link:
     def has_all(self, latest: dict[str, bytes]) -> bool:
         """Whether the broker has acknowledged everything."""
         return not self._waiting and self._sent == latest
-
-    def take_count(self) -> int:
-        """Messages that were acknowledged since the last time."""
-        count, self._acknowledged = self._acknowledged, 0
-        return count
 
     def on_connect(self, client: Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         """The broker's answer."""
@@ -58,7 +52,6 @@ class Link:
     def on_publish(self, client: Client, userdata: Any, mid: int, reason: Any, properties: Any) -> None:
         """The broker has a message."""
         self._waiting.pop(mid, None)
-        self._acknowledged += 1
 
     def on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
         """What somebody says of the status: where that is offline and is not so, it is published again."""

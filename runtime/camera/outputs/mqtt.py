@@ -47,7 +47,6 @@ class MqttPublisher:
     Attributes:
         connected: whether the broker is there, and has accepted this client.
         status: how it goes, for people; changes only with something to tell, and is empty before there is any.
-        published: messages that the broker has acknowledged.
         reconnects: how often the connection was lost and came back.
 
     Args:
@@ -61,8 +60,7 @@ class MqttPublisher:
     def __init__(self, broker: Broker, sources: Sequence[str]) -> None:
         require_paho()
         self.broker = broker
-        self.connected, self.status = False, ""
-        self.published, self.reconnects = 0, 0
+        self.connected, self.status, self.reconnects = False, "", 0
         self._topics = {source: f"{broker.prefix}/{level}" for source, level in levels_of(sources).items()}
         self._settling = {source: Settling(shown(source)) for source in sources}
         # The latest message of every topic. No topic is added later, so that replacing one needs no lock.
@@ -136,9 +134,7 @@ class MqttPublisher:
             client = make_client(self.broker, self._client_id, self._status_topic, link)
             client.connect(self.broker.host, self.broker.port, KEEPALIVE_S)
             while not self._is_over(link):
-                lost = client.loop(LOOK_S)
-                self.published += link.take_count()
-                if lost:
+                if client.loop(LOOK_S):
                     return link.reason or "the connection was lost"
                 if link.accepted and not self.connected:
                     client.subscribe(self._status_topic)
