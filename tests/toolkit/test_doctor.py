@@ -17,7 +17,6 @@ from toolkit.doctor import child, nvidia, system
 from toolkit.doctor.clashes import find_clashes
 from toolkit.doctor.finding import Finding
 from toolkit.doctor.installed import Installed
-from toolkit.doctor.opencv import parse_build
 from toolkit.doctor.packages import Package, findings, judge, suggested_extras, wanted_packages
 from toolkit.doctor.probe import Answer, ask
 from toolkit.doctor.system import parse_cpuinfo, parse_memory
@@ -65,22 +64,6 @@ RELEASE = (
     "# KERNEL_VARIANT: oot\nTARGET_USERSPACE_LIB_DIR=nvidia\n"
 )
 ORIN_NANO = "NVIDIA Jetson Orin Nano Developer Kit\0"
-BUILD = """
-General configuration for OpenCV 4.8.0 =====================================
-  Version control:               4.8.0
-
-  GUI:                           {gui}
-
-  Media I/O:
-    ZLib:                        build (ver 1.2.13)
-
-  Video I/O:
-    DC1394:                      NO
-    FFMPEG:                      {ffmpeg}
-      avcodec:                   YES (58.134.100)
-    GStreamer:                   {gstreamer}
-    v4l/v4l2:                    YES (linux/videodev2.h)
-"""
 
 
 # The machine.
@@ -179,30 +162,6 @@ def test_an_nvidia_smi_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     gpus, said = nvidia.ask_driver(0.5 if "sleep" in script else 30)
     assert gpus == ()
     assert reason in said
-
-
-@pytest.mark.parametrize(
-    ("gui", "drawn_by"),
-    [("QT5", "QT5"), ("NONE", ""), ("\n    GTK+:                        YES (ver 3.24.33)", "GTK+"), ("", "")],
-)
-def test_opencvs_windows(gui: str, drawn_by: str) -> None:
-    assert parse_build(BUILD.format(gui=gui, ffmpeg="YES", gstreamer="NO")).gui == drawn_by
-
-
-def test_opencvs_cameras() -> None:
-    jetpack = parse_build(BUILD.format(gui="GTK3", ffmpeg="YES", gstreamer="YES (1.20.3)"))
-    assert (jetpack.version, jetpack.gstreamer, jetpack.ffmpeg, jetpack.v4l) == ("4.8.0", True, True, True)
-    assert jetpack.lacks == ""
-    headless = parse_build(BUILD.format(gui="NONE", ffmpeg="NO", gstreamer="NO"))
-    for word in ("GStreamer", "FFmpeg", "headless"):
-        assert word in headless.lacks
-    assert "V4L" not in headless.lacks
-
-
-def test_the_build_of_the_opencv_that_is_here() -> None:
-    import cv2
-
-    assert parse_build(cv2.getBuildInformation()).version in cv2.__version__
 
 
 # Packages.

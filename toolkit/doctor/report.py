@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
+from runtime.camera.opencv import OpenCvBuild, parse_build
 from toolkit import DISTRIBUTION
 from toolkit.doctor import cache, nvidia, packages, system
 from toolkit.doctor.backends import BackendState, read_state
@@ -15,7 +16,6 @@ from toolkit.doctor.finding import Finding
 from toolkit.doctor.installed import Installed
 from toolkit.doctor.matching import explained_modules, find_mismatches
 from toolkit.doctor.nvidia import Nvidia
-from toolkit.doctor.opencv import OpenCvBuild, parse_build
 from toolkit.doctor.packages import Package
 from toolkit.doctor.probe import Answer, ask
 from toolkit.doctor.system import System

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import cv2
 
+from runtime.camera.opencv import parse_build
+
 PATIENCE_S = 20
 PROBE = "import cv2, os; cv2.namedWindow('toolkit camera'); os._exit(0)"
 
@@ -23,7 +25,7 @@ class NoWindow:
 
 def why_no_window() -> NoWindow | None:
     """None where a window can be shown."""
-    if not has_gui(cv2.getBuildInformation()):
+    if not parse_build(cv2.getBuildInformation()).gui:
         return NoWindow(
             "this OpenCV is built without windows (opencv-python-headless)",
             "pip uninstall opencv-python-headless && pip install --force-reinstall opencv-python",
@@ -42,11 +44,6 @@ def why_no_window() -> NoWindow | None:
         f"the display {os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')} shows none: {problem}",
         "check that another program, such as xmessage hello, opens a window there",
     )
-
-
-def has_gui(build: str) -> bool:
-    """Whether an OpenCV with this build information opens windows."""
-    return any(line.strip().startswith("GUI:") and "NONE" not in line for line in build.splitlines())
 
 
 def probe() -> str:

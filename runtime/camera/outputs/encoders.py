@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from runtime.camera.frame import Picture
+from runtime.camera.opencv import parse_build
 from runtime.camera.outputs.deadline import Deadline
 from runtime.camera.sources.answers import ORIGIN
 from runtime.errors import MissingPackageError
@@ -95,7 +96,7 @@ def has_jetson_encoder() -> bool:
     """Whether this is a Jetson with a hardware encoder, and OpenCV can use it."""
     if not any(device.exists() for device in NVENC):
         return False
-    return any("GStreamer" in line and "YES" in line for line in cv2.getBuildInformation().splitlines())
+    return parse_build(cv2.getBuildInformation()).gstreamer
 
 
 def require_ffmpeg() -> str:

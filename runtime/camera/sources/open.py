@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 import cv2
 
 from runtime.camera.frame import Source
+from runtime.camera.opencv import parse_build
 from runtime.camera.sources.address import NETWORK, check_url, csi_pipeline, hide, scrub
 from runtime.camera.sources.devices import check_camera, explain, is_device
 from runtime.camera.sources.live import LiveSource
@@ -95,7 +95,7 @@ def open_pipeline(pipeline: str, name: str, timeout_s: float, wait: bool) -> Sou
     Raises:
         SourceError: OpenCV has no GStreamer here, or the pipeline gives nothing to it.
     """
-    if not re.search(r"GStreamer:\s+YES", cv2.getBuildInformation()):
+    if not parse_build(cv2.getBuildInformation()).gstreamer:
         raise SourceError(
             f"{name} needs GStreamer, which this OpenCV {cv2.__version__} was built without",
             "on a Jetson use JetPack's own OpenCV: make the environment with `python3 -m venv --system-site-packages`, "

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from runtime.camera.opencv import parse_build
 from runtime.camera.sources.address import check_url, csi_pipeline, hide, scrub
 from runtime.camera.sources.devices import explain, find_cameras, holders
 from runtime.camera.sources.live import LiveSource
@@ -21,7 +22,7 @@ from runtime.camera.sources.open import open_source, with_options
 from runtime.errors import SourceError
 from tests.command import environment
 
-GSTREAMER = "GStreamer:                   YES" in cv2.getBuildInformation()
+GSTREAMER = parse_build(cv2.getBuildInformation()).gstreamer
 
 
 def refused(text: str, *words: str, **options: object) -> SourceError:

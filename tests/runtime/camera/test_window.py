@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from runtime.camera.outputs import display
-from runtime.camera.outputs.display import has_gui, why_no_window
+from runtime.camera.opencv import parse_build
+from runtime.camera.outputs.display import why_no_window
 from runtime.camera.outputs.window import ESCAPE, TITLE, Window
 from runtime.images import read_image
 from tests.runtime.camera.stand_ins import moving_picture
@@ -139,21 +139,14 @@ def test_before_the_first_picture_there_is_no_snapshot(tmp_path: Path) -> None:
     window.close()
 
 
-@pytest.mark.parametrize(
-    ("line", "gui"), [("  GUI:                           QT5", True), ("GUI: NONE", False), ("GTK+: YES", False)]
-)
-def test_whether_opencv_has_windows(line: str, gui: bool) -> None:
-    assert has_gui(f"General\n{line}\n  OpenCL: NO") == gui
-
-
 def test_an_opencv_without_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "GUI: NONE")
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "  GUI: NONE\n")
     problem = why_no_window()
     assert problem and "headless" in problem.reason and "pip install" in problem.remedy
 
 
 def test_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(display, "has_gui", lambda build: True)
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "  GUI: QT5\n")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     problem = why_no_window()
@@ -162,7 +155,7 @@ def test_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_display_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Qt ends the process then: here that of the probe."""
-    if not has_gui(cv2.getBuildInformation()):
+    if not parse_build(cv2.getBuildInformation()).gui:
         pytest.skip("this OpenCV has no windows")
     monkeypatch.setenv("DISPLAY", ":31415")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)

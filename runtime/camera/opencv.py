@@ -1,4 +1,4 @@
-"""What OpenCV was built with: which cameras and windows it can open."""
+"""What OpenCV was built with: which cameras and windows it can open. Does not import it: it may not even start."""
 
 from __future__ import annotations
 
