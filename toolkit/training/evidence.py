@@ -25,7 +25,7 @@ from runtime.camera.reading.answer import Answer, walk_answers
 from runtime.camera.reading.boxes import inside, overlap
 from runtime.camera.reading.evidence import FACTORS, measure
 from runtime.camera.reading.reader import DigitReader
-from runtime.camera.reading.sureness import FILE, Layer, Network, standardized
+from runtime.camera.reading.sureness import FILE, Doubles, Layer, Network, standardized
 from runtime.camera.synthetic.scene import DIFFICULTIES, Scene
 from runtime.camera.synthetic.truth import Truth
 from runtime.datasets import open_dataset
@@ -40,11 +40,10 @@ HIDDEN = (128, 32)  # these and what follows were chosen on other scenes
 EPOCHS, BATCH, RATE, DECAY = 20, 512, 2e-3, 1e-3
 DROPPED, NOISE = 0.3, 0.05  # share of the first layer's sums; deviations that factors are moved by
 DECIMALS = 4  # of what is written
-Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
-def observe(reader: DigitReader, digits: Digits, scenes: Iterable[int], seed: int) -> Iterator[tuple[Floats, Flags]]:
+def observe(reader: DigitReader, digits: Digits, scenes: Iterable[int], seed: int) -> Iterator[tuple[Doubles, Flags]]:
     """Of each scene's answers: the factors, and whether it is right."""
     for number in scenes:
         rng = default_rng((seed, number))
@@ -69,7 +68,7 @@ def is_right(answer: Answer, truth: tuple[Truth, ...]) -> bool | None:
     return None if off else False
 
 
-def fit(names: Sequence[str], factors: Floats, right: Flags, seed: int = 0) -> Network:
+def fit(names: Sequence[str], factors: Doubles, right: Flags, seed: int = 0) -> Network:
     """A network that tells right answers from others, by gradient descent on the cross entropy.
 
     Args:

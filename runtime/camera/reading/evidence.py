@@ -17,7 +17,7 @@ from runtime.camera.frame import Picture
 from runtime.camera.reading.answer import DIGITS, Answer
 from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.normalize import INK
-from runtime.camera.reading.sureness import sureness
+from runtime.camera.reading.sureness import Doubles, sureness
 from runtime.camera.reading.surroundings import look_around
 
 FACTORS = (
@@ -59,7 +59,6 @@ LEAST_LIKE = 1e-6  # of the model for one digit: below, it says nothing more
 MOST_UNEVEN = 1.5
 IN_LINE = 0.5  # of the height of the lower of two digits, that is beside the other, when they are in a line
 ALIKE = 2  # times as high as the lower of those the other may be
-Floats = NDArray[np.float64]
 
 
 def weigh(frame: Picture, answers: Sequence[Answer]) -> None:
@@ -75,7 +74,7 @@ def weigh(frame: Picture, answers: Sequence[Answer]) -> None:
         answer.sureness = value
 
 
-def measure(frame: Picture, answers: Sequence[Answer]) -> NDArray[np.float64]:
+def measure(frame: Picture, answers: Sequence[Answer]) -> Doubles:
     """The `FACTORS` of answers, float64 (answers, factors)."""
     candidates = [answer.candidate for answer in answers]
     around = look_around(frame, candidates)
@@ -102,7 +101,7 @@ def measure(frame: Picture, answers: Sequence[Answer]) -> NDArray[np.float64]:
     return factors
 
 
-def look_at_itself(candidates: Sequence[Candidate], rows: int, column: dict[str, Floats]) -> None:
+def look_at_itself(candidates: Sequence[Candidate], rows: int, column: dict[str, Doubles]) -> None:
     """Set the factors that a candidate has without others.
 
     Args:
@@ -131,7 +130,7 @@ def longer(candidate: Candidate) -> tuple[float, float]:
 
 
 def compare(
-    candidates: Sequence[Candidate], color: NDArray[np.float32], sure: NDArray[np.intp], column: dict[str, Floats]
+    candidates: Sequence[Candidate], color: NDArray[np.float32], sure: NDArray[np.intp], column: dict[str, Doubles]
 ) -> None:
     """Set the factors that compare candidates with those that are surely digits.
 
@@ -163,8 +162,8 @@ def compare(
     column["beside"][:] = np.exp(-np.where(in_line, gap[:, :, 0], np.inf).min(1) / height)
 
 
-def log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+def log_odds(probability: Doubles) -> Doubles:
     """Of probabilities, above those of `LEAST_SURE`: 0 for less."""
     probability = np.maximum(probability, LEAST_SURE)
-    odds: NDArray[np.float64] = np.log(probability / np.maximum(1 - probability, LEAST_DOUBT))
+    odds: Doubles = np.log(probability / np.maximum(1 - probability, LEAST_DOUBT))
     return odds - math.log(LEAST_SURE / (1 - LEAST_SURE))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 FILE = Path(__file__).with_name("sureness.json")
 FARTHEST = 3.0  # deviations from the mean, at which a factor says no more
-Floats = NDArray[np.float64]
+Doubles = NDArray[np.float64]
 
 
 class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +45,7 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
     deviation: list[float]
     layers: list[Layer]
 
-    def log_odds(self, factors: Floats) -> Floats:
+    def log_odds(self, factors: Doubles) -> Doubles:
         """Of answers: float64 (N,).
 
         Args:
@@ -56,11 +56,11 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
         table = standardized(factors, mean, deviation)
         for inner, added in hidden:
             table = np.maximum(table @ inner + added, 0)
-        result: Floats = table @ weights[:, 0] + constants[0]
+        result: Doubles = table @ weights[:, 0] + constants[0]
         return result
 
     @cached_property
-    def arrays(self) -> tuple[tuple[Floats, Floats], list[tuple[Floats, Floats]]]:
+    def arrays(self) -> tuple[tuple[Doubles, Doubles], list[tuple[Doubles, Doubles]]]:
         """Mean and deviation, (factors,) each; and of each layer the weights, (given, sums), and constants, (sums,)."""
         layers = [(np.array(layer.weights).T, np.array(layer.constants)) for layer in self.layers]
         return (np.array(self.mean), np.array(self.deviation)), layers
@@ -72,17 +72,17 @@ def shipped_network() -> Network:
     return msgspec.json.decode(FILE.read_bytes(), type=Network)
 
 
-def standardized(factors: Floats, mean: Floats, deviation: Floats) -> Floats:
+def standardized(factors: Doubles, mean: Doubles, deviation: Doubles) -> Doubles:
     """In units of their deviation, bounded: float64 (N, factors)."""
-    table: Floats = ((factors - mean) / deviation).clip(-FARTHEST, FARTHEST)
+    table: Doubles = ((factors - mean) / deviation).clip(-FARTHEST, FARTHEST)
     return table
 
 
-def sureness(factors: Floats) -> Floats:
+def sureness(factors: Doubles) -> Doubles:
     """How sure answers are, 0..1, float64 (N,).
 
     Args:
         factors: float64 (N, factors), as `runtime.camera.reading.evidence` measures them.
     """
-    result: Floats = 1 / (1 + np.exp(-shipped_network().log_odds(factors)))
+    result: Doubles = 1 / (1 + np.exp(-shipped_network().log_odds(factors)))
     return result
