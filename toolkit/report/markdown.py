@@ -24,7 +24,7 @@ from toolkit.report.document import (
 from toolkit.report.result import Report
 
 # What would be markup. `_` only at the edge of a word, `.` and `-` nowhere: names are full of them.
-SPECIAL = re.compile(r"[\\`*|\[\]~$#]|(?<!\w)_|_(?!\w)")
+SPECIAL = re.compile(r"[\\`*|\[\]~$#]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def render_markdown(document: Document) -> str:

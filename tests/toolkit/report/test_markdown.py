@@ -6,7 +6,7 @@ import html
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from msgspec.structs import replace
@@ -65,6 +65,8 @@ def test_hostile_names_are_shown_as_they_are() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+@example("__0__")
+@example("a__b__ _c_d")
 def test_any_text_comes_out_as_it_went_in(text: str) -> None:
     shown = plain(READER.render(f"x {escape(text)}"))
     assert re.sub(r"\s+", " ", shown).strip() == re.sub(r"\s+", " ", f"x {printable(text)}").strip()
