@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runtime.backends.tensorrt.options import TensorRtOptions
     from runtime.bundle import Bundle
     from runtime.spec import BatchRange, Precision
-    from toolkit.foreign.spec import Told
+    from toolkit.options import ModelChoice
     from toolkit.outcome import BuildResult
 
 
@@ -30,10 +30,7 @@ class Arguments:
     target: str
     output: Path | None
     force: bool
-    settings: dict[str, str]
-    weights: str | None
-    random_weights: bool
-    told: Told
+    chosen: ModelChoice
     data: Path | None
     calib_data: Path | None
     eval_data: Path | None
@@ -76,18 +73,17 @@ class Arguments:
 def build_from_model(arguments: Arguments) -> BuildResult:
     """Resolve names and folders to what the pipeline takes."""
     from runtime.progress import TimedProgress
-    from toolkit.source import make_source, open_eval_data, require_apart, require_two_sets, resolve_model
+    from toolkit.source import (
+        SourceRequest,
+        make_source,
+        open_eval_data,
+        require_apart,
+        require_two_sets,
+        resolve_model,
+    )
 
     progress = TimedProgress(make_progress())
-    model = resolve_model(
-        arguments.model,
-        arguments.settings,
-        arguments.weights,
-        arguments.random_weights,
-        arguments.told,
-        arguments.cache_dir,
-        progress,
-    )
+    model = resolve_model(arguments.model, arguments.chosen, arguments.cache_dir, progress)
     click.echo(f"building {model.name} of {model.origin}", err=True)
     output = arguments.output_for(model.name, arguments.precision)
     refuse_existing(output, arguments.force)
@@ -95,18 +91,18 @@ def build_from_model(arguments: Arguments) -> BuildResult:
     if arguments.data:
         require_two_sets(arguments.data)
     eval_data = open_eval_data(model, arguments.data or arguments.eval_data)
-    source = make_source(
+    wanted = SourceRequest(
         model,
-        arguments.data or arguments.calib_data,
         arguments.calib_options,
-        arguments.precision,
-        arguments.batch,
-        targets,
-        arguments.cache_dir,
-        progress,
-        arguments.calibration,
-        arguments.max_drop,
+        data=arguments.data or arguments.calib_data,
+        precision=arguments.precision,
+        calibration=arguments.calibration,
+        max_drop=arguments.max_drop,
+        batch=arguments.batch,
+        targets=targets,
+        cache_dir=arguments.cache_dir,
     )
+    source = make_source(wanted, progress)
     require_apart(source.pool, eval_data)
     from toolkit.pipeline import BuildRequest, build
 
@@ -127,12 +123,20 @@ def open_source(arguments: Arguments) -> Bundle:
     from runtime.bundle import Bundle
     from toolkit.foreign.spec import refuse_told
 
-    foreign = ("settings", "weights", "random_weights", "data", "calib_data", "calibration", "max_drop")
-    given = [option for option in foreign if getattr(arguments, option) not in (None, False, {})]
-    flags = ["--set" if option == "settings" else "--" + option.replace("_", "-") for option in given]
-    for flag in (*flags, *arguments.calib_options.differs()):
+    chosen = arguments.chosen
+    of_models = {
+        "--set": chosen.settings or None,
+        "--weights": chosen.weights,
+        "--random-weights": chosen.random_weights or None,
+        "--data": arguments.data,
+        "--calib-data": arguments.calib_data,
+        "--calibration": arguments.calibration,
+        "--max-drop": arguments.max_drop,
+    }
+    given = [flag for flag, value in of_models.items() if value is not None]
+    for flag in (*given, *arguments.calib_options.differs()):
         raise click.UsageError(f"{flag} does not go with a bundle: its graph is finished. Build from the model instead")
-    refuse_told(arguments.told, "a bundle")
+    refuse_told(chosen.told, "a bundle")
     source = Bundle.open(arguments.model)
     if arguments.precision not in (None, source.manifest.precision):
         raise click.UsageError(

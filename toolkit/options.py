@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runtime.measure.cold import Opening
     from runtime.session import Session
     from runtime.spec import Precision
+    from toolkit.foreign.spec import Told
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -159,16 +160,6 @@ set_option = click.option(
     callback=lambda ctx, param, value: dict(value),
     help="An option of the model, such as activation=relu; may be repeated. `toolkit summary MODEL` lists them.",
 )
-weights_options = combine(
-    set_option,
-    click.option(
-        "--weights",
-        type=WeightsType(),
-        help="A safetensors or .pth file; for alexnet-owt also `torchvision`, which is downloaded.  "
-        "[default: the model's own]",
-    ),
-    click.option("--random-weights", is_flag=True, help="Take no weights: for timing, not for answers."),
-)
 
 
 def told_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -202,6 +193,45 @@ def told_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--output-name", metavar="NAME", help="Which of several answers: a key, an attribute or a place."),
         click.option("--spec", type=FILE, help="A TOML file with the whole ModelSpec, in place of all these."),
     )(gather)
+
+
+def nothing_told() -> Told:
+    """Where a command line says nothing of a model from elsewhere."""
+    from toolkit.foreign.spec import Told
+
+    return Told()
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """What the command line says of a model, beside its name.
+
+    Attributes:
+        settings: options as text, by name.
+        weights: a file, or the name of one that can be downloaded; None takes what ships.
+        random_weights: take none.
+        told: of a model from elsewhere, what it takes and gives.
+    """
+
+    settings: dict[str, str] = field(default_factory=dict)
+    weights: str | None = None
+    random_weights: bool = False
+    told: Told = field(default_factory=nothing_told)
+
+
+model_options = as_one(
+    "chosen",
+    ModelChoice,
+    set_option,
+    click.option(
+        "--weights",
+        type=WeightsType(),
+        help="A safetensors or .pth file; for alexnet-owt also `torchvision`, which is downloaded.  "
+        "[default: the model's own]",
+    ),
+    click.option("--random-weights", is_flag=True, help="Take no weights: for timing, not for answers."),
+    told_options,
+)
 
 
 batch_option = click.option(

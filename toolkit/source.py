@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
+from calibration.options import CalibrationOptions
 from runtime.backend import get_backend
 from runtime.cache import cache_folder
 from runtime.datasets import ArrayDataset, Dataset, has_both_splits, open_dataset
@@ -18,84 +19,81 @@ from runtime.evaluate import require_classes
 from runtime.progress import Progress
 from runtime.spec import BatchRange
 from toolkit import board
-from toolkit.foreign.spec import Told, refuse_told, refuse_untold
+from toolkit.foreign.spec import refuse_told, refuse_untold
+from toolkit.options import ModelChoice
 from toolkit.zoo import ZOO, get_zoo_model
 from toolkit.zoo.download import fetch
 
 if TYPE_CHECKING:
-    from calibration.options import CalibrationOptions
     from runtime.spec import Precision
     from toolkit.graphs import Model, Source
 
 NOISE_IMAGES = 64
 
 
-def make_source(
-    model: Model,
-    calib_folder: Path | None,
-    options: CalibrationOptions,
-    precision: Precision | None,
-    batch: BatchRange | None,
-    targets: Sequence[str],
-    cache_dir: Path | None,
-    progress: Progress,
-    calibration: Path | None = None,
-    max_drop: float | None = None,
-) -> Source:
-    """What graphs are made from.
+@dataclass(frozen=True)
+class SourceRequest:
+    """What graphs are to be made from.
 
-    Args:
-        model: of the zoo, with its weights; without any, they are random.
-        calib_folder: images to calibrate with; None takes the model's own, or noise for random weights.
-        options: how many of them, and how.
+    Attributes:
+        model: with its weights; without any, they are random.
+        options: how to calibrate, and with how many images.
+        data: the images; None takes the model's own, or noise for random weights.
         precision: that is wanted; None is a race.
-        batch: None is 1:1:32.
-        targets: the backends that will run the graph.
-        cache_dir: where calibrations are kept; None is the user's cache folder.
-        progress: told that PyTorch is loaded.
         calibration: a calibration.json to take thresholds from, which must be made from the images that are named.
         max_drop: what INT8 may lose; None sets no limit.
+        batch: sizes to serve; None is 1:1:32.
+        targets: the backends that will run the graph.
+        cache_dir: where calibrations are kept; None is the user's cache folder.
     """
-    pool = open_calib_data(model, calib_folder, precision)
-    if calibration:
+
+    model: Model
+    options: CalibrationOptions
+    data: Path | None = None
+    precision: Precision | None = None
+    calibration: Path | None = None
+    max_drop: float | None = None
+    batch: BatchRange | None = None
+    targets: Sequence[str] = ()
+    cache_dir: Path | None = None
+
+
+def make_source(request: SourceRequest, progress: Progress) -> Source:
+    """Open the images, then load PyTorch.
+
+    Raises:
+        UsageError: there are no images, and they matter.
+        DataError: the images or the calibration cannot be read.
+    """
+    pool = open_calib_data(request.model, request.data, request.precision)
+    if request.calibration:
         from calibration.record import read_calibration
 
-        read_calibration(calibration)  # before the work, that it is one
+        read_calibration(request.calibration)  # before the work, that it is one
     with progress.stage("load PyTorch"):
         from toolkit.graphs import Source
 
-    overflows = any(get_backend(target).overflows() for target in targets)
-    reduced = overflows if options.reduce_range is None else options.reduce_range
+    options = request.options
+    overflows = any(get_backend(target).overflows() for target in request.targets)
     return Source(
-        model,
+        request.model,
         pool,
         options,
-        batch or BatchRange(),
-        reduced,
-        cache_folder(cache_dir),
-        calibration=calibration,
-        images_named=calib_folder is not None or options.images is not None,
-        max_drop=max_drop,
+        request.batch or BatchRange(),
+        overflows if options.reduce_range is None else options.reduce_range,
+        cache_folder(request.cache_dir),
+        calibration=request.calibration,
+        images_named=request.data is not None or options.images is not None,
+        max_drop=request.max_drop,
     )
 
 
-def resolve_model(
-    name: str,
-    settings: dict[str, str],
-    weights: str | None,
-    random_weights: bool,
-    told: Told,
-    cache_dir: Path | None,
-    progress: Progress,
-) -> Model:
+def resolve_model(name: str, chosen: ModelChoice, cache_dir: Path | None, progress: Progress) -> Model:
     """The model that a command line names: an ONNX file, `module:factory`, or one of the zoo.
 
     Args:
         name: of the model.
-        settings: options as text, by name.
-        weights: a file, or the name of one that can be downloaded; None takes what ships.
-        random_weights: take none.
-        told: what the command line says of a model from elsewhere.
+        chosen: what else is said of it.
         cache_dir: where a download is kept; None is the user's cache folder.
         progress: told of a download.
 
@@ -104,6 +102,7 @@ def resolve_model(
         WeightsError: there are no weights, or they do not fit.
         ExportError: a model from elsewhere does not run.
     """
+    settings, weights, random_weights, told = chosen.settings, chosen.weights, chosen.random_weights, chosen.told
     if random_weights and weights:
         raise click.UsageError("--random-weights and --weights exclude each other")
     if name.endswith(".onnx"):

@@ -38,8 +38,9 @@ from runtime.spec import BatchRange, ModelSpec
 from tests.benchmarks.common import OUTPUT, ROOT, TOOLKIT, environment, publish
 from tests.benchmarks.torchvision_fashion import MEAN, SIZE, STD
 from toolkit.foreign.spec import Told
-from toolkit.graphs import export_fp32
-from toolkit.source import make_source, resolve_model
+from toolkit.graphs import Source, export_fp32
+from toolkit.options import ModelChoice
+from toolkit.source import SourceRequest, make_source, resolve_model
 
 FACTORY, TRAINER = "tests.benchmarks.torchvision_fashion:make", ROOT / "tests/benchmarks/torchvision_fashion.py"
 PEERS = ROOT / "tests" / "benchmarks" / "peers"
@@ -194,18 +195,25 @@ def on_openvino(paths: dict[str, Path], spec: ModelSpec, layers: list[str], imag
     return {name: {"p50_ms": times[name].p50, "int8_layers": executed[name]} for name in paths}
 
 
+def source_of(network: Network, images: int) -> Source:
+    """A network with so many images to calibrate with."""
+    quiet = SilentProgress()
+    weights = str(network.weights) if network.weights else None
+    model = resolve_model(network.model, ModelChoice(network.settings, weights, told=network.told), None, quiet)
+    options = CalibrationOptions(images)
+    return make_source(SourceRequest(model, options, network.data, "int8"), quiet)
+
+
 def run_network(name: str, network: Network, folder: Path) -> list[dict[str, Any]]:
     """A row for each peer and configuration."""
     quiet = SilentProgress()
-    weights = str(network.weights) if network.weights else None
-    model = resolve_model(network.model, network.settings, weights, False, network.told, None, quiet)
-    source = make_source(model, network.data, CalibrationOptions(IMAGES), "int8", None, [], None, quiet)
+    source = source_of(network, IMAGES)
     fp32 = export_fp32(source, source.samples, folder / "fp32.onnx", quiet).path
     images = np.concatenate(list(batches(source.images, source.spec, BATCH)))
     np.save(folder / "images.npy", images)
-    data = network.data or model.data
+    data = network.data or source.model.data
     assert data is not None
-    test = evenly_spaced(open_dataset(data, "test", model.spec.labels), network.test_images)
+    test = evenly_spaced(open_dataset(data, "test", source.spec.labels), network.test_images)
     test_images = np.concatenate(list(batches(test, source.spec, BATCH)))
     assert test.labels is not None
     reference = answers(fp32, test_images)
@@ -229,8 +237,7 @@ def run_network(name: str, network: Network, folder: Path) -> list[dict[str, Any
 def run_memory(network: Network, folder: Path) -> list[dict[str, Any]]:
     """The most memory that each peer's process has with few and with many images of 227x227 pixels."""
     quiet = SilentProgress()
-    model = resolve_model(network.model, network.settings, str(network.weights), False, network.told, None, quiet)
-    source = make_source(model, network.data, CalibrationOptions(MANY_IMAGES), "int8", None, [], None, quiet)
+    source = source_of(network, MANY_IMAGES)
     fp32 = export_fp32(source, source.samples, folder / "fp32.onnx", quiet).path
     rows = []
     for count in (FEW_IMAGES, MANY_IMAGES):

@@ -19,9 +19,9 @@ from runtime.backends.tensorrt.options import TensorRtOptions
 from runtime.progress import SilentProgress
 from runtime.spec import Precision
 from tests.benchmarks.common import publish
-from toolkit.foreign.spec import Told
 from toolkit.graphs import export_fp32, make_graphs
-from toolkit.source import make_source, resolve_model
+from toolkit.options import ModelChoice
+from toolkit.source import SourceRequest, make_source, resolve_model
 
 RUNS = 5
 CAPABILITIES = ("8.6",)
@@ -33,10 +33,9 @@ LIMITS = {"lenet": "2 s", "alexnet": "10 s, 65 MB, 1.5 GB"}
 def graphs_of(name: str, folder: Path) -> tuple[dict[Precision, Path], tuple[int, int, int]]:
     """Every precision's graph."""
     quiet = SilentProgress()
-    model = resolve_model(name, {}, None, MODELS[name], Told(), None, quiet)
-    source = make_source(
-        model, None, CalibrationOptions(32, "minmax", False), None, None, ["tensorrt-rtx"], None, quiet
-    )
+    model = resolve_model(name, ModelChoice(random_weights=MODELS[name]), None, quiet)
+    options = CalibrationOptions(32, "minmax", False)
+    source = make_source(SourceRequest(model, options, targets=["tensorrt-rtx"]), quiet)
     exported = export_fp32(source, source.samples, folder / "fp32.onnx", quiet)
     made = make_graphs(source, exported.path, PRECISIONS, quiet).by_precision
     return {precision: graph.path for precision, graph in made.items()}, source.spec.image_shape

@@ -60,15 +60,16 @@ class Models:
 
 def make_model(name: str, precisions: tuple[Precision, ...], folder: Path) -> Model:
     """Export, calibrate, convert, as a build does."""
-    from toolkit.foreign.spec import Told
     from toolkit.graphs import export_fp32, make_graphs
+    from toolkit.options import ModelChoice
     from toolkit.pipeline import make_probes
-    from toolkit.source import make_source, resolve_model
+    from toolkit.source import SourceRequest, make_source, resolve_model
 
     zoo_name, settings = MODELS[name]
     progress = SilentProgress()
-    model = resolve_model(zoo_name, settings, None, bool(settings), Told(), folder, progress)
-    source = make_source(model, None, CalibrationOptions(64, "minmax", False), None, BATCH, (), folder, progress)
+    model = resolve_model(zoo_name, ModelChoice(settings, random_weights=bool(settings)), folder, progress)
+    options = CalibrationOptions(64, "minmax", False)
+    source = make_source(SourceRequest(model, options, batch=BATCH, cache_dir=folder), progress)
     images = next(batches(evenly_spaced(source.pool, COUNT), source.spec, COUNT))
     exported = export_fp32(source, source.samples, folder / "fp32.onnx", progress)
     graphs = make_graphs(source, exported.path, precisions, progress)

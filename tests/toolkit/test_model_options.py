@@ -18,7 +18,7 @@ import torch
 from runtime.errors import WeightsError
 from runtime.progress import SilentProgress
 from tests.command import assert_clean_failure, toolkit
-from toolkit.foreign.spec import Told
+from toolkit.options import ModelChoice
 from toolkit.source import open_calib_data, resolve_model
 from toolkit.zoo import ZOO
 from toolkit.zoo.weights import make_with_weights
@@ -27,24 +27,25 @@ from toolkit.zoo.weights import make_with_weights
 @pytest.mark.parametrize("name", ["alexnet", "alexnet-bn", "alexnet-owt"])
 def test_a_model_without_weights_says_what_to_give(tmp_path: Path, name: str) -> None:
     with pytest.raises(WeightsError, match=f"no weights of {name} ship") as caught:
-        resolve_model(name, {}, None, False, Told(), tmp_path, SilentProgress())
+        resolve_model(name, ModelChoice(), tmp_path, SilentProgress())
     assert "--weights FILE" in caught.value.hint and "--random-weights" in caught.value.hint
     assert ("--weights torchvision" in caught.value.hint) == (name == "alexnet-owt")
 
 
 def test_other_options_leave_the_weights_that_ship(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="lenet with these options"):
-        resolve_model("lenet", {"activation": "relu"}, None, False, Told(), tmp_path, SilentProgress())
-    assert resolve_model("lenet", {"activation": "tanh"}, None, False, Told(), tmp_path, SilentProgress()).weights
+        resolve_model("lenet", ModelChoice({"activation": "relu"}), tmp_path, SilentProgress())
+    assert resolve_model("lenet", ModelChoice({"activation": "tanh"}), tmp_path, SilentProgress()).weights
 
 
 def test_random_weights_are_calibrated_on_noise_unless_images_are_given(tmp_path: Path) -> None:
-    model = resolve_model("alexnet", {}, None, True, Told(), tmp_path, SilentProgress())
+    model = resolve_model("alexnet", ModelChoice(random_weights=True), tmp_path, SilentProgress())
     assert open_calib_data(model, None, "int8").name == "noise"
-    lenet = resolve_model("lenet", {"activation": "relu"}, None, True, Told(), tmp_path, SilentProgress())
+    random_relu = ModelChoice({"activation": "relu"}, random_weights=True)
+    lenet = resolve_model("lenet", random_relu, tmp_path, SilentProgress())
     assert lenet.weights is None and lenet.data is not None
     with pytest.raises(click.UsageError, match="exclude each other"):
-        resolve_model("lenet", {}, "w.safetensors", True, Told(), tmp_path, SilentProgress())
+        resolve_model("lenet", ModelChoice(weights="w.safetensors", random_weights=True), tmp_path, SilentProgress())
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_weights_by_name_are_downloaded_once(
     (folder / name).write_bytes(buffer.getvalue())
     monkeypatch.setitem(ZOO, "lenet", replace(ZOO["lenet"], downloads={"published": f"{address}/{name}"}))
     for _ in range(2):
-        model = resolve_model("lenet", {}, "published", False, Told(), tmp_path / "cache", SilentProgress())
+        model = resolve_model("lenet", ModelChoice(weights="published"), tmp_path / "cache", SilentProgress())
         (folder / name).unlink(missing_ok=True)  # the second time it comes from the cache folder
     assert model.weights == tmp_path / "cache" / "weights" / name
     assert torch.equal(make_with_weights(model).state_dict()["fc3.bias"], module.state_dict()["fc3.bias"])

@@ -32,7 +32,9 @@ def test_a_rebuild_goes_back_to_full_coverage(tiny_int8_bundle: Path, tmp_path: 
     assert {(layer.reached, layer.reason) for layer in layers} == {("int8", "")}
 
 
-@pytest.mark.parametrize("option", [["--fp32"], ["--weights", "w.safetensors"], ["--calib-data", "d"]])
+@pytest.mark.parametrize(
+    "option", [["--fp32"], ["--weights", "w.safetensors"], ["--calib-data", "d"], ["--int8", "--max-drop", "0"]]
+)
 def test_a_rebuild_refuses_what_a_finished_graph_cannot_take(
     tiny_int8_bundle: Path, tmp_path: Path, option: list[str]
 ) -> None:

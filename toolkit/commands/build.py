@@ -19,14 +19,13 @@ from toolkit.options import (
     calibration_file_option,
     calibration_options,
     device_option,
+    model_options,
     output_options,
     pick_precision,
     precision_options,
     refuse_idle,
     tensorrt_options,
     threads_option,
-    told_options,
-    weights_options,
 )
 from toolkit.progress import make_progress
 from toolkit.remote.options import remote_options
@@ -47,8 +46,7 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", type=FOLDER, help="The bundle's folder.  [default: MODEL-PRECISION[-TARGET]]")
 @click.option("--force", is_flag=True, help="Replace a bundle that is there.")
-@weights_options
-@told_options
+@model_options
 @click.option("--data", type=FOLDER, help="Images to calibrate and to evaluate with: a folder with both halves.")
 @click.option("--calib-data", type=FOLDER, help="Images to calibrate with.  [default: the model's own]")
 @click.option("--eval-data", type=FOLDER, help="Images to measure accuracy on.  [default: the model's own]")

@@ -12,13 +12,12 @@ import click
 
 from toolkit.console import print_json, print_table, say
 from toolkit.option_types import FILE, FOLDER, MODEL
-from toolkit.options import cache_option, calibration_options, output_options, told_options, weights_options
+from toolkit.options import ModelChoice, cache_option, calibration_options, model_options, output_options
 from toolkit.progress import make_progress
 
 if TYPE_CHECKING:
     from calibration.options import CalibrationOptions
     from calibration.record import Calibration
-    from toolkit.foreign.spec import Told
 
 
 class Version(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
@@ -35,8 +34,7 @@ class Version(click.ParamType):  # type: ignore[type-arg]  # generic from click 
 @click.argument("model", type=MODEL)
 @click.option("-o", "--output", type=FILE, help="The file.  [default: MODEL-calibration.json]")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-@weights_options
-@told_options
+@model_options
 @click.option("--data", "--calib-data", "data", type=FOLDER, help="The images.  [default: the model's own]")
 @calibration_options
 @click.option(
@@ -58,10 +56,7 @@ def command(
     model: str,
     output: Path | None,
     force: bool,
-    settings: dict[str, str],
-    weights: str | None,
-    random_weights: bool,
-    told: Told,
+    chosen: ModelChoice,
     data: Path | None,
     calib_options: CalibrationOptions,
     trt_cache: Path | None,
@@ -76,26 +71,20 @@ def command(
     """
     from runtime.backend import installed_backends
     from toolkit.output_file import place_for
-    from toolkit.source import make_source, resolve_model
+    from toolkit.source import SourceRequest, make_source, resolve_model
 
     progress = make_progress()
-    entry = resolve_model(model, settings, weights, random_weights, told, cache_dir, progress)
+    entry = resolve_model(model, chosen, cache_dir, progress)
     path = output or Path(f"{entry.name}-calibration.json")
     with ExitStack() as stack:
         for place, option in ((path, "-o"), (trt_cache, "--trt-cache")):
             if place:
                 stack.enter_context(place_for(place, force=force, option=option))
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        source = make_source(
-            entry,
-            data,
-            calib_options,
-            "int8",
-            None,
-            installed_backends(),
-            cache_dir,
-            progress,
+        wanted = SourceRequest(
+            entry, calib_options, data=data, precision="int8", targets=installed_backends(), cache_dir=cache_dir
         )
+        source = make_source(wanted, progress)
         from calibration.record import write_calibration
         from calibration.trt_cache import trt_cache as trt_cache_of
         from runtime.folder import write_atomically

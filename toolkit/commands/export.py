@@ -11,23 +11,22 @@ import click
 from toolkit.console import points, print_json, print_table, say, size
 from toolkit.option_types import FOLDER, MODEL
 from toolkit.options import (
+    ModelChoice,
     batch_option,
     cache_option,
     calibration_file_option,
     calibration_options,
+    model_options,
     output_options,
     pick_precision,
     precision_options,
     refuse_idle,
-    told_options,
-    weights_options,
 )
 from toolkit.progress import make_progress
 
 if TYPE_CHECKING:
     from calibration.options import CalibrationOptions
     from runtime.spec import BatchRange
-    from toolkit.foreign.spec import Told
 
 
 @click.command()
@@ -46,8 +45,7 @@ if TYPE_CHECKING:
 )
 @click.option("--name", help="With --format triton, what the model is called.  [default: the bundle's folder]")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-@weights_options
-@told_options
+@model_options
 @click.option(
     "--calib-data", "--data", type=FOLDER, help="Images to check and calibrate with.  [default: the model's own]"
 )
@@ -65,10 +63,7 @@ def command(
     output: Path | None,
     name: str | None,
     force: bool,
-    settings: dict[str, str],
-    weights: str | None,
-    random_weights: bool,
-    told: Told,
+    chosen: ModelChoice,
     calib_data: Path | None,
     calib_options: CalibrationOptions,
     calibration: Path | None,
@@ -91,25 +86,25 @@ def command(
         raise click.UsageError("--name is about --format triton")
     from runtime.backend import installed_backends
     from toolkit.output_file import place_for
-    from toolkit.source import make_source, resolve_model
+    from toolkit.source import SourceRequest, make_source, resolve_model
 
     progress = make_progress()
-    entry = resolve_model(model, settings, weights, random_weights, told, cache_dir, progress)
+    entry = resolve_model(model, chosen, cache_dir, progress)
     precision = pick_precision(fp32, fp16, int8) or "fp32"
     refuse_idle(precision, calib_options, calibration)
     path = output or Path(f"{entry.name}-{precision}.onnx")
     with place_for(path, force=force), tempfile.TemporaryDirectory() as folder:
-        source = make_source(
+        wanted = SourceRequest(
             entry,
-            calib_data,
             calib_options,
-            precision,
-            batch,
-            installed_backends(),
-            cache_dir,
-            progress,
-            calibration,
+            data=calib_data,
+            precision=precision,
+            calibration=calibration,
+            batch=batch,
+            targets=installed_backends(),
+            cache_dir=cache_dir,
         )
+        source = make_source(wanted, progress)
         from runtime.folder import write_atomically
         from toolkit.graphs import export_fp32, make_graphs
 

@@ -14,7 +14,7 @@ from runtime.errors import ExportError, ModelError, WeightsError
 from runtime.progress import Progress
 from runtime.spec import ModelSpec
 from toolkit.foreign.spec import Told
-from toolkit.options import EngineChoice
+from toolkit.options import EngineChoice, ModelChoice
 from toolkit.source import resolve_model
 
 if TYPE_CHECKING:
@@ -128,10 +128,12 @@ def refuse_idle(names: tuple[str, str], options: Options) -> None:
 def resolve(name: str, index: int, options: Options, progress: Progress) -> Model:
     """A model with its weights."""
     whole = name.endswith(".onnx")
-    settings = {} if whole else options.settings
-    weights = None if whole else options.weights[index] or options.weights[0]
-    told = options.told if is_foreign(name) else Told()
-    return resolve_model(name, settings, weights, False, told, options.engine.cache_dir, progress)
+    chosen = ModelChoice(
+        settings={} if whole else options.settings,
+        weights=None if whole else options.weights[index] or options.weights[0],
+        told=options.told if is_foreign(name) else Told(),
+    )
+    return resolve_model(name, chosen, options.engine.cache_dir, progress)
 
 
 def borrow(name: str, index: int, other: Found, options: Options, progress: Progress) -> Model:

@@ -18,13 +18,14 @@ MODELS: dict[str, dict[str, str]] = {"lenet": {}, "alexnet": {"dense": "256"}}  
 def write(name: str, folder: Path) -> None:
     """An ONNX file for each precision, and the layers with what each of them is asked to be."""
     from runtime.progress import SilentProgress
-    from toolkit.foreign.spec import Told
     from toolkit.graphs import export_fp32, make_graphs
-    from toolkit.source import make_source, resolve_model
+    from toolkit.options import ModelChoice
+    from toolkit.source import SourceRequest, make_source, resolve_model
 
     quiet = SilentProgress()
-    model = resolve_model(name, MODELS[name], None, bool(MODELS[name]), Told(), None, quiet)
-    source = make_source(model, None, CalibrationOptions(8, "minmax", False), None, None, ["tensorrt-rtx"], None, quiet)
+    chosen = ModelChoice(MODELS[name], random_weights=bool(MODELS[name]))
+    model, options = resolve_model(name, chosen, None, quiet), CalibrationOptions(8, "minmax", False)
+    source = make_source(SourceRequest(model, options, targets=["tensorrt-rtx"]), quiet)
     exported = export_fp32(source, source.samples, folder / "fp32.onnx", quiet)
     made = make_graphs(source, exported.path, PRECISIONS, quiet).by_precision
     asked = {name: {layer.name: layer.asked for layer in graph.layers} for name, graph in made.items()}
