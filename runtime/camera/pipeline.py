@@ -14,12 +14,13 @@ import numpy as np
 
 from runtime.camera.controls import Controls
 from runtime.camera.feed import Channel, Feed
-from runtime.camera.frame import Box, Frame, Picture, Reading, Source, State
+from runtime.camera.following import Following
+from runtime.camera.frame import Frame, Picture, Reading, Source, State
 from runtime.camera.outputs.drawing import draw
 from runtime.camera.outputs.outputs import Outputs
 from runtime.camera.outputs.seen import Seen, Status
-from runtime.camera.regions import crop, outside, shifted, within
-from runtime.camera.stages import Follower, Stages
+from runtime.camera.regions import crop, shifted
+from runtime.camera.stages import Stages
 from runtime.camera.summary import EndedBy, Tally
 from runtime.camera.teller import Teller
 from runtime.camera.watching import Watch
@@ -40,25 +41,6 @@ class Limits:
     frames: int | None = None
     seconds: float | None = None
     max_age_s: float = 0.5
-
-
-@dataclass
-class Following:
-    """What is known of a source from frame to frame.
-
-    Attributes:
-        name: of what is followed: of a folder each picture has its own.
-        tracker: of its digits.
-        seen: the latest frame of the source.
-        watch: of what is read as `wanted`.
-        wanted: the region and the threshold.
-    """
-
-    name: str
-    tracker: Follower
-    seen: Seen | None
-    watch: Watch = field(default_factory=Watch)
-    wanted: tuple[Box | None, float] | None = None
 
 
 def run(
@@ -103,10 +85,10 @@ class Loop:
     controls: Controls
     limits: Limits
     tally: Tally = field(default_factory=Tally)
-    following: dict[Channel, Following] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.teller = Teller(self.feed, self.outputs)
+        self.following = Following(self.feed, self.stages.make_tracker, self.controls)
 
     def why_end(self, stop: Callable[[], bool]) -> EndedBy | None:
         """Why to read no more; None where there is no reason."""
@@ -146,20 +128,20 @@ class Loop:
         if self.controls.threshold is not None:
             reader.threshold = self.controls.threshold
         ages = [seconds_since(frame) for _, frame in frames]
-        regions = [self.region_of(channel, frame) for channel, frame in frames]
+        regions = [self.following.region(channel, frame) for channel, frame in frames]
+        known = [self.following.of(channel, frame) for channel, frame in frames]
         images = [crop(frame.image, region) for (_, frame), region in zip(frames, regions, strict=True)]
-        watches = [self.watch(channel, frame, region) for (channel, frame), region in zip(frames, regions, strict=True)]
+        watches = [one.watched(region, reader.threshold) for one, region in zip(known, regions, strict=True)]
         readings = self.read_changed(images, watches)
         self.tally.inferences, self.tally.batches = reader.inferences, reader.batches
-        for (channel, frame), age, region, reading in zip(frames, ages, regions, readings, strict=True):
+        for (channel, frame), age, one, region, reading in zip(frames, ages, known, regions, readings, strict=True):
             start = clock()
-            known = self.known(channel, frame)
             placed = shifted(reading, region)
-            digits = known.tracker.update(placed, frame.monotonic_ns)
+            digits = one.tracker.update(placed, frame.monotonic_ns)
             numbers = self.stages.read_numbers(digits)
             seen = Seen(frame, digits, numbers, placed.refused, region, reading.recalled)
             tracked = clock()
-            known.seen = seen
+            one.seen = seen
             self.show(channel, seen)
             times = {"age": age, **reader.stages, "track": tracked - start, "show": clock() - tracked}
             self.tally.add(channel.counted_as, seen, {**times, "total": seconds_since(frame)})
@@ -179,42 +161,6 @@ class Loop:
             reading or watch.learn(image, next(new))
             for reading, watch, image in zip(recalled, watches, images, strict=True)
         ]
-
-    def watch(self, channel: Channel, frame: Frame, region: Box | None) -> Watch:
-        """Of a source, as it is read now."""
-        known, wanted = self.known(channel, frame), (region, self.stages.reader.threshold)
-        if known.wanted != wanted:
-            known.watch, known.wanted = Watch(), wanted
-        return known.watch
-
-    def known(self, channel: Channel, frame: Frame) -> Following:
-        """What is known of what a frame is of; of sources that have left, nothing is kept."""
-        known = self.following.get(channel)
-        if known is None or known.name != frame.source:
-            known = Following(frame.source, self.stages.make_tracker(channel.source), self.latest(channel))
-            here = set(self.feed.channels)
-            self.following = {one: each for one, each in self.following.items() if one in here} | {channel: known}
-        return known
-
-    def latest(self, channel: Channel) -> Seen | None:
-        """The latest frame of a source that was read."""
-        known = self.following.get(channel)
-        return known.seen if known else None
-
-    def region_of(self, channel: Channel, frame: Frame) -> Box | None:
-        """What part of a frame to read, within it; of a source that has changed its size, all of it.
-
-        Raises:
-            InputError: the region that was asked for lies outside of the source's first frame. Of a visitor's frames,
-                whose size nobody chose, all is read then.
-        """
-        name = channel.source.name
-        wanted = self.controls.region_of(name)
-        region = within(wanted, frame.image) if wanted else None
-        first = self.latest(channel) is None
-        if wanted and not region and first and channel in self.feed.fixed and name not in self.controls.regions:
-            raise outside(wanted, frame.image)
-        return region
 
     @property
     def watched(self) -> Channel | None:
@@ -248,7 +194,7 @@ class Loop:
         if channel in fresh:
             return
         if channel and (paused or channel.source.state is not State.STREAMING):
-            seen = self.latest(channel)
+            seen = self.following.latest(channel)
             if seen and recording and channel.source.live and channel.source.state is not State.ENDED and not paused:
                 recording.add(self.draw_now(channel, seen), time.monotonic_ns(), again=True)
             if window:
