@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import onnx
-from onnx import helper
 
 from calibration.placement import PASSES_SCALE, inferred_shapes
 from export.float16 import typed_tensors
 from export.front import FRONT_PREFIX
-from export.graph import consumers, initializers, producers
+from export.graph import consumers, initializers, producers, value_info
 
 WITH_WEIGHTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 #: What stands between the values that a layer reads and the layer: it moves, rounds or converts them.
@@ -122,11 +121,6 @@ def isolate(model: onnx.ModelProto, layers: Sequence[Layer]) -> tuple[onnx.Model
     outputs = dict.fromkeys(layer.output for layer in alone)
     graph.graph.output.extend(value_info(name, types.get(name)) for name in outputs)
     return graph, tuple(alone)
-
-
-def value_info(name: str, kind: int | None) -> onnx.ValueInfoProto:
-    """A tensor of any shape, float32 where its type is not known."""
-    return helper.make_tensor_value_info(name, kind or onnx.TensorProto.FLOAT, None)
 
 
 def nodes_between(layer: Layer, made_by: dict[str, onnx.NodeProto], constants: Iterable[str]) -> set[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from export.float16 import typed_tensors
-from export.graph import initializers
+from export.graph import initializers, value_info
 from export.reference import open_reference
 
 Values: TypeAlias = dict[str, NDArray[Any]]
@@ -71,14 +71,9 @@ def parts(model: onnx.ModelProto, ends: Sequence[str]) -> Iterator[Part]:
         used = onnx.GraphProto(name=f"part {number}")
         used.node.extend(stretch)
         used.initializer.extend(constants[name] for name in read if name in constants)
-        used.input.extend(value_info(name, types) for name in inputs)
-        used.output.extend(value_info(name, types) for name in outputs)
+        used.input.extend(value_info(name, types.get(name)) for name in inputs)
+        used.output.extend(value_info(name, types.get(name)) for name in outputs)
         part = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, graph=used)
         yield Part(part, inputs, outputs, tuple(sorted(live & later)))
         live = (live | set(outputs)) & later
         start = stop
-
-
-def value_info(name: str, types: Mapping[str, int]) -> onnx.ValueInfoProto:
-    """A tensor of any shape, float32 where its type is not known."""
-    return onnx.helper.make_tensor_value_info(name, types.get(name, onnx.TensorProto.FLOAT), None)

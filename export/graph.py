@@ -39,6 +39,11 @@ def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
     return default
 
 
+def value_info(name: str, kind: int | None) -> onnx.ValueInfoProto:
+    """A tensor of any shape, float32 where its type is not known."""
+    return helper.make_tensor_value_info(name, kind or onnx.TensorProto.FLOAT, None)
+
+
 def replace_initializer(graph: onnx.GraphProto, name: str, array: np.ndarray) -> None:
     """Give a constant another value, in its place."""
     initializers(graph)[name].CopyFrom(numpy_helper.from_array(array, name))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from export.graph import value_info
 from export.skeleton import infer
 from runtime.backends.onnxruntime import onnxruntime
 
@@ -32,9 +33,7 @@ def open_reference(
         exposed = onnx.ModelProto()
         exposed.CopyFrom(model)
         del exposed.graph.output[:]
-        exposed.graph.output.extend(
-            onnx.helper.make_tensor_value_info(name, types.get(name, onnx.TensorProto.FLOAT), None) for name in outputs
-        )
+        exposed.graph.output.extend(value_info(name, types.get(name)) for name in outputs)
         model = exposed
     options = onnxruntime().SessionOptions()
     # Q/DQ as it is defined, in float: INT8 kernels would overflow where a CPU has no VNNI (runtime/cpu.py).

@@ -7,6 +7,8 @@ from typing import Any
 from torch import nn
 from torch.fx import Node
 
+from runtime.text import by
+
 PUBLIC = {name.lower(): name for name in dir(nn) if name[0].isupper()}  # "maxpool2d" -> "MaxPool2d"
 
 
@@ -46,11 +48,6 @@ def arguments(node: Node) -> dict[str, Any]:
     declared = node.target._schema.arguments  # type: ignore[union-attr]
     given = dict(zip((argument.name for argument in declared), node.args, strict=False))
     return {argument.name: argument.default_value for argument in declared} | given | node.kwargs
-
-
-def by(sizes: Any) -> str:
-    """`5x5`."""
-    return "x".join(map(str, sizes))
 
 
 def short(sizes: Any) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runtime.text import by
 from toolkit import board
 from toolkit.console import print_json, print_table, say, size
 from toolkit.option_types import MODEL
@@ -100,8 +101,3 @@ def cells(layer: Layer) -> list[str]:
 def count(number: int) -> str:
     """Exact below a million, else in millions."""
     return f"{number:,}" if number < 1e6 else f"{number / 1e6:,.1f} M"
-
-
-def by(shape: tuple[int, ...]) -> str:
-    """`6x28x28`."""
-    return "x".join(map(str, shape))

@@ -13,6 +13,7 @@ from runtime.bundle import Bundle, is_bundle
 from runtime.errors import ExportError, ModelError, WeightsError
 from runtime.progress import Progress
 from runtime.spec import ModelSpec
+from runtime.text import by
 from toolkit.foreign.spec import Told
 from toolkit.options import EngineChoice, ModelChoice
 from toolkit.source import resolve_model
@@ -166,8 +167,3 @@ def borrow(name: str, index: int, other: Found, options: Options, progress: Prog
 def with_spec(model: Model, spec: ModelSpec) -> Model:
     """The same model from elsewhere with another spec."""
     return replace(model, spec=spec)  # type: ignore[arg-type]  # one of the zoo has another field for it
-
-
-def by(shape: tuple[int, ...]) -> str:
-    """`32x32x1`."""
-    return "x".join(map(str, shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runtime.text import by
 from toolkit.comparison.result import EQUAL_DB, ComparedLayer, Comparison, SideEntry
 from toolkit.console import points, print_table, say
 
@@ -36,7 +37,7 @@ def cells(layer: ComparedLayer) -> list[str]:
     return [
         named(layer),
         layer.operation,
-        "x".join(map(str, layer.shape)),
+        by(layer.shape),
         decibels(layer.sqnr_db),
         "-" if layer.cosine is None else f"{layer.cosine:.6f}",
         error + share,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from runtime.errors import WeightsError
+from runtime.errors import WeightsError, first_line
 
 SAVE_HINT = "save the weights alone, where they were made: torch.save(model.state_dict(), 'weights.pth')"
 
@@ -74,8 +74,3 @@ def require_state(path: Path, state: Any) -> dict[str, Tensor]:
         if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized:
             raise WeightsError(f"{path}: {key!r:.100} is sparse, quantized or without content", SAVE_HINT)
     return {key: value.detach() for key, value in state.items()}
-
-
-def first_line(error: Exception) -> str:
-    """What an error says first, or its type."""
-    return str(error).partition("\n")[0] or type(error).__name__
