@@ -102,7 +102,7 @@ def run_race(
             FP32's accuracy.
         probes: of each precision's graph, with the limit that its answers are held to.
         timing_images: uint8 (n, height, width, channels), what latency is measured with.
-        held_out: where precisions race, what their accuracy is judged on; never the evaluation set.
+        held_out: what the accuracy of precisions that race is judged on, never the evaluation set; None judges none.
         dataset: what accuracy is measured on; None measures none.
         progress: told of every step.
 

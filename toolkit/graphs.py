@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
@@ -73,16 +74,21 @@ class Source:
     def spec(self) -> ModelSpec:
         return self.model.spec
 
-    @property
+    @cached_property
     def images(self) -> Dataset:
         """What is calibrated with, evenly spaced."""
         return evenly_spaced(self.pool, self.options.most_images)
+
+    @cached_property
+    def held_out(self) -> Dataset:
+        """Those of the images that give no thresholds. Every image is read to find them."""
+        return split_held_out(self.images)[1]
 
     @property
     def judges(self) -> Dataset:
         """Images that give no thresholds, to judge a budget: others of the pool, else those that are held out."""
         if not isinstance(self.images, Subset) or len(self.pool) - len(self.images) < FEWEST_JUDGES:
-            return split_held_out(self.images)[1]
+            return self.held_out
         others = sorted({*range(len(self.pool))} - {*self.images.indices})
         return evenly_spaced(Subset(self.pool, tuple(others)), MOST_JUDGES)
 
@@ -264,7 +270,7 @@ def with_errors(
     outputs = {node.name: node.output[0] for node in producers(fp32.graph).values()}
     logits = logits_of(fp32)
     tensors = [*dict.fromkeys([*(outputs[layer.name] for layer in graph.layers), logits])]
-    held_out = first(split_held_out(source.images)[1], MOST_COMPARED)
+    held_out = first(source.held_out, MOST_COMPARED)
     with progress.stage(f"measure errors of {graph.path.stem}", len(held_out)) as stage:
         images = batches(held_out, source.spec, batch_size(fp32, tensors))
         sqnr = measure_sqnr(fp32, converted, tensors, images, stage)

@@ -19,7 +19,7 @@ from runtime import canonical
 from runtime.backend import EngineOptions
 from runtime.bundle import CALIBRATION, MODEL, PLAN, PROBE, write_bundle
 from runtime.candidate import Candidate, Graph, coverage, enter, enter_all
-from runtime.datasets import Dataset, split_held_out
+from runtime.datasets import Dataset
 from runtime.folder import draft
 from runtime.latency import measure
 from runtime.manifest import SCHEMA_VERSION, Manifest, ProbeResult
@@ -80,7 +80,7 @@ def build(request: BuildRequest, progress: TimedProgress) -> BuildResult:
         options = replace(request.options, reduced_range=graphs.reduced_range)
         with enter_all(targets, graphs.by_precision, asked, work, spec, options, progress) as candidates:
             timing_images = np.resize(samples, (best, *spec.image_shape))
-            _, held_out = split_held_out(source.images)
+            held_out = None if asked else source.held_out
             probes = make_probes(graphs, samples[:PROBE_IMAGES])
             race = run_race(candidates, asked, probes, timing_images, held_out, request.eval_data, progress)
             winner = race.winner
