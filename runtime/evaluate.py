@@ -24,7 +24,7 @@ BATCH = 256  # read at a time; sessions split it. Taking turns more often costs:
 
 def predict(
     sessions: Mapping[str, Session], dataset: Dataset, progress: Progress, name: str = "evaluate"
-) -> dict[str, NDArray[np.int64]]:
+) -> dict[str, Classes]:
     """The class that each session puts each image into.
 
     Args:
@@ -38,7 +38,7 @@ def predict(
     """
     spec = next(iter(sessions.values())).spec
     require_classes(dataset, spec)
-    answers: dict[str, list[NDArray[np.int64]]] = {key: [] for key in sessions}
+    answers: dict[str, list[Classes]] = {key: [] for key in sessions}
     with progress.stage(name, len(dataset)) as stage:
         for images in batches(dataset, spec, BATCH):
             for key, session in sessions.items():
@@ -74,17 +74,17 @@ def classes_of(answers: Probabilities) -> Classes:
     return np.where(np.isfinite(answers).all(axis=1), answers.argmax(axis=1), NO_CLASS)
 
 
+def agree(classes: Classes, others: Classes) -> NDArray[np.bool_]:
+    """Which images two engines put into the same class, (N,); NaN agrees with nothing."""
+    return np.asarray((classes == others) & (classes != NO_CLASS), np.bool_)
+
+
 def percent(hits: NDArray[np.bool_]) -> float:
     """Hits in percent of all, (N,) -> 0..100."""
     return float(100 * np.count_nonzero(hits) / len(hits))
 
 
-def accuracy(
-    predicted: NDArray[np.int64],
-    reference: NDArray[np.int64] | None,
-    labels: NDArray[np.int64] | None,
-    measured_with: str,
-) -> Accuracy:
+def accuracy(predicted: Classes, reference: Classes | None, labels: Classes | None, measured_with: str) -> Accuracy:
     """Compare (N,) classes with those of the FP32 reference and with the labels, where there are any."""
     top1 = top1_fp32 = drop = None
     if labels is not None:
@@ -92,5 +92,5 @@ def accuracy(
         if reference is not None:
             top1_fp32 = percent(reference == labels)
             drop = round(top1_fp32 - top1, 10)
-    agreement = percent(predicted == reference) if reference is not None else None
+    agreement = percent(agree(predicted, reference)) if reference is not None else None
     return Accuracy(top1, top1_fp32, drop, agreement, len(predicted), measured_with)

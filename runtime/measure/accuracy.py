@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from runtime.datasets import Dataset, place_of
 from runtime.errors import DataError
-from runtime.evaluate import NO_CLASS, Classes, Probabilities, classes_of, require_classes
+from runtime.evaluate import NO_CLASS, Classes, Probabilities, agree, classes_of, require_classes
 from runtime.measure.proportions import mcnemar, paired_difference, wilson
 from runtime.measure.result import (
     MOST_CHANGED,
@@ -148,7 +148,7 @@ class Tally:
     ) -> None:
         """Add a batch of answers beside those of the reference; `at` is its place in the set."""
         mine, other = classes_of(answers), classes_of(reference)
-        self.agreed += int(((mine == other) & (mine != NO_CLASS)).sum())
+        self.agreed += int(agree(mine, other).sum())
         if labels is not None:
             self.lost += int(((other == labels) & (mine != labels)).sum())
             self.gained += int(((mine == labels) & (other != labels)).sum())

@@ -96,6 +96,11 @@ def test_accuracy_compares_with_labels_and_reference() -> None:
     assert (result.images, result.measured_with) == (4, "onnxruntime")
 
 
+def test_nan_agrees_with_nothing_not_even_with_nan() -> None:
+    answers = np.array([0, NO_CLASS])
+    assert accuracy(answers, answers, None, "x").agreement == 50
+
+
 def test_a_better_engine_has_a_negative_drop() -> None:
     assert accuracy(REFERENCE, PREDICTED, TRUTH, "x").drop_points == -25
 

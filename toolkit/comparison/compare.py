@@ -15,7 +15,7 @@ from calibration.errors import MOST_DB
 from export.head import LOGITS
 from runtime.backend import available_cores
 from runtime.datasets import place_of
-from runtime.evaluate import NO_CLASS, percent
+from runtime.evaluate import agree, percent
 from runtime.progress import Progress, advance_or_stop
 from runtime.spec import ModelSpec
 from toolkit.comparison.answers import Answers, Points
@@ -112,7 +112,7 @@ def summarize(
         unmatched=tuple(UnmatchedLayer(entry.side, entry.name, entry.reason) for entry in graphs.unmatched),
         top1_a=None if labels is None else percent(classes_a == labels),
         top1_b=None if labels is None else percent(classes_b == labels),
-        agreement=percent((classes_a == classes_b) & (classes_a != NO_CLASS)),
+        agreement=percent(agree(classes_a, classes_b)),
         largest_probability_difference=largest,
         largest_difference_image=where,
         largest_difference_file=file,
