@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,9 @@ from toolkit.progress import make_progress
 
 if TYPE_CHECKING:
     from calibration.options import CalibrationOptions
+    from runtime.manifest import LayerEntry
     from runtime.spec import BatchRange
+    from toolkit.model_results import Exported
 
 
 @click.command()
@@ -113,41 +116,40 @@ def command(
         graph = graphs.by_precision[precision]
         data = graph.path.read_bytes()
         write_atomically(path, data)
-    if as_json:
-        from toolkit.model_results import Exported, ExportedLayer
+    from toolkit.model_results import Exported, ExportedLayer
 
-        print_json(
-            Exported(
-                model=entry.name,
-                precision=precision,
-                file=str(path),
-                size_bytes=len(data),
-                parity=exported.parity,
-                method=graphs.calibration.method if graphs.calibration else None,
-                reduced_range=graphs.reduced_range,
-                error=graph.error,
-                layers=tuple(
-                    ExportedLayer(layer.name, layer.asked, layer.reason, layer.sqnr_db) for layer in graph.layers
-                ),
-                warnings=(*exported.warnings, *graphs.warnings),
-            )
-        )
-        return
-    rows = [
-        [layer.name, f"{layer.macs:,}", layer.asked, points(layer.sqnr_db, 1), layer.reason] for layer in graph.layers
-    ]
-    print_table(f"{entry.name}, {precision}", ["layer", ">multiply-adds", "type", ">SQNR dB", "why not"], rows)
-    for warning in (*exported.warnings, *graphs.warnings):
+    result = Exported(
+        model=entry.name,
+        precision=precision,
+        file=str(path),
+        size_bytes=len(data),
+        parity=exported.parity,
+        method=graphs.calibration.method if graphs.calibration else None,
+        reduced_range=graphs.reduced_range,
+        error=graph.error,
+        layers=tuple(ExportedLayer(layer.name, layer.asked, layer.reason, layer.sqnr_db) for layer in graph.layers),
+        warnings=(*exported.warnings, *graphs.warnings),
+    )
+    if as_json:
+        print_json(result)
+    else:
+        show(result, graph.layers)
+
+
+def show(result: Exported, layers: Sequence[LayerEntry]) -> None:
+    """The table of layers, and what is to be known of the file."""
+    rows = [[layer.name, f"{layer.macs:,}", layer.asked, points(layer.sqnr_db, 1), layer.reason] for layer in layers]
+    print_table(f"{result.model}, {result.precision}", ["layer", ">multiply-adds", "type", ">SQNR dB", "why not"], rows)
+    for warning in result.warnings:
         say(f"warning: {warning}")
-    largest = max(row.max_error for row in exported.parity)
+    largest = max(row.max_error for row in result.parity)
     say(f"the FP32 graph's answers differ from the original's by {largest:.1e} at most")
-    if graph.error.logits_sqnr_db is not None:
-        say(
-            f"logits: SQNR {graph.error.logits_sqnr_db:.1f} dB on {graph.error.images:,} images, against the FP32 graph"
-        )
-    if graphs.reduced_range:
+    error = result.error
+    if error.logits_sqnr_db is not None:
+        say(f"logits: SQNR {error.logits_sqnr_db:.1f} dB on {error.images:,} images, against the FP32 graph")
+    if result.reduced_range:
         say("INT8 weights use 7 of their 8 bits, which a CPU engine here needs; --full-range uses all 8")
-    say(f"wrote {path} ({size(len(data))})")
+    say(f"wrote {result.file} ({size(result.size_bytes)})")
 
 
 TRITON_OPTIONS = frozenset({"model", "form", "output", "name", "force", "as_json", "debug"})
