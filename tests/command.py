@@ -1,9 +1,10 @@
-"""Runs the `toolkit` command in a process of its own."""
+"""Runs the `toolkit` command, mostly in a process of its own."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,9 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from jsonschema import Draft202012Validator
 
 from tests import zygote
+from toolkit.cli import run
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLKIT = [sys.executable, "-m", "toolkit"]
@@ -55,6 +58,13 @@ def toolkit(
     if "--json" in arguments and done.stdout:
         require_documented(str(arguments[0]), done.stdout)
     return done
+
+
+def call(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Run a line of `toolkit`'s arguments in this process: exit code, standard output and standard error."""
+    code = run(shlex.split(line))
+    out, err = capsys.readouterr()
+    return code, out, err
 
 
 def require_documented(command: str, output: str) -> None:

@@ -40,31 +40,8 @@ def refused(folder: Path, *words: str) -> BundleCorruptError:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_one_changed_byte_is_refused(tiny_bundle_copy: Path, name: str) -> None:
-    path = tiny_bundle_copy / name
-    whole = path.read_bytes()
-    for position in np.linspace(0, len(whole) - 1, 12).astype(int):
-        changed = bytearray(whole)
-        changed[position] ^= 0x01
-        path.write_bytes(changed)
-        with pytest.raises(BundleCorruptError, match=name) as caught:
-            Bundle.open(tiny_bundle_copy)
-        assert caught.value.hint
-    path.write_bytes(whole)
-    Bundle.open(tiny_bundle_copy)
-
-
-@pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_refused(tiny_bundle_copy: Path, name: str) -> None:
     (tiny_bundle_copy / name).unlink()
-    refused(tiny_bundle_copy, name)
-
-
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("kept", [0, 1, -1])
-def test_a_truncated_file_is_refused(tiny_bundle_copy: Path, name: str, kept: int) -> None:
-    path = tiny_bundle_copy / name
-    path.write_bytes(path.read_bytes()[:kept])
     refused(tiny_bundle_copy, name)
 
 

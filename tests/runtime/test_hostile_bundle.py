@@ -56,7 +56,7 @@ def test_a_change_of_any_byte_is_refused(tiny_bundle_copy: Path, name: str) -> N
     try:
         for index, byte in enumerate(whole):
             os.pwrite(descriptor, bytes([byte ^ (1 << index % 8)]), index)
-            refused(tiny_bundle_copy)
+            refused(tiny_bundle_copy, name)
             os.pwrite(descriptor, bytes([byte]), index)
     finally:
         os.close(descriptor)

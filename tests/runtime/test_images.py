@@ -19,6 +19,7 @@ from runtime import images as module
 from runtime.errors import ImageError
 from runtime.images import find_images, read_image
 from tests.command import environment
+from tests.pictures import chunk
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (12, 20, 3), dtype=np.uint8)
@@ -27,10 +28,6 @@ RGB = RNG.integers(0, 256, (12, 20, 3), dtype=np.uint8)
 def save(path: Path, pixels: NDArray[np.generic]) -> Path:
     assert cv2.imwrite(str(path), pixels)
     return path
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -14,16 +13,9 @@ from pathlib import Path
 import pytest
 
 from runtime.measure.run import AUTO
-from tests.command import environment, require_documented, toolkit
+from tests.command import call, environment, require_documented, toolkit
 from toolkit import measure_options
-from toolkit.cli import run
 from toolkit.measure_options import BatchesType
-
-
-def call(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    code = run(shlex.split(line))
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 def test_everything_as_json(tiny_bundle: Path, tiny_int8_bundle: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from runtime.backend import BACKENDS
 from runtime.jetson import parse_jetson
 from tests.command import ROOT, assert_clean_failure, toolkit, without_packages
+from tests.toolkit.distributions import site_packages
 from toolkit.doctor import child, nvidia, system
 from toolkit.doctor.clashes import find_clashes
 from toolkit.doctor.finding import Finding
@@ -165,16 +166,6 @@ def test_an_nvidia_smi_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 # Packages.
-
-
-def site_packages(folder: Path, *distributions: str) -> Installed:
-    """Metadata as pip writes it, of `name version` each."""
-    for distribution in distributions:
-        name, version = distribution.split()
-        info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    return Installed([str(folder)])
 
 
 def test_requirements_are_read_once_each_with_the_extras_that_want_them() -> None:

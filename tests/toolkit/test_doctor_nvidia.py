@@ -14,6 +14,7 @@ import pytest
 
 from runtime.jetson import parse_jetson
 from runtime.nvidia import parse_driver
+from tests.toolkit.distributions import site_packages
 from toolkit.doctor import nvidia, system
 from toolkit.doctor.cuda_driver import read_driver
 from toolkit.doctor.finding import Finding
@@ -407,15 +408,6 @@ def test_the_drivers_own_list_where_nvidia_smi_has_none_or_does_not_know() -> No
     assert nvidia.merge(listed, []) == listed
     known = (Gpu("RTX", "550.54", "8 MiB", "8.9"), Gpu("other", "550.54", "8 MiB", "7.5"))
     assert nvidia.merge(known, told) == known
-
-
-def site_packages(folder: Path, *distributions: str) -> Installed:
-    for distribution in distributions:
-        name, version = distribution.split()
-        info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    return Installed([str(folder)])
 
 
 def test_packages_and_the_cuda_that_they_are_for(tmp_path: Path) -> None:

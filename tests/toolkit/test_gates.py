@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,7 @@ from runtime.measure.single import WarmUp, describe_single
 from runtime.measure.turns import Block
 from runtime.race import RaceRow
 from runtime.session import open_session
-from tests.command import require_documented
-from toolkit.cli import run
+from tests.command import call, require_documented
 from toolkit.figures import BENCH_FIGURES, BUILD_FIGURES, bench_figures, build_figures
 from toolkit.gates import Gate, GateResult, judge, parse_gate
 from toolkit.outcome import BuildResult
@@ -187,16 +185,11 @@ class TestFigures:
 class TestCommands:
     """`--gate` of `bench` and of `build`, in this process."""
 
-    def call(self, line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-        code = run(shlex.split(line))
-        out, err = capsys.readouterr()
-        return code, out, err
-
     def test_every_bundle_of_a_bench_has_to_pass(
         self, tiny_bundle: Path, tiny_int8_bundle: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         line = f"bench {tiny_bundle} {tiny_int8_bundle} --seconds 0.05 --gate 'p50_ms<=1e6' --gate 'time_ratio<=1e-6'"
-        code, out, err = self.call(f"{line} --json", capsys)
+        code, out, err = call(f"{line} --json", capsys)
         assert code == 3
         require_documented("bench", out)
         first, second = json.loads(out)
@@ -211,7 +204,7 @@ class TestCommands:
     def test_all_passed_is_0_and_the_table_stays_alone_on_standard_output(
         self, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        code, out, err = self.call(f"bench {tiny_bundle} --seconds 0.05 --gate 'images_per_second>=0.001'", capsys)
+        code, out, err = call(f"bench {tiny_bundle} --seconds 0.05 --gate 'images_per_second>=0.001'", capsys)
         assert code == 0
         assert "images_per_second>=0.001 passed: " in err and "gate" not in out
 
@@ -224,7 +217,7 @@ class TestCommands:
     ) -> None:
         monkeypatch.chdir(tmp_path)
         gates = "--gate 'top1>=0' --gate 'size_bytes<=1' --gate 'p50_ms<=1e6' --gate 'speedup>=0.001'"
-        code, out, err = self.call(f"build {tiny_int8_bundle} --target openvino -o out --json {gates}", capsys)
+        code, out, err = call(f"build {tiny_int8_bundle} --target openvino -o out --json {gates}", capsys)
         assert code == 3
         require_documented("build", out)
         result = json.loads(out)
@@ -239,7 +232,7 @@ class TestCommands:
         self, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        code, _, err = self.call(f"build {tiny_bundle} -o out --gate 'speedup>=0.001' --gate 'macs_share<=0'", capsys)
+        code, _, err = call(f"build {tiny_bundle} -o out --gate 'speedup>=0.001' --gate 'macs_share<=0'", capsys)
         assert code == 0, err
         assert "gate macs_share<=0 passed: 0\n" in err
 
@@ -256,9 +249,9 @@ class TestCommands:
     def test_a_wrong_gate_is_wrong_usage_before_any_work(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], gate: str, words: str
     ) -> None:
-        code, out, err = self.call(f"bench {tmp_path / 'nowhere'} --gate '{gate}'", capsys)
+        code, out, err = call(f"bench {tmp_path / 'nowhere'} --gate '{gate}'", capsys)
         assert (code, out) == (2, "")
         assert "--gate" in err and words in err and "nowhere" not in err
         if "time_ratio" not in gate:
-            code, _, err = self.call(f"build lenett --gate '{gate}'", capsys)
+            code, _, err = call(f"build lenett --gate '{gate}'", capsys)
             assert code == 2 and "lenett" not in err
