@@ -13,7 +13,6 @@ from functools import cached_property
 import numpy as np
 import onnx
 from msgspec import structs
-from numpy.typing import NDArray
 
 from calibration.batch_size import batch_size
 from calibration.calibration import CalibrationRequest, with_fitted_layers
@@ -25,7 +24,7 @@ from calibration.record import Budget, Calibration, GivenBack
 from export.front import IMAGE
 from export.reference import open_reference
 from runtime.datasets import Dataset, batches, first
-from runtime.evaluate import percent, require_classes
+from runtime.evaluate import Classes, agree, classes_of, percent, require_classes
 from runtime.progress import Progress, advance_or_stop
 from runtime.streaming import stream
 
@@ -67,7 +66,7 @@ def meet_budget(request: BudgetRequest, calibration: Calibration, progress: Prog
         DataError: a label is no class of the model.
     """
     require_classes(request.judges, request.calibration.spec)
-    expected = classes_of(request, request.model, "judge FP32", progress)
+    expected = judged_classes(request, request.model, "judge FP32", progress)
     ranked = list(request.layers)
     fitted: dict[int, Calibration] = {}
 
@@ -76,7 +75,7 @@ def meet_budget(request: BudgetRequest, calibration: Calibration, progress: Prog
         plan = without_layers(request.calibration.plan, ranked[:count])
         what = f"judge INT8 without {count} of {len(ranked)} layers" if count else "judge INT8"
         quantized = to_int8(request.model, plan, fitted[count])
-        return loss(classes_of(request, quantized, what, progress), expected, request.judges.labels)
+        return loss(judged_classes(request, quantized, what, progress), expected, request.judges.labels)
 
     losses = {0: lost(0)}
     count = 0
@@ -150,20 +149,20 @@ def rank(request: BudgetRequest, calibration: Calibration, progress: Progress) -
     return sensitivities
 
 
-def classes_of(request: BudgetRequest, model: onnx.ModelProto, what: str, progress: Progress) -> NDArray[np.int64]:
-    """The class that a graph puts each judging image into, int64 (N,)."""
+def judged_classes(request: BudgetRequest, model: onnx.ModelProto, what: str, progress: Progress) -> Classes:
+    """The class that a graph puts each judging image into, (N,)."""
     session = open_reference(model, [logits_of(model)])
     images = batches(request.judges, request.calibration.spec, batch_size(request.model, ()))
     found = []
     with progress.stage(what, len(request.judges)) as stage:
-        for classes in stream(lambda batch: session.run(None, {IMAGE: batch})[0].argmax(axis=1), images):
+        for classes in stream(lambda batch: classes_of(session.run(None, {IMAGE: batch})[0]), images):
             found.append(classes)
             advance_or_stop(stage, len(classes))
     return np.concatenate(found)
 
 
-def loss(found: NDArray[np.int64], expected: NDArray[np.int64], labels: NDArray[np.int64] | None) -> float:
+def loss(found: Classes, expected: Classes, labels: Classes | None) -> float:
     """What is lost against FP32: points of top-1, or without labels percent of the images that change their class."""
     if labels is None:
-        return round(100 - percent(found == expected), 10)
+        return round(100 - percent(agree(found, expected)), 10)
     return round(percent(expected == labels) - percent(found == labels), 10)

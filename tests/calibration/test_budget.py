@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 import runtime
-from calibration.budget import BudgetRequest, classes_of, fewest, loss, meet_budget
+from calibration.budget import BudgetRequest, fewest, judged_classes, loss, meet_budget
 from calibration.calibration import CalibrationRequest, calibrate
 from calibration.options import CalibrationOptions
 from calibration.placement import GIVEN_BACK, plan, without_layers
@@ -21,6 +21,7 @@ from calibration.quantize import at_precision, to_int8
 from calibration.record import Calibration, of_method
 from runtime.datasets import ArrayDataset, evenly_spaced, open_dataset
 from runtime.errors import Cancelled, DataError
+from runtime.evaluate import NO_CLASS
 from tests.fakes import RecordingProgress
 from toolkit.zoo import ZOO
 
@@ -113,7 +114,7 @@ def corrected_loss(path: Path, corrected: Calibration, in_float: tuple[str, ...]
     model, planned = onnx.load(path), without_layers(plan(onnx.load(path)), in_float)
     asked = BudgetRequest(request(path), 0.5, images)
     graphs = (to_int8(model, planned, corrected), model)
-    found, expected = (classes_of(asked, graph, "", RecordingProgress()) for graph in graphs)
+    found, expected = (judged_classes(asked, graph, "", RecordingProgress()) for graph in graphs)
     return loss(found, expected, images.labels)
 
 
@@ -138,6 +139,7 @@ def test_the_fewest_are_found_where_more_layers_never_lose_more(values: list[flo
 def test_what_is_lost() -> None:
     found, expected = np.array([0, 1, 2, 3]), np.array([0, 1, 0, 0])
     assert loss(found, expected, None) == 50
+    assert loss(np.array([0, NO_CLASS]), np.array([0, NO_CLASS]), None) == 50  # NaN agrees with nothing
     assert loss(found, expected, np.array([0, 1, 2, 0])) == 0
     assert loss(found, expected, np.array([0, 1, 0, 0])) == 50
     assert loss(found, expected, np.array([0, 1, 2, 3])) == -50
