@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -21,10 +21,6 @@ from runtime.camera.web import messages
 from runtime.camera.web.messages import Answered, Answers, AskFrame, AskStats, FromPage, Order, Shown, Stats, ToPage
 from runtime.camera.web.sent import FrameText
 
-if TYPE_CHECKING:
-    from runtime.camera.web.viewers import ViewSocket
-    from runtime.camera.web.visits import VisitSocket
-
 STATS_S = 0.5  # between two looks at how it goes
 LAST_SIGN_S = 10.0  # without an answer, after which the reading does not go on
 FRAME_S = 0.04  # between two pictures of a source: no eye needs more, and each costs the reading a copy
@@ -32,6 +28,22 @@ LARGEST_SIDE = 1280  # of a picture on the page
 QUALITY = 80
 T = TypeVar("T")
 Shot: TypeAlias = tuple[bytes, bytes]  # what was read on a frame, as JSON, and its picture, as JPEG
+
+
+class Guest(Protocol):
+    """Somebody who is connected."""
+
+    async def bye(self, reason: str) -> None:
+        """It is the end."""
+        ...
+
+
+class Visit(Guest, Protocol):
+    """Somebody with a camera."""
+
+    def answer(self, answers: Answers | None) -> None:
+        """What was read on the latest frame; None where it was not."""
+        ...
 
 
 class Desk:
@@ -59,9 +71,9 @@ class Desk:
         self.views = [View(number, memory, self) for number, memory in enumerate(memories)]
         self.visitor_memories = [FrameMemory(name) for name in order.visitors]
         self.places = deque(range(len(order.visitors)))
-        self.visits: dict[int, VisitSocket] = {}
+        self.visits: dict[int, Visit] = {}
         self.visits_so_far = 0
-        self.watching: set[ViewSocket] = set()
+        self.watching: set[Guest] = set()
         self.tasks: set[asyncio.Task[object]] = set()
 
     def say(self, message: FromPage) -> None:
@@ -89,7 +101,7 @@ class Desk:
             self.say(AskStats())
             await asyncio.sleep(STATS_S)
 
-    def everybody(self) -> list[ViewSocket | VisitSocket]:
+    def everybody(self) -> list[Guest]:
         """Who is connected."""
         return [*self.watching, *self.visits.values()]
 
