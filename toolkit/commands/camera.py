@@ -154,20 +154,12 @@ def command(
     lines_file = Path(jsonl) if jsonl and jsonl != "-" else None
     if as_json and jsonl == "-":
         raise click.UsageError("--json and --jsonl - both write to standard output: give --jsonl a file")
-    if force and not record and not lines_file:
-        raise click.UsageError("--force is about the files of --jsonl and --record: give one")
-    if record and record.suffix.lower() != ".mp4":
-        raise click.UsageError(f"--record writes MP4: give {record.with_suffix('.mp4')} in place of {record}")
-    if record and jsonl and os.path.realpath(record) == os.path.realpath(jsonl):
-        raise click.UsageError("--jsonl and --record are the same file: give each its own")
     require_different(where)
     own = [one for one in where if one.strip().lower() != VISITORS]
     visitors = len(own) < len(where)
     if record and (len(own) != 1 or visitors):
         raise click.UsageError("--record records one source that is no visitor's: run a command for each")
-    for file in filter(None, (record, lines_file)):
-        if any(os.path.exists(one) and file.exists() and os.path.samefile(one, file) for one in own):
-            raise click.UsageError(f"{file} is read: write to another file")
+    require_files(record, lines_file, force, own)
     check_views(view, visitors, web)
     broker = parse_broker(mqtt) if mqtt else None
     with ExitStack() as stack:
@@ -212,6 +204,20 @@ def command(
         if as_json:
             print_json(summary)
     return 0
+
+
+def require_files(record: Path | None, lines: Path | None, force: bool, sources: Sequence[str]) -> None:
+    """Refuse files that cannot be what is to be written: a recording that is no MP4, one for both, one that is read."""
+    files = [file for file in (record, lines) if file]
+    if force and not files:
+        raise click.UsageError("--force is about the files of --jsonl and --record: give one")
+    if record and record.suffix.lower() != ".mp4":
+        raise click.UsageError(f"--record writes MP4: give {record.with_suffix('.mp4')} in place of {record}")
+    if record and lines and os.path.realpath(record) == os.path.realpath(lines):
+        raise click.UsageError("--jsonl and --record are the same file: give each its own")
+    for file in files:
+        if any(os.path.exists(one) and file.exists() and os.path.samefile(one, file) for one in sources):
+            raise click.UsageError(f"{file} is read: write to another file")
 
 
 def require_different(sources: Sequence[str]) -> None:
