@@ -247,7 +247,7 @@ def test_thresholds_that_move_have_not_settled() -> None:
         assert bool(settled({"t": histogram}, images)) == enough, images
 
 
-def test_an_image_that_gives_nan_is_named_as_its_file(tmp_path: Path) -> None:
+def test_an_image_that_gives_nan_is_named_as_its_file() -> None:
     graph = onnx.parser.parse_model(
         '<ir_version: 10, opset_import: ["" : 20]>\n'
         "g (uint8[batch,1,1,1] image) => (float[batch,1] y) <float[1,1] w = {1}, int64[2] s = {-1, 1}> {\n"

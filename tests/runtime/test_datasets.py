@@ -284,7 +284,7 @@ def test_evenly_spaced_takes_the_ends_and_steps_of_equal_length(total: int, coun
         assert steps.max() - steps.min() <= 1
 
 
-def test_evenly_spaced_leaves_a_set_that_is_small_enough(tmp_path: Path) -> None:
+def test_evenly_spaced_leaves_a_set_that_is_small_enough() -> None:
     dataset = ArrayDataset("x", IMAGES, None)
     assert evenly_spaced(dataset, None) is dataset
     assert evenly_spaced(dataset, 5) is dataset
@@ -293,7 +293,7 @@ def test_evenly_spaced_leaves_a_set_that_is_small_enough(tmp_path: Path) -> None
     assert part.name == "x"
 
 
-def test_a_digest_changes_with_every_pixel_label_and_order(tmp_path: Path) -> None:
+def test_a_digest_changes_with_every_pixel_label_and_order() -> None:
     changed = IMAGES.copy()
     changed[4, 5, 6] ^= 1
     labels = LABELS.astype(np.int64)

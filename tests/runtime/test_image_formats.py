@@ -216,7 +216,7 @@ def test_damaged_exif_turns_nothing(tmp_path: Path, block: bytes) -> None:
     np.testing.assert_array_equal(read(tmp_path, pictures.webp_with_exif(webp, 48, 40, block)), expected(RGBA))
 
 
-def test_a_cmyk_jpeg_has_the_colours_of_print(tmp_path: Path) -> None:
+def test_a_cmyk_jpeg_has_the_colours_of_print() -> None:
     image = read_image(DATA / "cmyk.jpg")  # 16x8: magenta and yellow, then cyan and yellow
     assert image.shape == (8, 16, 3)
     np.testing.assert_allclose(image[:, :6].reshape(-1, 3).astype(int), [(255, 0, 0)] * 48, atol=8)

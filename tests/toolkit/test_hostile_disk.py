@@ -103,7 +103,7 @@ def test_no_space_for_temporary_files_stops_a_build(tmp_path: Path, disk: Path) 
     assert os.listdir(disk) == []
 
 
-def test_a_file_that_finds_no_space_keeps_its_content(disk: Path, tmp_path: Path) -> None:
+def test_a_file_that_finds_no_space_keeps_its_content(disk: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     limited_here = not mount(disk, "size=16k")
     disk.mkdir(exist_ok=True)

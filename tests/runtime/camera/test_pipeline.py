@@ -346,7 +346,7 @@ def test_a_full_disk_for_the_lines_does_not_end_the_reading() -> None:
     assert said.count("no more lines are written: No space left on device") == 1
 
 
-def test_pictures_that_do_not_belong_together_are_not_followed(tmp_path: Path) -> None:
+def test_pictures_that_do_not_belong_together_are_not_followed() -> None:
     made: list[int] = []
     stages = stand_ins()
 

@@ -164,7 +164,7 @@ def test_a_display_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.skipif(not os.environ.get("DISPLAY"), reason="no display here")
-def test_a_real_window_shows_pictures_of_changing_size(tmp_path: Path) -> None:
+def test_a_real_window_shows_pictures_of_changing_size() -> None:
     script = f"""
 import cv2
 from pathlib import Path

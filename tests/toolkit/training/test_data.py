@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from torch.utils.data import get_worker_info
 
 from runtime.datasets import ArrayDataset, Dataset, open_dataset
-from runtime.errors import DataError, ImageError
+from runtime.errors import Cancelled, DataError, ImageError
 from runtime.preprocess import image_for
+from tests.fakes import RecordingProgress
 from tests.toolkit.training.bars import RECIPE, run, same_weights, write_pictures
 from tests.toolkit.training.bars import bars as make_bars
 from toolkit.training.crop import random_crop
@@ -94,9 +95,13 @@ def test_a_folder_of_pictures_is_learned(pictures: Path) -> None:
 
 def test_a_training_resumes_where_pictures_are_cropped(pictures: Path, tmp_path: Path) -> None:
     recipe = replace(RECIPE, epochs=2, held_out=0.2, crop=0.6)
-    once = run(pictures, recipe, workers=0)
-    assert once.history[1]["loss"] != once.history[0]["loss"]
-    assert same_weights(once, run(pictures, recipe, workers=2))
+    unbroken = run(pictures, recipe, workers=0)
+    with pytest.raises(Cancelled):  # in the second epoch
+        run(pictures, recipe, workers=0, checkpoint=tmp_path / "c.pt", progress=RecordingProgress(stop_after=300))
+    progress = RecordingProgress()
+    resumed = run(pictures, recipe, workers=2, checkpoint=tmp_path / "c.pt", resume=True, progress=progress)
+    assert progress.stages["train"].notes[1] == "resumed after epoch 1"
+    assert same_weights(unbroken, resumed)
 
 
 def test_the_last_of_idx_files_are_held_out(bars: Path) -> None:
