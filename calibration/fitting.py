@@ -24,7 +24,7 @@ from calibration.record import LARGEST
 from calibration.rounding import round_with_feedback
 from calibration.samples import layer_samples
 from export.front import IMAGE
-from export.graph import attribute, initializers, producers, replace_initializer
+from export.graph import attribute, free_name, initializers, names_of, producers, replace_initializer
 from export.reference import open_reference
 from runtime.progress import Stage, advance_or_stop
 from runtime.streaming import stream
@@ -142,7 +142,7 @@ def with_fitted(quantized: onnx.ModelProto, fitted: Fitted) -> onnx.ModelProto:
     changed = onnx.ModelProto()
     changed.CopyFrom(quantized)
     graph = changed.graph
-    replaced = set()
+    taken, replaced = names_of(graph), set()
     for node in graph.node:
         if node.name in fitted.roundings:
             stored, _ = stored_weight(graph, node)
@@ -151,7 +151,7 @@ def with_fitted(quantized: onnx.ModelProto, fitted: Fitted) -> onnx.ModelProto:
         if node.name in fitted.biases:
             replaced.update(node.input[2:])
             del node.input[2:]
-            node.input.append(f"{node.name}/bias")
+            node.input.append(free_name(f"{node.name}/bias", taken))
             graph.initializer.append(numpy_helper.from_array(fitted.biases[node.name], node.input[2]))
     unused = replaced - {name for node in graph.node for name in node.input}
     kept = [entry for entry in graph.initializer if entry.name not in unused]
@@ -173,7 +173,7 @@ def explicit_padding(node: onnx.NodeProto) -> bool:
 
 def correctable(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
     """Whether a layer is a Conv or Gemm whose bias is a constant of a value for each channel, or which has none."""
-    if node.op_type not in ("Conv", "Gemm"):
+    if node.op_type not in ("Conv", "Gemm") or attribute(node, "beta", 1.0) != 1:  # which would scale a new bias
         return False
     return not has_bias(node) or (node.input[2] in constants and len(constants[node.input[2]].dims) == 1)
 

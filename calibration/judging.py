@@ -50,8 +50,9 @@ def compare_methods(
         stage: advanced by the number of images.
     """
     opened = with_scales_as_inputs(quantized)
+    called = {node.input[0]: node.input[1] for node in quantized.graph.node if node.op_type == "QuantizeLinear"}
     given = {
-        method: {f"{name}/scale": np.array(scale, np.float32) for name, scale in by_tensor.items()}
+        method: {scale: np.array(by_tensor[name], np.float32) for name, scale in called.items()}
         for method, by_tensor in scales.items()
     }
     return judge(reference, dict.fromkeys(scales, opened), images, stage, given)

@@ -11,11 +11,12 @@ from onnx import helper, numpy_helper
 
 from calibration.placement import Plan
 from calibration.record import LARGEST
-from export.graph import initializers
+from export.graph import free_name, initializers, names_of
 from export.skeleton import skeleton
 from runtime.errors import WeightsError
 
 REDUCED = 64
+ENDINGS = ("/int8", "/scale", "/zero_point", "/float", "/quantize", "/dequantize")
 CLIPPED_AT = tuple(np.arange(0.99, 0.59, -0.01).tolist())  # shares of a channel's largest magnitude
 
 
@@ -47,23 +48,25 @@ def insert_qdq(
     quantized = onnx.ModelProto()
     quantized.CopyFrom(model)
     graph = quantized.graph
+    taken = names_of(graph)
     before: dict[str, list[onnx.NodeProto]] = {}  # the first node that needs them -> nodes to put before it
 
     for tensor in plan.tensors:
         readers = {layer.reader for layer in plan.layers if layer.tensor == tensor}
         users = [node for node in graph.node if node.name in readers]
-        pair = activation_pair(tensor)
+        pair = activation_pair(tensor, free_name(tensor, taken, ENDINGS))
+        _, scale, zero_point = pair[0].input
         for node in users:
             replace_input(node, tensor, pair[1].output[0])
-        graph.initializer.append(scalar(f"{tensor}/scale", np.float32(scales[tensor])))
-        graph.initializer.append(scalar(f"{tensor}/zero_point", np.int8(0)))
+        graph.initializer.append(scalar(scale, np.float32(scales[tensor])))
+        graph.initializer.append(scalar(zero_point, np.int8(0)))
         before.setdefault(users[0].name, []).extend(pair)
 
     stored: set[str] = set()
     layers = plan.layers if weights else ()
     for weight, axis in dict.fromkeys((layer.weight, layer.channel_axis) for layer in layers):
         # A tied weight that two layers read along different axes has channels, and so scales, of its own for each.
-        prefix = f"{weight}/axis{axis}" if weight in stored else weight
+        prefix = free_name(f"{weight}/axis{axis}" if weight in stored else weight, taken, ENDINGS)
         stored.add(weight)
         names = (f"{prefix}/int8", f"{prefix}/scale", f"{prefix}/zero_point")
         array = numpy_helper.to_array(initializers(graph)[weight])
@@ -91,14 +94,12 @@ def insert_qdq(
     return quantized
 
 
-def activation_pair(tensor: str) -> tuple[onnx.NodeProto, onnx.NodeProto]:
-    """QuantizeLinear and DequantizeLinear of one activation."""
-    parameters = [f"{tensor}/scale", f"{tensor}/zero_point"]
+def activation_pair(tensor: str, prefix: str) -> tuple[onnx.NodeProto, onnx.NodeProto]:
+    """QuantizeLinear and DequantizeLinear of one activation; what they take and give is called after `prefix`."""
+    whole, scale, zero_point, output, quantize, dequantize = (prefix + ending for ending in ENDINGS)
     return (
-        helper.make_node("QuantizeLinear", [tensor, *parameters], [f"{tensor}/int8"], f"{tensor}/quantize"),
-        helper.make_node(
-            "DequantizeLinear", [f"{tensor}/int8", *parameters], [f"{tensor}/float"], f"{tensor}/dequantize"
-        ),
+        helper.make_node("QuantizeLinear", [tensor, scale, zero_point], [whole], quantize),
+        helper.make_node("DequantizeLinear", [whole, scale, zero_point], [output], dequantize),
     )
 
 

@@ -167,7 +167,7 @@ def free_batch(model: onnx.ModelProto, *, opened: bool) -> None:
 
 
 def give_way(model: onnx.ModelProto, output: str) -> None:
-    """Rename tensors that are called as ours will be, and the output to `output`."""
+    """Rename tensors and nodes that are called as ours will be, and the output to `output`."""
     graph = model.graph
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
     renamed = {
@@ -177,6 +177,8 @@ def give_way(model: onnx.ModelProto, output: str) -> None:
     for holder in (*graph.initializer, *graph.input, *graph.output):
         holder.name = renamed.get(holder.name, holder.name)
     for node in graph.node:
+        if node.name.startswith(FRONT_PREFIX):
+            node.name = f"model/{node.name}"
         for names in (node.input, node.output):
             for index, name in enumerate(names):
                 names[index] = renamed.get(name, name)

@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from export.front import FRONT_OFFSET_OUTPUT, FRONT_PREFIX, FRONT_SCALED_OUTPUT
-from export.graph import consumers, initializers, producers, replace_initializer
+from export.graph import consumers, free_name, initializers, names_of, producers, replace_initializer
 from export.skeleton import infer, skeleton
 from runtime.errors import ExportError
 
@@ -82,6 +82,7 @@ def to_float16(model: onnx.ModelProto, keep: Mapping[str, str]) -> tuple[onnx.Mo
     kept = kept_nodes(converted, keep)
     types = float_tensors(converted)
     constants = fixed_constants(graph)
+    taken = names_of(graph)
     casts: dict[tuple[str, int], str] = {}  # (tensor, type) -> the tensor's copy in that type
     nodes: list[onnx.NodeProto] = []
 
@@ -90,7 +91,7 @@ def to_float16(model: onnx.ModelProto, keep: Mapping[str, str]) -> tuple[onnx.Mo
         if types[name] == wanted:
             return name
         if (name, wanted) not in casts:
-            other = f"{name}/{'float16' if wanted == TensorProto.FLOAT16 else 'float32'}"
+            other = free_name(f"{name}/{'float16' if wanted == TensorProto.FLOAT16 else 'float32'}", taken)
             casts[name, wanted] = other
             if name in constants:
                 array = numpy_helper.to_array(constants[name])
@@ -115,7 +116,7 @@ def to_float16(model: onnx.ModelProto, keep: Mapping[str, str]) -> tuple[onnx.Mo
     for output in graph.output:  # stays float32, under its name
         if types.get(output.name) == TensorProto.FLOAT16:
             maker = next(node for node in nodes if output.name in node.output)
-            half = f"{output.name}/float16"
+            half = free_name(f"{output.name}/float16", taken)
             for node in nodes:
                 node.input[:] = [half if name == output.name else name for name in node.input]
             maker.output[:] = [half if name == output.name else name for name in maker.output]

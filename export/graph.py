@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,20 @@ def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
 def value_info(name: str, kind: int | None) -> onnx.ValueInfoProto:
     """A tensor of any shape, float32 where its type is not known."""
     return helper.make_tensor_value_info(name, kind or onnx.TensorProto.FLOAT, None)
+
+
+def names_of(graph: onnx.GraphProto) -> set[str]:
+    """All that is called something: tensors and nodes."""
+    names = {entry.name for holder in (graph.node, graph.initializer, graph.input) for entry in holder}
+    return names.union(*(node.output for node in graph.node))
+
+
+def free_name(wanted: str, taken: set[str], endings: Sequence[str] = ("",)) -> str:
+    """A name that is not taken with any of some endings, and is from now on with each."""
+    while not taken.isdisjoint(wanted + ending for ending in endings):
+        wanted += "_"
+    taken.update(wanted + ending for ending in endings)
+    return wanted
 
 
 def replace_initializer(graph: onnx.GraphProto, name: str, array: np.ndarray) -> None:

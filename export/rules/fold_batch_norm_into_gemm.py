@@ -18,7 +18,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from export.graph import attribute, consumers, initializers, producers, replace_initializer
+from export.graph import attribute, consumers, free_name, initializers, names_of, producers, replace_initializer
 from export.skeleton import infer
 
 
@@ -92,7 +92,7 @@ class FoldBatchNormIntoGemm:
         if len(gemm.input) > 2:
             replace_initializer(graph, gemm.input[2], new_bias.astype(np.float32))
         else:
-            gemm.input.append(f"{gemm.name}.bias")
+            gemm.input.append(free_name(f"{gemm.name}.bias", names_of(graph)))
             graph.initializer.append(numpy_helper.from_array(new_bias.astype(np.float32), gemm.input[2]))
         (match.pool or match.flatten).input[0] = match.norm.input[0]
         graph.node.remove(match.norm)

@@ -9,7 +9,6 @@ the bytes. Exact only without padding, since a padded border is 0 after normaliz
 
 from __future__ import annotations
 
-from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from export.front import FRONT_MEAN_OUTPUT, FRONT_OFFSET_OUTPUT
-from export.graph import attribute, consumers, initializers, producers, replace_initializer
+from export.graph import attribute, consumers, free_name, initializers, names_of, producers, replace_initializer
 
 OFFSET = 128
 
@@ -82,7 +81,7 @@ class FoldFrontIntoConv:
         for index, (part, array) in enumerate((("weight", new_weight), ("bias", new_bias)), start=1):
             # Exporters keep equal constants once, such as the biases of zeros of many layers: this layer gets its own.
             if not conv.input[index] or len(used_by[conv.input[index]]) > 1:
-                conv.input[index] = free_name(f"{conv.name}.{part}", constants)
+                conv.input[index] = free_name(f"{conv.name}.{part}", names_of(graph))
                 graph.initializer.append(numpy_helper.from_array(array, conv.input[index]))
             else:
                 replace_initializer(graph, conv.input[index], array)
@@ -94,13 +93,6 @@ class FoldFrontIntoConv:
         graph.node.remove(match.offset)
         graph.node.remove(match.scale)
         conv.input[0] = FRONT_OFFSET_OUTPUT
-
-
-def free_name(wanted: str, taken: Container[str]) -> str:
-    """A name that no constant has."""
-    while wanted in taken:
-        wanted += "_folded"
-    return wanted
 
 
 def fold(

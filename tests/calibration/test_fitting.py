@@ -121,6 +121,22 @@ def test_biases_that_cannot_be_corrected(branches: onnx.ModelProto) -> None:
     assert found == {"one": True, "two": True, "three": False, "y": True}
 
 
+def test_a_bias_may_be_called_as_the_new_one(branches: onnx.ModelProto, noise: list[np.ndarray]) -> None:
+    renamed = onnx.ModelProto.FromString(branches.SerializeToString())
+    initializers(renamed.graph)["b5"].name = renamed.graph.node[-1].input[2] = "y/bias"
+    wanted = np.arange(3, dtype=np.float32)
+    changed = with_fitted(coarse(renamed, noise), Fitted(biases={"y": wanted})).graph
+    names = [constant.name for constant in changed.initializer]
+    assert len(names) == len(set(names)) and "y/bias" not in names
+    np.testing.assert_array_equal(numpy_helper.to_array(initializers(changed)[changed.node[-1].input[2]]), wanted)
+
+
+def test_a_gemm_that_would_scale_a_bias_gets_none() -> None:
+    node = onnx.helper.make_node("Gemm", ["x", "w"], ["y"], beta=0.5)
+    assert not correctable(node, {})
+    assert correctable(onnx.helper.make_node("Gemm", ["x", "w"], ["y"]), {})
+
+
 def test_a_weight_that_moves_by_more_than_int8_holds_comes_back(
     branches: onnx.ModelProto, noise: list[np.ndarray]
 ) -> None:

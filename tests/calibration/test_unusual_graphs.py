@@ -8,11 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration.calibration import observe, scale_of
+from calibration.judging import compare_methods
 from calibration.observers import Histogram
 from calibration.placement import plan
-from calibration.qdq import insert_qdq
+from calibration.qdq import ENDINGS, insert_qdq
 from calibration.quantize import require_quantizable
 from calibration.record import TensorScale
+from export.float16 import to_float16
 from runtime.errors import DataError, ModelError, WeightsError
 from runtime.progress import SilentStage
 from tests.export.graphs import answer, distance, normal, parse
@@ -68,6 +70,29 @@ def test_constants_of_a_branch_stay() -> None:
 def test_a_weight_that_is_an_output_stays() -> None:
     model = parse("[fc] y = Gemm (image, w)", f"{OUTPUT}, float[4,4] w", takes=FLOATS, w=normal(4, 4))
     assert "w" in {constant.name for constant in quantized(model).graph.initializer}
+
+
+@pytest.mark.parametrize("tensor", ["t", "w"])
+@pytest.mark.parametrize("ending", [*ENDINGS, "/float16", "/float32"])
+def test_names_of_what_is_inserted_may_be_taken(tensor: str, ending: str) -> None:
+    taken = f'"{tensor}{ending}"'
+    body = f"[a] t = Relu (image) [b] u = Gemm (t, w) [c] {taken} = Tanh (u) [d] y = Gemm ({taken}, v)"
+    model = parse(body, OUTPUT, takes=FLOATS, w=normal(4, 4), v=normal(4, 4))
+    model.graph.node[2].name = taken.strip('"')
+    images, result = normal(8, 4), quantized(model)
+    assert distance(answer(model, images)[0], answer(result, images)[0]) < 0.03
+    half, _ = to_float16(result, {})
+    assert distance(answer(model, images)[0], answer(half, images)[0]) < 0.03
+
+
+def test_the_methods_are_compared_whatever_the_scales_are_called() -> None:
+    body = '[b] "image/scale" = Gemm (image, w) [d] y = Gemm ("image/scale", v)'
+    model = parse(body, OUTPUT, takes=FLOATS, w=normal(4, 4), v=normal(4, 4))
+    planned, images = plan(model), normal(8, 4)
+    fine, coarse = ({name: scale for name in planned.tensors} for scale in (0.03, 0.3))
+    result = insert_qdq(model, planned, fine, weights=False)
+    found = compare_methods(model, result, {"minmax": fine, "mse": coarse}, [images], SilentStage())
+    assert found["minmax"].mean() > found["mse"].mean() + 10
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

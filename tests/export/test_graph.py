@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 from onnx import numpy_helper
 
-from export.graph import attribute, consumers, initializers, producers, replace_initializer
+from export.graph import (
+    attribute,
+    consumers,
+    free_name,
+    initializers,
+    names_of,
+    producers,
+    replace_initializer,
+)
 from tests.export.graphs import normal, parse
 
 BODY = "a, b = Split <axis=1, num_outputs=2> (image) c = Add (a, w) d = Mul (a, a)"
@@ -44,3 +52,10 @@ def test_a_constant_is_replaced_in_its_place() -> None:
     assert [initializer.name for initializer in graph.initializer] == ["v", "w", "x"]
     assert np.array_equal(numpy_helper.to_array(initializers(graph)["w"]), new)
     assert np.array_equal(numpy_helper.to_array(initializers(graph)["v"]), normal(2))
+
+
+def test_a_free_name_is_that_of_no_tensor_and_no_node_and_is_given_once() -> None:
+    taken = names_of(parse(f"[node] {BODY}", OUTPUTS, w=normal(1)).graph)
+    assert taken >= {"image", "node", "a", "b", "c", "d", "w"}
+    assert [free_name(name, taken) for name in ("w", "w", "node", "e", "e")] == ["w_", "w__", "node_", "e", "e_"]
+    assert free_name("f", taken | {"f/scale"}, ("/int8", "/scale")) == "f_"

@@ -113,3 +113,13 @@ def test_before_a_padded_convolution_it_stays() -> None:
     model = parse(body, "float[batch,4,6,5] fc", **values, w=normal(4, 3, 3, 3))
     assert applied(model) == (0, "")
     assert op_types(model) == ["BatchNormalization", "Conv"]
+
+
+def test_the_new_bias_takes_no_name_that_is_there() -> None:
+    body = [NORM, "flat = Flatten (norm)", "[fc] u = Gemm <transB=1> (flat, w)", 'fc = Add (u, "fc.bias")']
+    values = {name: value for name, value in constants("norm").items() if name != "b"}
+    model = parse("\n".join(body), ANSWER, **values, **{"fc.bias": normal(4, seed=5)})
+    expected = answer(model, images())[0]
+    assert applied(model) == (1, "")
+    assert distance(expected, answer(model, images())[0]) < 1e-5
+    assert len(constant_names(model)) == len(model.graph.initializer)

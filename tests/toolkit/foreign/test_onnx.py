@@ -130,6 +130,21 @@ def test_a_model_with_q_dq_passes_through(tmp_path: Path) -> None:
         assert_clean_failure(toolkit("build", "qdq.onnx", option, cwd=tmp_path), "came with Q/DQ", "--int8")
 
 
+def test_nodes_that_are_called_as_those_of_the_front_are_renamed(tmp_path: Path) -> None:
+    make = Maker()
+    make.conv("data", "front/float", 4, 3, strides=[8, 8])
+    make.nodes[-1].name = "front/cast"
+    make.node("Flatten", ["front/float"], "answers")
+    onnx.save(make.model([1, 3, 8, 8], {"answers": [1, 4]}), tmp_path / "net.onnx")
+    found = open_onnx(tmp_path / "net.onnx", False, Told())
+    samples = np.random.default_rng(0).integers(0, 256, (4, *found.spec.image_shape), np.uint8)
+    export_graph(
+        found.graph, found.original, found.spec, samples, tmp_path / "x.onnx", BatchRange(1, 1, 4), SilentProgress()
+    )
+    (layer,) = plan(onnx.load(tmp_path / "x.onnx")).layers
+    assert layer.name == "model/front/cast"
+
+
 def test_the_size_comes_from_the_graph_or_from_the_user(tmp_path: Path) -> None:
     make = Maker()
     make.conv("data", "conv", 4, 3)
