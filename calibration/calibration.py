@@ -287,7 +287,8 @@ def observe(
         start, batch = numbered
         parts = [Histogram(name) for name in totals]
         for part, values in zip(parts, session.run(None, {IMAGE: batch}), strict=True):
-            part.update(values, lambda index: image_name(start + index))
+            of_images = values.shape[:1] == (len(batch),)  # and not of windows, of which an image has several
+            part.update(values, (lambda index: image_name(start + index)) if of_images else None)
         return parts, len(batch)
 
     seen = 0

@@ -256,3 +256,15 @@ def test_an_image_that_gives_nan_is_named_as_its_file() -> None:
     with pytest.raises(DataError, match="log holds NaN or infinity for white/7"):
         images = [np.full((4, 1, 1, 1), 9, np.uint8), np.array([[[[1]]], [[[1]]], [[[1]]], [[[0]]]], np.uint8)]
         observe(graph, ["log"], images, RecordingStage(8, None), "white/{}".format)
+
+
+def test_windows_of_images_are_not_counted_as_images() -> None:
+    graph = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 20]>\n'
+        "g (uint8[batch,2,1,1] image) => (float[rows,1] log) <int64[2] s = {-1, 1}> {\n"
+        "pixels = Cast<to=1>(image)\nrow = Reshape(pixels, s)\nlog = Log(row)\n}"
+    )
+    images = np.ones((4, 2, 1, 1), np.uint8)
+    images[3] = 0
+    with pytest.raises(DataError, match="log holds NaN or infinity on the calibration images"):
+        observe(graph, ["log"], [images], RecordingStage(4, None), ["a", "b", "c", "d"].__getitem__)
