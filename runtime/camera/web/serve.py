@@ -61,7 +61,10 @@ class Server(HTTPServer):
                 await asyncio.sleep(1 / RATE)
                 continue
             credit -= 1
-            self._handle_connection(connection, address)
+            try:
+                self._handle_connection(connection, address)
+            except OSError:  # with TLS, who came has left
+                connection.close()
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         self.streams = frozenset(one for one in self.streams if not one.closed())

@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import stat
+import struct
 import subprocess
 from pathlib import Path
 
@@ -210,6 +211,20 @@ def test_https(certificate: tuple[Path, Path]) -> None:
                 ssl.create_default_context().wrap_socket(plain, server_hostname="localhost")
         with Talk(f"wss://localhost:{it.port}/socket", BEARER, ssl_options=client) as viewer:
             viewer.frame()
+
+
+def test_who_leaves_a_connection_before_it_is_taken_does_not_end_the_page(certificate: tuple[Path, Path]) -> None:
+    served = Served(certificate=str(certificate[0]), key=str(certificate[1]))
+    client = ssl.create_default_context(cafile=str(certificate[0]))
+    with running(live(), served=served) as it:
+        address = ("127.0.0.1", it.port)
+        for _ in range(20):  # some are gone when their turn comes, with data that nobody will read
+            with socket.create_connection(address, 10) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.sendall(b"hello")
+        with client.wrap_socket(socket.create_connection(address, 30), server_hostname="localhost") as secure:
+            secure.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert secure.recv(100).startswith(b"HTTP/1.1 200")
 
 
 def test_files_that_are_no_certificate(certificate: tuple[Path, Path], tmp_path: Path) -> None:
