@@ -15,6 +15,7 @@ from typing import BinaryIO
 from runtime.classification import ImageFile, ImageInput, Unreadable, as_text
 from runtime.errors import DataError
 from runtime.images import MAX_MEGAPIXELS, SUFFIXES, most_bytes, walk_images
+from runtime.tar import Member
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 ARCHIVE_ERRORS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
@@ -96,8 +97,9 @@ def archived_images(name: str, max_megapixels: float) -> Iterator[ImageInput]:
 
 def tar_members(name: str, limit: int) -> Iterator[ImageInput]:
     """Of a tar file, which is read from its beginning to its end."""
-    with tarfile.open(name, "r|*") as archive:
+    with tarfile.open(name, "r|*", tarinfo=Member) as archive:
         for member in archive:
+            archive.members.clear()  # type: ignore[attr-defined]  # they would grow with the archive
             if member.isreg() and is_picture(member.name):
                 shown = as_text(f"{name}/{member.name}")
                 file = archive.extractfile(member) if member.size <= limit else None

@@ -7,6 +7,7 @@ import os
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,6 +142,55 @@ def test_a_member_that_is_too_large_is_not_read(tmp_path: Path, suffix: str) -> 
             tar.addfile(info, io.BytesIO(bytes(info.size)))
     (one,) = found(path, max_megapixels=1e-6)
     assert isinstance(one, Unreadable) and "too many" in one.error
+
+
+def head(kind: bytes, size: int, **pax: str) -> bytes:
+    info = tarfile.TarInfo("a.png")
+    info.type, info.size, info.pax_headers = kind, size, pax
+    return info.tobuf(tarfile.PAX_FORMAT if pax else tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (head(tarfile.GNUTYPE_LONGNAME, 2 << 20) + bytes(2 << 20), "head of more than 1 MiB"),
+        (head(tarfile.XHDTYPE, 2 << 20) + bytes(2 << 20), "head of more than 1 MiB"),
+        (
+            head(tarfile.REGTYPE, 4 << 20, **{"GNU.sparse.major": "1", "GNU.sparse.minor": "0"})
+            + b"9999999\n"
+            + b"1\n" * (2 << 20),
+            "head of more than 1 MiB",
+        ),
+        (head(tarfile.GNUTYPE_LONGNAME, 0) * 1500, "heads do not end"),
+    ],
+    ids=["long name", "attributes", "map of holes", "heads of heads"],
+)
+def test_a_head_takes_no_more_memory_than_an_honest_one(data: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(data + bytes(1024))
+    (one,) = found(tmp_path / "a.tar")
+    assert isinstance(one, Unreadable) and words in one.error
+
+
+def test_names_of_members_may_be_long(tmp_path: Path) -> None:
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        with tarfile.open(tmp_path / "a.tar", "w", format=form) as tar:
+            tar.addfile(tarfile.TarInfo("x" * 9_000 + ".png"), io.BytesIO())
+        assert found(tmp_path / "a.tar") == [ImageFile(f"{tmp_path}/a.tar/{'x' * 9_000}.png", b"")]
+
+
+def test_members_of_an_archive_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for number in range(5):
+            tar.addfile(tarfile.TarInfo(f"{number}.png"), io.BytesIO())
+    opened: list[tarfile.TarFile] = []
+    open_tar = tarfile.open
+
+    def remember(*arguments: Any, **options: Any) -> tarfile.TarFile:
+        opened.append(open_tar(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(tarfile, "open", remember)
+    assert [len(opened[0].members) for _ in find_sources([str(tmp_path / "a.tar")])] == [0] * 5
 
 
 def test_names_of_members_are_text_whatever_bytes_they_hold(tmp_path: Path) -> None:

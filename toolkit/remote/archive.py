@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from runtime.errors import RemoteError
+from runtime.tar import Member
 
 CHUNK = 1 << 20
 MOST_FILES = 10_000
@@ -82,7 +83,7 @@ def unpack(stream: IO[bytes], folder: Path, told: Callable[[int], object], *, mo
     """
     rest, count = most, 0
     try:
-        with tarfile.open(fileobj=counted(stream, told), mode="r|") as tar:
+        with tarfile.open(fileobj=counted(stream, told), mode="r|", tarinfo=Member) as tar:
             for entry in tar:
                 name, count = PurePosixPath(entry.name), count + 1
                 if name.is_absolute() or ".." in name.parts or "\0" in entry.name:
