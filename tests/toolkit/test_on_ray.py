@@ -72,6 +72,11 @@ def workers_of(pid: int) -> list[int]:
     return [one for one, name in names.items() if b"MapBatches(Worker)" in name and descends(one)]
 
 
+def environ_of(pid: int) -> dict[str, str]:
+    entries = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return {name: value for name, _, value in (entry.partition("=") for entry in entries)}
+
+
 def wait_for_answers(folder: Path, started: subprocess.Popen[str]) -> None:
     """Until some are written for good, and not all. Ray writes .pending.parquet files before."""
     end = time.monotonic() + PATIENCE_S
@@ -114,6 +119,10 @@ def test_a_run_that_is_killed_and_a_worker_that_is_killed_lose_and_double_nothin
         while len(found := workers_of(started.pid)) < 2:
             assert started.poll() is None and time.monotonic() < end, started.communicate()
             time.sleep(0.02)
+        tokens = [
+            environ_of(one)["RAY_AUTH_TOKEN"] for one in found
+        ]  # without it, whoever reaches Ray may send it work
+        assert len(set(tokens)) == 1 and len(tokens[0]) == 64 and environ_of(found[0])["RAY_AUTH_MODE"] == "token"
         os.kill(found[0], signal.SIGKILL)
         out, err = started.communicate(timeout=PATIENCE_S)
     assert started.returncode == 1, err  # one image is bad
