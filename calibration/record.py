@@ -12,12 +12,13 @@ from msgspec import Meta, Struct, structs
 from calibration.options import Method, RequestedMethod
 from runtime import canonical
 from runtime.errors import DataError
-from runtime.folder import write_atomically
+from runtime.folder import read_at_most, write_atomically
 from runtime.manifest import Count, Decibels, Sha256
 
 SCHEMA_VERSION: Literal[4] = 4
 MOST_BINS = 256
 LARGEST = 127  # steps
+MOST_BYTES = 256 << 20
 
 Positive: TypeAlias = Annotated[float, Meta(gt=0)]
 
@@ -196,7 +197,7 @@ def read_calibration(path: Path) -> Calibration:
         DataError: it cannot be read, or is not what `write_calibration` writes.
     """
     try:
-        data = path.read_bytes()
+        data = read_at_most(path, MOST_BYTES)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}", "give a calibration.json") from error
     return parse_calibration(data, path)

@@ -245,10 +245,25 @@ def naming(path: Path) -> Iterator[None]:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write one file under a temporary name beside it, then rename it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)  # of a process that was killed, or a link that somebody put there
     try:
         with naming(path):
-            temporary.write_bytes(data)
+            with temporary.open("xb") as file:
+                file.write(data)
             flush(temporary)
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_at_most(path: Path, most: int) -> bytes:
+    """The content of a file, of a pipe too, that is no larger.
+
+    Raises:
+        OSError: it cannot be read, or is larger.
+    """
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return data

@@ -15,7 +15,7 @@ import pytest
 
 from runtime import folder as module
 from runtime.errors import BundleError, BundleExistsError
-from runtime.folder import Draft, draft, write_atomically
+from runtime.folder import Draft, draft, read_at_most, write_atomically
 from tests.command import environment
 
 HOLD = """
@@ -330,6 +330,22 @@ def test_a_file_is_replaced_in_one_step_or_kept(tmp_path: Path, monkeypatch: pyt
         write_atomically(path, b"newer")
     assert path.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["report.json"]
+
+
+def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / f".report.json.{os.getpid()}.tmp").symlink_to(tmp_path / "precious")
+    write_atomically(tmp_path / "report.json", b"new")
+    assert (tmp_path / "precious").read_text() == "kept"
+    assert (tmp_path / "report.json").read_bytes() == b"new" and not (tmp_path / "report.json").is_symlink()
+
+
+def test_no_more_of_a_file_is_read_than_it_may_have(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes(b"0123")
+    assert read_at_most(tmp_path / "labels.txt", 4) == b"0123"
+    for endless in (tmp_path / "labels.txt", Path("/dev/zero")):
+        with pytest.raises(OSError, match="File too large"):
+            read_at_most(endless, 3)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "inner"])

@@ -30,3 +30,8 @@ def test_what_is_wrong_is_named(tmp_path: Path, data: bytes, words: str) -> None
     with pytest.raises(DataError, match=r"labels\.txt") as caught:
         read_labels(tmp_path / "labels.txt")
     assert words in caught.value.message and caught.value.hint
+
+
+def test_a_file_that_never_ends_is_not_read_to_its_end() -> None:
+    with pytest.raises(DataError, match=r"cannot read the labels /dev/zero.*too large"):
+        read_labels(Path("/dev/zero"))

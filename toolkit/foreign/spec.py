@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from runtime.errors import DataError, ModelError
+from runtime.folder import read_at_most
 from runtime.spec import AnyStep, CenterCrop, Color, ModelSpec, Preprocess, Resize, classifier_spec
 from toolkit.labels import read_labels
 
@@ -130,9 +131,7 @@ def read_spec(path: Path) -> ModelSpec:
         ModelError: it cannot be read, or is no spec; the message names the field.
     """
     try:
-        if path.stat().st_size > LARGEST_SPEC:
-            raise ValueError("it is far too large")
-        return msgspec.toml.decode(path.read_bytes(), type=ModelSpec)
+        return msgspec.toml.decode(read_at_most(path, LARGEST_SPEC), type=ModelSpec)
     except (OSError, ValueError) as error:  # msgspec's and tomllib's are ValueErrors
         why = error.strerror if isinstance(error, OSError) else error
         raise ModelError(f"{path} is not a model's spec: {why}", "docs/models.md shows a whole one") from error

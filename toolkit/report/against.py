@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runtime.errors import DataError
+from runtime.folder import read_at_most
 from runtime.measure.result import Interval
 from toolkit.report.figures import report_figures
 from toolkit.report.result import REPORT_VERSION, Against, Change, EngineReport, Report
@@ -38,9 +39,7 @@ def read_report(path: Path) -> Report:
     """
     hint = "give the report.json that `toolkit report` wrote"
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{path} is larger than any report", hint)
-        data = path.read_bytes()
+        data = read_at_most(path, MOST_BYTES)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}", hint) from error
     try:

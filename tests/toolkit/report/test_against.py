@@ -142,5 +142,6 @@ def test_what_is_no_report_is_refused(tmp_path: Path, content: bytes, said: str)
     file.write_bytes(content)
     with pytest.raises(DataError, match=said):
         read_report(file)
-    with pytest.raises(DataError, match="cannot read"):
-        read_report(tmp_path)
+    for place in (tmp_path, Path("/dev/zero")):
+        with pytest.raises(DataError, match="cannot read"):
+            read_report(place)
