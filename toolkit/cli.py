@@ -180,6 +180,7 @@ def with_remedy(error: Exception) -> ToolkitError | None:
             f"pip install '.[{extra}]' in a clone of {DISTRIBUTION}",
         )
     if isinstance(error, OSError):
-        what = f"{error.filename}: " if error.filename else ""
+        files = [str(name) for name in (error.filename, error.filename2) if name]  # of a copy, from where and to where
+        what = f"{' to '.join(files)}: " if files else ""
         return ToolkitError(f"{what}{error.strerror or error}", "look at the path, its permissions and the free space")
     return None

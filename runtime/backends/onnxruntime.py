@@ -150,9 +150,10 @@ def open_model(path: Path, settings: ort.SessionOptions, spec: ModelSpec, device
     """
     if device not in (None, "CPU"):
         raise BackendError(f"onnxruntime has no device '{device}' here", "leave --device out, or give CPU")
+    named = os.fsencode(path) == str(path).encode(errors="replace")  # it takes names in UTF-8 alone
     try:
         session = onnxruntime().InferenceSession(
-            str(path), settings, providers=["CPUExecutionProvider"], enable_fallback=0
+            str(path) if named else path.read_bytes(), settings, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:  # its exceptions have no common base but Exception
         raise BackendError(f"ONNX Runtime cannot load {path}: {error}", "build the bundle again") from error

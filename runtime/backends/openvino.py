@@ -133,8 +133,12 @@ class OpenVinoBackend:
         except Exception as error:  # whatever a broken library raises
             reason = f"the package openvino is installed but cannot be imported: {error}"
             return Availability(False, reason=reason, command="pip install --force-reinstall openvino")
-        name = str(core().get_property("CPU", "FULL_DEVICE_NAME"))
-        return Availability(True, module.__version__.split("-")[0], name, tuple(core().available_devices))
+        try:
+            name, devices = str(core().get_property("CPU", "FULL_DEVICE_NAME")), tuple(core().available_devices)
+        except RuntimeError as error:  # as where a limit on address space leaves no room for its plugin
+            reason = f"OpenVINO cannot start on this CPU: {str(error).strip().splitlines()[-1]}"
+            return Availability(False, reason=reason, command="pip install --force-reinstall openvino")
+        return Availability(True, module.__version__.split("-")[0], name, devices)
 
     def overflows(self) -> str:
         return "this CPU has no VNNI, and OpenVINO adds INT8 products in 16 bits on it" if saturates() else ""

@@ -72,6 +72,15 @@ def test_a_package_that_breaks_on_import_counts_as_one_that_does_not_run(
     assert name not in installed_backends()
 
 
+def test_an_openvino_that_does_not_start_is_one_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise RuntimeError("Exception from core.cpp:268:\nCannot load library: failed to map segment\n\n")
+
+    monkeypatch.setattr("runtime.backends.openvino.core", broken)
+    availability = get_backend("openvino").available()
+    assert not availability.ok and "failed to map segment" in availability.reason
+
+
 def test_an_unknown_name_is_refused_with_the_names_that_exist() -> None:
     for name in ("", "tensor rt", "OPENVINO"):
         with pytest.raises(BackendError) as caught:

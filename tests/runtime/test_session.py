@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -410,3 +412,10 @@ def test_a_failed_self_check_gives_the_engine_back(tiny_bundle_copy: Path, monke
         bundle.probe.expected[...] = 0.25
         open_session(bundle, self_check=True)
     assert closed == [True]
+
+
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+def test_a_bundle_opens_whatever_its_folder_is_called(backend: str, tiny_bundle: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_bundle, os.fsdecode(os.fsencode(tmp_path) + b"/\xff \xc3\xbc"))
+    with open_session(folder, backend=backend) as session:
+        np.testing.assert_allclose(session.run(make_images(2)), expected_answers(make_images(2)), atol=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import assert_clean_failure, environment, toolkit, without_packages
-from toolkit.cli import COMMANDS, EXTRAS
+from toolkit.cli import COMMANDS, EXTRAS, with_remedy
 from toolkit.options import BACKEND_NAMES
 
 HEAVY = ("torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "openvino", "safetensors")
@@ -31,6 +32,11 @@ def test_every_option_has_a_help_text() -> None:
         for parameter in import_module(f"toolkit.commands.{name}").command.params:
             if parameter.param_type_name == "option":
                 assert parameter.help, f"{name} {parameter.opts}"
+
+
+def test_an_error_of_a_copy_names_where_to() -> None:
+    told = with_remedy(OSError(errno.ENOSPC, "No space left on device", "a/model.onnx", None, "b/model.onnx"))
+    assert told and told.message == "a/model.onnx to b/model.onnx: No space left on device"
 
 
 def test_a_wrong_command_gets_the_nearest_one(tmp_path: Path) -> None:
