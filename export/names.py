@@ -55,13 +55,11 @@ def name_turned_weights(model: onnx.ModelProto, parameters: Mapping[str, NDArray
     if not unnamed:
         return
     shapes = {matrix.shape for matrix in unnamed.values()}
-    turned = {
-        digest(parameter.T): path
-        for path, parameter in parameters.items()
-        if parameter.ndim == 2 and parameter.T.shape in shapes
-    }
-    renamed = {name: path for name, matrix in unnamed.items() if (path := turned.get(digest(matrix))) is not None}
-    renamed = {name: path for name, path in renamed.items() if path not in constants}
+    turned: dict[tuple[tuple[int, ...], bytes], list[str]] = {}  # untrained layers that were copied have equal weights
+    for path, parameter in parameters.items():
+        if parameter.ndim == 2 and parameter.T.shape in shapes and path not in constants:
+            turned.setdefault(digest(parameter.T), []).append(path)
+    renamed = {name: paths.pop(0) for name, matrix in unnamed.items() if (paths := turned.get(digest(matrix)))}
     for name, path in renamed.items():
         constants[name].name = path
     for node in model.graph.node:

@@ -121,3 +121,14 @@ def test_a_turned_weight_gets_the_path_of_its_parameter() -> None:
     assert {tensor.name for tensor in model.graph.initializer} == {"block.fc1.weight", "block.fc2.weight", "val_3"}
     name_layers(model)
     assert [node.name for node in model.graph.node] == ["block.fc1", "block.fc2", "c"]
+
+
+def test_turned_weights_that_are_equal_get_a_path_each() -> None:
+    """As nn.TransformerEncoder copies its layer: untrained, the weights of two are equal. The third is nobody's."""
+    weight = normal(4, 4)
+    model = parse(
+        "a = MatMul (image, val_1) b = MatMul (a, val_2) c = MatMul (b, val_3)",
+        "float[batch,3,6,4] c", val_1=weight.T, val_2=weight.T, val_3=weight.T,
+    )  # fmt: skip
+    name_turned_weights(model, {"one.weight": weight, "two.weight": weight})
+    assert [node.input[1] for node in model.graph.node] == ["one.weight", "two.weight", "val_3"]
