@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -49,13 +50,15 @@ class ForeignModule:
 
 
 def give_one_answer(module: nn.Module, name: str | None) -> None:
-    """Make a module give one tensor (N, classes): an answer of several, and without trailing sides of 1.
+    """Make a module give one tensor (N, classes): one of several, (N,) as (N, 1), no trailing sides of 1.
 
     By a hook: another module around it would stand before the names of all layers.
     """
 
     def one(_: nn.Module, __: object, given: Any) -> Any:
         answer = given if name is None else pick(given, name)
+        if answer.dim() < 2:
+            return answer.reshape(-1, 1)  # no sides at all: `squeeze()` on one image
         return answer.flatten(1) if answer.dim() > 2 and answer.shape[2:].numel() == 1 else answer
 
     module.register_forward_hook(one)
@@ -113,10 +116,15 @@ def open_module(
 def make_module(name: str, settings: Mapping[str, str]) -> nn.Module:
     """Import and call. What the code prints goes to standard error: standard output is for JSON."""
     where, _, path = name.partition(":")
+    if where.endswith(".py") or "/" in where:
+        raise ModelError(
+            f"{where} is a file, and what is wanted is a module, named as Python imports it",
+            f"run this in its folder as {Path(where).name.removesuffix('.py')}:{path}",
+        )
     with told_of_failure(name), found_here():
         made: object = importlib.import_module(where)
         for part in path.split("."):
-            made = getattr(made, part)
+            made = attribute(made, part)
         if not isinstance(made, nn.Module) and callable(made):
             made = made(**{key: parse(value) for key, value in settings.items()})
         elif settings:
@@ -130,6 +138,21 @@ def make_module(name: str, settings: Mapping[str, str]) -> nn.Module:
             "name a class or a function that returns the model",
         )
     return made
+
+
+def attribute(of: object, name: str) -> object:
+    """What is so called in a module or a class.
+
+    Raises:
+        ModelError: nothing is; the hint names what comes near.
+    """
+    try:
+        return getattr(of, name)
+    except AttributeError as error:
+        near = get_close_matches(name, dir(of), n=1)
+        raise ModelError(
+            first_line(error), f"did you mean {near[0]}?" if near else "name a class or a function in it"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -180,7 +203,7 @@ def told_of_failure(name: str) -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
-    except (click.UsageError, KeyboardInterrupt):
+    except (click.UsageError, KeyboardInterrupt, ModelError):
         raise
     except ModuleNotFoundError as error:
         raise ModelError(
@@ -218,11 +241,16 @@ def ask(module: nn.Module, name: str, images: Images, output: str | None) -> NDA
             f"{name} gives a {kind_of_several(given)}, and not one tensor",
             "--output-name picks one of its answers: by key, attribute, or place from 0",
         )
-    if output is not None or (isinstance(given, Tensor) and given.dim() > 2):
+    if output is not None or (isinstance(given, Tensor) and given.dim() != 2):
         give_one_answer(module, output)
         given = run(module, name, images)
     if not isinstance(given, Tensor):
         raise ExportError(f"{name} gives a {type(given).__name__}", "a classifier gives one tensor (N, classes)")
+    if not given.is_floating_point():
+        raise ExportError(
+            f"{name} gives whole numbers ({str(given.dtype).removeprefix('torch.')}), as argmax does",
+            "a classifier gives a number for each class: return what argmax reads",
+        )
     return np.asarray(given.numpy())
 
 
@@ -245,5 +273,5 @@ def run(module: nn.Module, name: str, images: Images) -> object:
         size = f"{tuple(images.shape[2:])} with {images.shape[1]} channels"
         raise ExportError(
             f"{name} fails on two images {size}: {first_line(error)}",
-            "check --input-size and --color; the model must take any batch size",
+            "check --input-size and --color; a classifier takes one tensor of images, of any batch size",
         ) from error

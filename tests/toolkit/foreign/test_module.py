@@ -49,6 +49,18 @@ class Column(nn.Module):
     def forward(self, images):
         return self.head(images)
 
+class Squeezed(nn.Module):
+    def __init__(self, dim=None):
+        super().__init__()
+        self.body, self.dim = net(1), dim
+
+    def forward(self, images):
+        return self.body(images).squeeze() if self.dim is None else self.body(images).squeeze(self.dim)
+
+class Number(nn.Module):
+    def forward(self, images):
+        return images.flatten(1).argmax(1)
+
 class BatchOfOne(nn.Module):
     def forward(self, images):
         return images.reshape(1, 784)[:, :10]
@@ -155,6 +167,9 @@ def test_trailing_sides_of_one_are_dropped(mine: str) -> None:
         ("{}:fails", "cannot be made: ValueError: no such file"),
         ("{}:bare", "cannot be made: ValueError"),
         ("{}:absent", "has no attribute 'absent'"),
+        ("{}.py:net", "is a file, and what is wanted is a module"),
+        ("./{}:net", "is a file, and what is wanted is a module"),
+        ("{}:Number", "gives whole numbers (int64), as argmax does"),
         ("{}:", "has no attribute"),
         (":net", "cannot be made"),
         ("no_such_module_{}:net", "needs the module no_such_module"),
@@ -195,6 +210,26 @@ def test_one_number_becomes_two_classes(mine: str, capsys: pytest.CaptureFixture
     with torch.no_grad():
         answers = found.module(torch.ones(3, 1, 28, 28))
     assert answers.shape == (3, 2) and (answers[:, 0] == 0).all() and answers[:, 1].any()
+
+
+def test_one_number_need_not_have_a_side_of_its_own(mine: str, tmp_path: Path) -> None:
+    """The export holds it to PyTorch's answers to 1, 2 and 32 images; `squeeze()` leaves one no side at all."""
+    for dim in ("1", "null"):
+        found = opened(f"{mine}:Squeezed", dim=dim)
+        assert found.spec.classes == 2 and found.module(torch.ones(1, 1, 28, 28)).shape == (1, 2)
+    done = toolkit(
+        "export", f"{mine}:Squeezed", "--input-size", "28", "--color", "gray", "-o", "net.onnx", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("{}:nets", "did you mean net?"), ("../some/{}.py:net", "in its folder as {}:net")]
+)
+def test_what_comes_near_is_named(mine: str, name: str, hint: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        opened(name.format(mine))
+    assert hint.format(mine) in caught.value.hint
 
 
 def test_weights_fill_it_or_do_not_fit(mine: str) -> None:
