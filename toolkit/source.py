@@ -124,8 +124,9 @@ def resolve_model(name: str, chosen: ModelChoice, cache_dir: Path | None, progre
 
         with board.saying("about", name):
             return open_module(name, settings, Path(weights) if weights else None, random_weights, told)
+    model = get_zoo_model(name)
     refuse_told(told, f"{name} of the zoo")
-    model = get_zoo_model(name).with_options(settings)
+    model = model.with_options(settings)
     if random_weights:
         return replace(model, weights=None)
     if weights is not None and weights in model.downloads:

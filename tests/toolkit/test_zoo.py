@@ -258,7 +258,7 @@ def test_an_unknown_name_gets_the_nearest_and_the_list(name: str, near: str | No
     with pytest.raises(UnknownModelError, match=name) as caught:
         get_zoo_model(name)
     assert "lenet" in caught.value.hint
-    assert caught.value.hint.startswith(f"did you mean {near}?" if near else "There are: alexnet")
+    assert caught.value.hint.startswith(f"did you mean {near}?" if near else "there are: alexnet")
 
 
 def test_the_zoo_loads_without_torch() -> None:

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from shlex import quote
 
 from runtime.errors import UnknownModelError
 from toolkit.zoo import models
@@ -32,9 +33,12 @@ def get_zoo_model(name: str) -> ZooModel:
     if is_bundle(Path(name)):
         raise UnknownModelError(
             f"{name} is a bundle, and what is wanted is a model that bundles are built from",
-            f"toolkit inspect {name} says which it was built from",
+            f"toolkit inspect {quote(name)} says which it was built from",
         )
     near = get_close_matches(name, ZOO, n=1)
     suggestion = f"did you mean {near[0]}? " if near else ""
     here = "what is there of that name is no bundle" if Path(name).exists() else "there is no bundle of that name"
-    raise UnknownModelError(f"no model '{name}' in the zoo, and {here}", f"{suggestion}There are: {', '.join(ZOO)}")
+    raise UnknownModelError(
+        f"no model '{name}' in the zoo, and {here}",
+        f"{suggestion}there are: {', '.join(ZOO)}; yours go as FILE.onnx, or as module:factory with --weights FILE",
+    )
