@@ -119,7 +119,7 @@ class Graphs:
     def warnings(self) -> tuple[str, ...]:
         """For the user."""
         images = self.calibration.images if self.calibration else FEW_IMAGES
-        few = f"thresholds come from {images} image{'s' * (images > 1)} alone: give {FEW_IMAGES} or more"
+        few = f"thresholds come from {images} image{'s' * (images > 1)} alone, a quarter is held out: give some hundred"
         return (few,) if images < FEW_IMAGES else ()
 
     @property
