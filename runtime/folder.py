@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,16 +244,36 @@ def naming(path: Path) -> Iterator[None]:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write one file under a temporary name beside it, then rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)  # of a process that was killed, or a link that somebody put there
+    write_together({path: data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files under temporary names beside them, and rename them, in this order, once all are written.
+
+    Folders are made where there are none; nothing is left of them, nor of the files, where one cannot be written.
+    """
+    temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in files}
+    missing = {parent for path in files for parent in path.absolute().parents if not parent.exists()}
     try:
-        with naming(path):
-            with temporary.open("xb") as file:
-                file.write(data)
-            flush(temporary)
-            os.replace(temporary, path)
+        for path, data in files.items():
+            with naming(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporaries[path].unlink(
+                    missing_ok=True
+                )  # of a process that was killed, or a link that somebody put there
+                with temporaries[path].open("xb") as file:
+                    file.write(data)
+                flush(temporaries[path])
+        for path, temporary in temporaries.items():
+            with naming(path):
+                os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries.values():
+            with suppress(OSError):  # what is above it may be no folder
+                temporary.unlink()
+        for folder in sorted(missing, reverse=True):  # those inside first
+            with suppress(OSError):  # it holds what was written, or was not made
+                folder.rmdir()
 
 
 def read_at_most(path: Path, most: int) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runtime.bundle import LABELS, MODEL, PLAN, Bundle
 from runtime.errors import ToolkitError
-from runtime.folder import write_atomically
+from runtime.folder import write_together
 
 WAIT_US = 500  # that a request may wait for others
 NO_PART_OF_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -61,13 +61,15 @@ def write_model(bundle: Bundle, repository: Path, name: str | None, *, force: bo
     folder = repository / name
     if (folder / "config.pbtxt").exists() and not force:
         raise ToolkitError(f"{folder} is there already", "give --force to replace it, or another --name")
-    (folder / "1").mkdir(parents=True, exist_ok=True)
-    (folder / "warmup").mkdir(exist_ok=True)
     source = PLAN if PLAN in bundle.manifest.files else MODEL
-    write_atomically(folder / "1" / ("model.plan" if source == PLAN else MODEL), (bundle.path / source).read_bytes())
-    write_atomically(folder / LABELS, "".join(f"{label}\n" for label in labels(bundle)).encode())
-    write_atomically(folder / "warmup" / WARM_UP, bundle.probe.images[:1].tobytes())
-    write_atomically(folder / "config.pbtxt", config(bundle, name).encode())
+    write_together(
+        {
+            folder / "1" / ("model.plan" if source == PLAN else MODEL): (bundle.path / source).read_bytes(),
+            folder / LABELS: "".join(f"{label}\n" for label in labels(bundle)).encode(),
+            folder / "warmup" / WARM_UP: bundle.probe.images[:1].tobytes(),
+            folder / "config.pbtxt": config(bundle, name).encode(),
+        }
+    )
     return folder
 
 

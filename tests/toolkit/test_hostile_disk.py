@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runtime.bundle import Bundle
-from runtime.folder import write_atomically
+from runtime.folder import write_atomically, write_together
 from tests.command import ROOT, TOOLKIT, assert_clean_failure, environment, toolkit
 
 PAGE = 4096
@@ -117,6 +117,25 @@ def test_a_file_that_finds_no_space_keeps_its_content(disk: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (disk / "report.json").read_bytes() == b"old"
     assert os.listdir(disk) == ["report.json"]
+
+
+@pytest.mark.parametrize("name", ["tiny", "new"])
+def test_a_model_for_triton_that_finds_no_space_leaves_what_was_there(
+    tiny_int8_bundle: Path, tmp_path: Path, disk: Path, name: str
+) -> None:
+    """The model and its labels find room, what warms it up does not."""
+    size = None if mount(disk, "size=64k") else 1000
+    disk.mkdir(exist_ok=True)
+    write_together({disk / "models/tiny/config.pbtxt": b"old", disk / "models/tiny/1/model.onnx": b"old"})
+    if size is None:
+        room = pages(tiny_int8_bundle / "model.onnx") + 1
+        (disk / "junk").write_bytes(b"x" * (16 - 2 - room) * PAGE)
+    arguments = ("export", tiny_int8_bundle, "--format", "triton", "--name", name, "-o", disk / "models", "--force")
+    done = limited(*arguments, cwd=tmp_path, size=size)
+    assert_clean_failure(done, "File too large" if size else "No space left", "space")
+    left = {str(path.relative_to(disk / "models")): path for path in (disk / "models").rglob("*")}
+    assert sorted(left) == ["tiny", "tiny/1", "tiny/1/model.onnx", "tiny/config.pbtxt"]
+    assert {path.read_bytes() for path in left.values() if path.is_file()} == {b"old"}
 
 
 def test_answers_that_find_no_space_name_their_file(lenet_bundle: Path, tmp_path: Path, disk: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import msgspec
 from msgspec import structs
 
 from runtime.datasets import Dataset, whole
-from runtime.folder import write_atomically
+from runtime.folder import write_together
 from toolkit.console import to_json
 from toolkit.output_file import place_for
 from toolkit.report.compose import compose, wanted_images
@@ -56,14 +56,13 @@ def write_report(report: Report, dataset: Dataset | None, folder: Path, junit: P
     report = structs.replace(report, files=files | ({"junit": str(junit)} if junit else {}))
     document = compose(report)
     pictures = {} if dataset is None else make_thumbnails(whole(dataset), wanted_images(report))
-    contents: Sequence[tuple[Path, str]] = [
-        (folder / NAMES["html"], render_html(document, pictures)),
-        (folder / NAMES["markdown"], render_markdown(document)),
-        (folder / NAMES["json"], msgspec.json.format(to_json(report), indent=1).decode() + "\n"),
-        *([(junit, render_junit(report))] if junit else []),
-    ]
-    for path, text in contents:
-        write_atomically(path, text.encode())
+    texts = {
+        folder / NAMES["html"]: render_html(document, pictures),
+        folder / NAMES["markdown"]: render_markdown(document),
+        folder / NAMES["json"]: msgspec.json.format(to_json(report), indent=1).decode() + "\n",
+        **({junit: render_junit(report)} if junit else {}),
+    }
+    write_together({path: text.encode() for path, text in texts.items()})
     if summary := os.environ.get(STEP_SUMMARY):
         with open(summary, "a", encoding="utf-8") as file:  # GitHub's own file, that all steps add to
             file.write(step_summary(report))
