@@ -139,6 +139,11 @@ def test_a_model_that_is_there_is_replaced_only_when_told_and_other_files_stay(
     assert (folder / "2").is_dir()
 
 
+def test_the_next_command_can_be_copied(tiny_int8_bundle: Path, tmp_path: Path) -> None:
+    done = toolkit("export", tiny_int8_bundle, "--format", "triton", "-o", "my models", cwd=tmp_path)
+    assert "--model-repository='my models'" in done.stdout
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [

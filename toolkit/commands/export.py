@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -178,4 +179,4 @@ def export_to_triton(path: Path, repository: Path | None, name: str | None, forc
         print_json(TritonModel(folder.name, str(folder), opened.manifest.target))
         return
     say(f"wrote {folder}: config.pbtxt, labels.txt, 1, warmup")
-    say(f"next:  tritonserver --model-repository={repository}")
+    say(f"next:  tritonserver --model-repository={shlex.quote(str(repository))}")
