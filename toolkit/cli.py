@@ -52,6 +52,7 @@ EXTRAS: dict[str, str] = {
 }
 
 INTERRUPTED = 130
+NOBODY_READS = 141  # as the shell has it of a program that SIGPIPE ended
 
 
 class LazyGroup(click.Group):
@@ -65,6 +66,13 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = import_module(f"toolkit.commands.{name}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read the output has left, as `head` does; click itself would exit with 1
+            drop_output()
+            raise click.exceptions.Exit(NOBODY_READS) from None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         from click.shell_completion import CompletionItem
@@ -106,7 +114,10 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 an error with a remedy, 2 usage, 3 a gate missed, 130 interrupted."""
+    """Run the command line and exit.
+
+    0: done, 1: an error with a remedy, 2: usage, 3: a gate missed, 130: interrupted, 141: nobody reads the output.
+    """
     stopping.install()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: a terminal may lack letters
@@ -134,13 +145,10 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except BrokenPipeError:
-        drop_output()  # whoever read it has left, as `head` does
-        return 1
     except Exception as error:
         if stopping.exit_code():
             return interrupted()  # whatever a library made of it
-        remedied = with_remedy(error)
+        remedied = with_remedy(error, arguments[0])
         if remedied is None or debug:
             raise
         from toolkit.console import print_error
@@ -165,14 +173,16 @@ def interrupted() -> int:
     return INTERRUPTED
 
 
-def with_remedy(error: Exception) -> ToolkitError | None:
-    """An error with what to do about it; None for one that only a developer can mend."""
+def with_remedy(error: Exception, command: str) -> ToolkitError | None:
+    """An error of a command with what to do about it; None for one that only a developer can mend."""
     from runtime.errors import MissingPackageError, ToolkitError
 
     if isinstance(error, ToolkitError):
         return error
     if isinstance(error, ModuleNotFoundError):
         extra = EXTRAS.get((error.name or "").split(".")[0])
+        if command == "train" and extra == "export":
+            extra = "train"  # brings PyTorch too, and no ONNX
         if extra is None:
             return None
         return MissingPackageError(

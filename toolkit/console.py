@@ -120,11 +120,11 @@ def squeeze(table: Table, columns: Sequence[str], rows: Sequence[Sequence[str]],
 
 
 def print_stacked(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], stderr: bool) -> None:
-    """A table that is too wide for the terminal: a line for each cell."""
+    """A table that is too wide for the terminal: a line for each cell that holds something."""
     headings = [column.removeprefix(">") for column in columns]
     wide = max(map(len, headings))
     blocks = [
-        "\n".join(f"{heading:{wide}}  {printable(cell)}" for heading, cell in zip(headings, row, strict=True))
+        "\n".join(f"{heading:{wide}}  {printable(cell)}" for heading, cell in zip(headings, row, strict=True) if cell)
         for row in rows
     ]
     click.echo("\n\n".join([printable(title), *blocks]) + "\n", err=stderr)
@@ -134,7 +134,11 @@ def console(*, stderr: bool) -> Console:
     """Rich's console, as wide as the terminal, or wide enough for our tables where there is none."""
     from rich.console import Console
 
-    made = Console(stderr=stderr, highlight=False)
+    class Told(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # rather than exit with 1: toolkit.cli knows what to do
+
+    made = Told(stderr=stderr, highlight=False)
     if not made.is_terminal:
         made.width = max(made.width, PIPE_WIDTH)
     return made

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+import signal
 import subprocess
 import sys
 from importlib import import_module
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import assert_clean_failure, environment, toolkit, without_packages
+from tests.command import ROOT, TOOLKIT, assert_clean_failure, environment, toolkit, without_packages
 from toolkit.cli import COMMANDS, EXTRAS, with_remedy
 from toolkit.options import BACKEND_NAMES
 
@@ -35,7 +37,7 @@ def test_every_option_has_a_help_text() -> None:
 
 
 def test_an_error_of_a_copy_names_where_to() -> None:
-    told = with_remedy(OSError(errno.ENOSPC, "No space left on device", "a/model.onnx", None, "b/model.onnx"))
+    told = with_remedy(OSError(errno.ENOSPC, "No space left on device", "a/model.onnx", None, "b/model.onnx"), "build")
     assert told and told.message == "a/model.onnx to b/model.onnx: No space left on device"
 
 
@@ -93,3 +95,27 @@ def test_terminal_codes_in_a_name_do_not_reach_the_terminal(tmp_path: Path) -> N
     done = toolkit("verify", "a\033[31mb", cwd=tmp_path)
     assert_clean_failure(done, r"a\x1b[31mb is not a bundle")
     assert "\033" not in done.stderr
+
+
+def test_whoever_reads_the_output_may_leave(tiny_int8_bundle: Path, tmp_path: Path) -> None:
+    """As `head` does: 141, which the shell has for a program that SIGPIPE ended, and no word."""
+    for arguments in (["inspect"], ["inspect", "--json"], ["verify"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        command = [*TOOLKIT, *arguments, str(tiny_int8_bundle)]
+        done = subprocess.run(command, env=environment(), cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE)
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_an_interrupt_while_python_imports_brings_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)\n")
+    done = toolkit("--version", cwd=tmp_path, PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]))
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+def test_training_without_pytorch_names_its_own_extra(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    path = without_packages(tmp_path, "torch")
+    done = toolkit("train", "lenet", "--data", "data", cwd=tmp_path, PYTHONPATH=path)
+    assert_clean_failure(done, "the package torch", "pip install '.[train]'")

@@ -65,6 +65,8 @@ def test_a_table_too_wide_for_the_terminal_is_a_list(
         "threads          2",
         "p50 ms           0.05094",
     ]
+    print_table("layers", [">a", ">b", ">c", "why not"], [["1234567.5", "1234567.5", "1234567.5", ""]])
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:-1]] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("width", [12, 80])
