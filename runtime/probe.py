@@ -10,16 +10,13 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import BundleCorruptError, SelfCheckError
 from runtime.spec import ModelSpec, Precision
-
-if TYPE_CHECKING:
-    from runtime.session import Session
 
 FLOOR = 1e-6
 PROBE_IMAGES = 8
@@ -111,7 +108,15 @@ class ProbeCheck:
             )
 
 
-def check_probe(session: Session, probe: Probe, limit: float) -> ProbeCheck:
+class Answers(Protocol):
+    """What can be asked: a `Session` mostly."""
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities, float32 (n, classes), of images, uint8 (n, height, width, channels)."""
+        ...
+
+
+def check_probe(session: Answers, probe: Probe, limit: float) -> ProbeCheck:
     """Run a probe through a session."""
     answer = session.run(probe.images)
     ordered = np.sort(centred_logs(probe.expected), axis=1)
