@@ -7,9 +7,10 @@ and adds a line to `BACKENDS`. `runtime.session.Session` does the rest.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -170,6 +171,23 @@ class TimedEngine(Protocol):
     def time_parts(self, batch: NDArray[np.uint8], out: NDArray[np.float32]) -> Parts:
         """`Engine.run`, timed."""
         ...
+
+
+def why_absent(package: str, load: Callable[[], object]) -> Availability | None:
+    """Why a library does not run here, as far as its package goes; None where that can be imported.
+
+    Args:
+        package: its name, for pip and for Python.
+        load: imports it.
+    """
+    if find_spec(package) is None:
+        return Availability(False, reason=f"the package {package} is not installed", command=f"pip install {package}")
+    try:
+        load()
+    except Exception as error:  # whatever a broken library raises
+        reason = f"the package {package} is installed but cannot be imported: {error}"
+        return Availability(False, reason=reason, command=f"pip install --force-reinstall {package}")
+    return None
 
 
 def get_backend(name: str) -> Backend:

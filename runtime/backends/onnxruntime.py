@@ -6,14 +6,13 @@ import json
 import os
 import tempfile
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.backend import Availability, EngineFile, EngineOptions
+from runtime.backend import Availability, EngineFile, EngineOptions, why_absent
 from runtime.cpu import saturates
 from runtime.errors import BackendError
 from runtime.progress import Progress
@@ -61,16 +60,8 @@ class OnnxRuntimeBackend:
     """Runs model.onnx itself; compiling writes nothing."""
 
     def available(self) -> Availability:
-        if find_spec("onnxruntime") is None:
-            return Availability(
-                False, reason="the package onnxruntime is not installed", command="pip install onnxruntime"
-            )
-        try:
-            module = onnxruntime()
-        except Exception as error:  # whatever a broken library raises
-            reason = f"the package onnxruntime is installed but cannot be imported: {error}"
-            return Availability(False, reason=reason, command="pip install --force-reinstall onnxruntime")
-        return Availability(True, module.__version__, "CPU", ("CPU",))
+        absent = why_absent("onnxruntime", onnxruntime)
+        return absent or Availability(True, onnxruntime().__version__, "CPU", ("CPU",))
 
     def overflows(self) -> str:
         return ""  # it runs them in float here

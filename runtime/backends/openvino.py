@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from functools import cache
-from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime import canonical
-from runtime.backend import Availability, EngineFile, EngineOptions
+from runtime.backend import Availability, EngineFile, EngineOptions, why_absent
 from runtime.backends.openvino_layers import executed_types
 from runtime.backends.openvino_products import products_as_convolutions
 from runtime.backends.openvino_quantizers import fuse_quantizers
@@ -126,19 +125,14 @@ class OpenVinoBackend:
     """Runs model.onnx itself; compiling writes nothing."""
 
     def available(self) -> Availability:
-        if find_spec("openvino") is None:
-            return Availability(False, reason="the package openvino is not installed", command="pip install openvino")
-        try:
-            module = openvino()
-        except Exception as error:  # whatever a broken library raises
-            reason = f"the package openvino is installed but cannot be imported: {error}"
-            return Availability(False, reason=reason, command="pip install --force-reinstall openvino")
+        if absent := why_absent("openvino", openvino):
+            return absent
         try:
             name, devices = str(core().get_property("CPU", "FULL_DEVICE_NAME")), tuple(core().available_devices)
         except RuntimeError as error:  # as where a limit on address space leaves no room for its plugin
-            reason = f"OpenVINO cannot start on this CPU: {str(error).strip().splitlines()[-1]}"
+            reason = f"OpenVINO cannot start on this CPU: {last_line(error)}"
             return Availability(False, reason=reason, command="pip install --force-reinstall openvino")
-        return Availability(True, module.__version__.split("-")[0], name, devices)
+        return Availability(True, openvino().__version__.split("-")[0], name, devices)
 
     def overflows(self) -> str:
         return "this CPU has no VNNI, and OpenVINO adds INT8 products in 16 bits on it" if saturates() else ""

@@ -451,6 +451,6 @@ def test_a_target_by_name_must_run_here(monkeypatch: pytest.MonkeyPatch) -> None
         resolve_targets("nonsense")
     for name in CPU_BACKENDS:
         with monkeypatch.context() as patch:
-            patch.setattr(f"runtime.backends.{name}.find_spec", lambda package: None)
+            patch.setattr("runtime.backend.find_spec", lambda package: None)
             with pytest.raises(BackendUnavailableError):
                 resolve_targets(name)

@@ -377,7 +377,7 @@ def test_an_unknown_device_is_refused(tiny_bundle: Path, backend: str) -> None:
 def test_a_bundle_for_what_is_not_installed_never_runs_on_something_else(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.backends.onnxruntime.find_spec", lambda name: None)
+    monkeypatch.setattr("runtime.backend.find_spec", lambda name: None)
     with pytest.raises(BackendUnavailableError):
         open_session(tiny_bundle)
 
