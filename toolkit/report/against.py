@@ -21,6 +21,7 @@ HIGHER_IS_BETTER = {"top1", "agreement", "images_per_second"}
 EXACT = {"size_mib"}
 CLOCKED = {"p50_ms", "p99_ms"}
 LOGARITHMIC = {*CLOCKED, "time_ratio"}  # compared as a quotient; percentages as a difference
+LEAST, MOST = 1e-9, 1e12  # of what is
 
 Verdict: TypeAlias = Literal["better", "worse", "same", "unknown"]
 
@@ -49,9 +50,14 @@ def read_report(path: Path) -> Report:
                 f"{path} has version {version} of reports, this toolkit has {REPORT_VERSION}",
                 "measure the earlier bundles again with this toolkit",
             )
-        return msgspec.json.decode(data, type=Report)
+        report = msgspec.json.decode(data, type=Report)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a report: {error}", hint) from error
+    for engine in report.engines:
+        for name, interval in known_intervals(engine).items():
+            if interval and name in LOGARITHMIC and not LEAST < interval.low <= interval.high < MOST:
+                raise DataError(f"{path} is not a report: {name} of {engine.name} cannot be {interval}", hint)
+    return report
 
 
 def compare_reports(file: Path, before: Report, now: Report) -> Against:
