@@ -128,7 +128,7 @@ def own_token() -> tuple[str, Path]:
     path = Path(platformdirs.user_state_dir("edge-deployment-toolkit")) / "camera-token"
     if not path.exists():
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=path.parent) as file:  # for its owner alone
                 file.write(secrets.token_urlsafe(32) + "\n")
                 file.flush()

@@ -149,6 +149,7 @@ def test_a_token_is_made_once_and_for_its_owner_alone(tmp_path: Path, monkeypatc
     token, path = listen.own_token()
     assert len(token) >= 32
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700  # else others could put another one in its place
     assert listen.own_token() == (token, path)
     assert os.listdir(path.parent) == ["camera-token"]
     path.write_text("short")
