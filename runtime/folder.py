@@ -258,9 +258,8 @@ def write_together(files: Mapping[Path, bytes]) -> None:
         for path, data in files.items():
             with naming(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                temporaries[path].unlink(
-                    missing_ok=True
-                )  # of a process that was killed, or a link that somebody put there
+                # Of a process that was killed, or a link that somebody put there.
+                temporaries[path].unlink(missing_ok=True)
                 with temporaries[path].open("xb") as file:
                     file.write(data)
                 flush(temporaries[path])

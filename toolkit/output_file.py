@@ -13,13 +13,14 @@ from toolkit import board
 
 
 @contextmanager
-def place_for(output: Path, *, force: bool, option: str = "-o") -> Iterator[None]:
+def place_for(output: Path, *, force: bool, option: str = "-o", named: str = "file") -> Iterator[None]:
     """Find out before the work whether a file can be written, and leave no folder behind where it was not.
 
     Args:
         output: the file, to be written within the `with` block.
         force: it may be there already.
         option: that names the file on the command line.
+        named: what the option takes: a file, or the folder of several.
 
     Raises:
         ToolkitError: it is there, is a folder, or cannot be written.
@@ -27,7 +28,9 @@ def place_for(output: Path, *, force: bool, option: str = "-o") -> Iterator[None
     if output.is_dir():
         raise ToolkitError(f"{output} is a folder", f"give a file with {option}")
     if os.path.lexists(output) and not force:
-        raise ToolkitError(f"{output} is there already", f"give --force to replace it, or another file with {option}")
+        raise ToolkitError(
+            f"{output} is there already", f"give --force to replace it, or another {named} with {option}"
+        )
     board.writes(output)
     made = [parent for parent in output.absolute().parents if not parent.exists()]
     try:
@@ -37,7 +40,7 @@ def place_for(output: Path, *, force: bool, option: str = "-o") -> Iterator[None
                 pass
         except OSError as error:
             raise ToolkitError(
-                f"cannot write {output}: {error.strerror}", f"give another file with {option}"
+                f"cannot write {output}: {error.strerror}", f"give another {named} with {option}"
             ) from error
         yield
     finally:

@@ -159,7 +159,9 @@ def test_a_report_that_is_there_is_not_lost(tiny_bundle: Path, tmp_path: Path) -
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "report.json").write_text("mine")
     arguments = "report", tiny_bundle, *QUICK
-    assert_clean_failure(toolkit(*arguments, cwd=tmp_path), "report.json is there already", "--force")
+    assert_clean_failure(
+        toolkit(*arguments, cwd=tmp_path), "report.json is there already", "--force", "another folder with -o"
+    )
     assert (tmp_path / "report" / "report.json").read_text() == "mine"
     assert toolkit(*arguments, "--force", cwd=tmp_path).returncode == 0
     assert (tmp_path / "report" / "report.json").read_text() != "mine"

@@ -34,7 +34,7 @@ def places_for(folder: Path, junit: Path | None, *, force: bool) -> Iterator[Non
     """
     with ExitStack() as stack:
         for name in NAMES.values():
-            stack.enter_context(place_for(folder / name, force=force))
+            stack.enter_context(place_for(folder / name, force=force, named="folder"))
         if junit is not None:
             stack.enter_context(place_for(junit, force=force, option="--junit"))
         yield
