@@ -24,7 +24,7 @@ from calibration.record import LARGEST
 from calibration.rounding import round_with_feedback
 from calibration.samples import layer_samples
 from export.front import IMAGE
-from export.graph import attribute, free_name, initializers, names_of, producers, replace_initializer
+from export.graph import attribute, consumers, free_name, initializers, names_of, producers
 from export.reference import open_reference
 from runtime.progress import Stage, advance_or_stop
 from runtime.streaming import stream
@@ -80,6 +80,7 @@ def fit_layers(
     work = onnx.ModelProto()
     work.CopyFrom(quantized)
     nodes = {node.name: node for node in work.graph.node}
+    made_by, stored = producers(work.graph), initializers(work.graph)
     cut = parts(work, [name for layer in layers for name in (nodes[layer.name].input[0], nodes[layer.name].output[0])])
     live: list[Values] = [{IMAGE: batch} for batch in images]
     fitted = Fitted()
@@ -88,8 +89,9 @@ def fit_layers(
         live = list(stream(next(cut).runner(), live))
         if layer.name in rounds:
             given = [values[node.input[0]] for values in live]
+            weight, scales = (stored[name] for name in made_by[node.input[1]].input[:2])
             fitted.roundings[layer.name] = round_layer(
-                work.graph, node, layer, constants, given, limit, layer.name in shifts
+                node, layer, constants, weight, scales, given, limit, layer.name in shifts
             )
         live = list(stream(next(cut).runner(), live))
         if layer.name in shifts:
@@ -105,35 +107,36 @@ def fit_layers(
 
 
 def round_layer(
-    graph: onnx.GraphProto,
     node: onnx.NodeProto,
     layer: QuantizedLayer,
     constants: Mapping[str, onnx.TensorProto],
+    stored: onnx.TensorProto,
+    scales: onnx.TensorProto,
     given: Sequence[NDArray[np.float32]],
     limit: int,
     central: bool,
 ) -> NDArray[np.int8]:
-    """Round a layer's weight with feedback, in the graph; by how many steps it differs from what was there.
+    """Round a layer's weight with feedback, in place; by how many steps it differs from what was there.
 
     Args:
-        graph: with Q/DQ.
-        node: the layer in it.
+        node: the layer in the graph with Q/DQ.
         layer: as planned.
         constants: of the FP32 graph.
+        stored: the layer's weight, int8.
+        scales: of its channels.
         given: batches of the layer's input.
         limit: the largest whole number of a weight.
         central: the layer has a bias that will make up for what the mean input does.
     """
     weight = numpy_helper.to_array(constants[layer.weight])
-    stored, scale = stored_weight(graph, node)
     axis, groups = layer.channel_axis, attribute(node, "group", 1) if node.op_type == "Conv" else 1
     moved = np.moveaxis(weight, axis, 0)
     rows = moved.reshape(groups, moved.shape[0] // groups, -1)
-    scales = numpy_helper.to_array(initializers(graph)[scale]).reshape(rows.shape[:2])
-    rounded = round_with_feedback(rows, scales, layer_samples(node, weight.shape, given, central=central), limit)
+    steps = numpy_helper.to_array(scales).reshape(rows.shape[:2])
+    rounded = round_with_feedback(rows, steps, layer_samples(node, weight.shape, given, central=central), limit)
     new = np.ascontiguousarray(np.moveaxis(rounded.reshape(moved.shape), 0, axis))
-    nearest = numpy_helper.to_array(initializers(graph)[stored])
-    replace_initializer(graph, stored, new)
+    nearest = numpy_helper.to_array(stored)
+    stored.CopyFrom(numpy_helper.from_array(new, stored.name))
     return np.asarray(new - nearest)
 
 
@@ -142,28 +145,23 @@ def with_fitted(quantized: onnx.ModelProto, fitted: Fitted) -> onnx.ModelProto:
     changed = onnx.ModelProto()
     changed.CopyFrom(quantized)
     graph = changed.graph
+    made_by, constants = producers(graph), initializers(graph)
     taken, replaced = names_of(graph), set()
     for node in graph.node:
         if node.name in fitted.roundings:
-            stored, _ = stored_weight(graph, node)
-            steps = numpy_helper.to_array(initializers(graph)[stored]) + fitted.roundings[node.name]  # int8, modulo 256
-            replace_initializer(graph, stored, np.maximum(steps, -LARGEST))
+            stored = constants[made_by[node.input[1]].input[0]]
+            steps = numpy_helper.to_array(stored) + fitted.roundings[node.name]  # int8, modulo 256
+            stored.CopyFrom(numpy_helper.from_array(np.maximum(steps, -LARGEST), stored.name))
         if node.name in fitted.biases:
             replaced.update(node.input[2:])
             del node.input[2:]
             node.input.append(free_name(f"{node.name}/bias", taken))
             graph.initializer.append(numpy_helper.from_array(fitted.biases[node.name], node.input[2]))
-    unused = replaced - {name for node in graph.node for name in node.input}
+    unused = replaced - consumers(graph).keys()
     kept = [entry for entry in graph.initializer if entry.name not in unused]
     del graph.initializer[:]
     graph.initializer.extend(kept)
     return changed
-
-
-def stored_weight(graph: onnx.GraphProto, node: onnx.NodeProto) -> tuple[str, str]:
-    """The constants that hold a quantized layer's weight, int8, and its scales."""
-    dequantize = producers(graph)[node.input[1]]
-    return dequantize.input[0], dequantize.input[1]
 
 
 def explicit_padding(node: onnx.NodeProto) -> bool:

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from export.float16 import typed_tensors
-from export.graph import initializers, value_info
+from export.graph import captured, initializers, value_info
 from export.reference import open_reference
 
 Values: TypeAlias = dict[str, NDArray[Any]]
@@ -57,23 +57,23 @@ def parts(model: onnx.ModelProto, ends: Sequence[str]) -> Iterator[Part]:
     """
     graph, constants, types = model.graph, initializers(model.graph), typed_tensors(model)
     nodes = list(graph.node)
+    reads = [dict.fromkeys(name for name in (*node.input, *captured(node)) if name) for node in nodes]
     places = {name: index for index, node in enumerate(nodes) for name in node.output}
     stops = [places.get(end, -1) + 1 for end in ends]
+    last_read = {name: index for index in range(max(stops, default=0)) for name in reads[index]}
     live, start = {entry.name for entry in graph.input}, 0
     for number, end in enumerate(ends):
         stop = max(stops[number], start)
-        stretch = nodes[start:stop]
-        later = {name for node in nodes[stop : max(stops)] for name in node.input} | {end}
-        made = [name for node in stretch for name in node.output if name]
-        read = dict.fromkeys(name for node in stretch for name in node.input if name)
+        made = [name for node in nodes[start:stop] for name in node.output if name]
+        read = dict.fromkeys(name for index in range(start, stop) for name in reads[index])
         inputs = tuple(name for name in read if name not in made and name not in constants)
-        outputs = tuple(name for name in made if name in later)
+        needed = {name for name in (*live, *made) if name == end or last_read.get(name, -1) >= stop}
+        outputs = tuple(name for name in made if name in needed)
         used = onnx.GraphProto(name=f"part {number}")
-        used.node.extend(stretch)
+        used.node.extend(nodes[start:stop])
         used.initializer.extend(constants[name] for name in read if name in constants)
         used.input.extend(value_info(name, types.get(name)) for name in inputs)
         used.output.extend(value_info(name, types.get(name)) for name in outputs)
         part = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, graph=used)
-        yield Part(part, inputs, outputs, tuple(sorted(live & later)))
-        live = (live | set(outputs)) & later
-        start = stop
+        yield Part(part, inputs, outputs, tuple(sorted(live & needed)))
+        live, start = needed, stop

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from calibration.placement import Plan
 from calibration.record import LARGEST
-from export.graph import free_name, initializers, names_of
+from export.graph import captured, free_name, initializers, names_of
 from export.skeleton import skeleton
 from runtime.errors import WeightsError
 
@@ -48,12 +48,17 @@ def insert_qdq(
     quantized = onnx.ModelProto()
     quantized.CopyFrom(model)
     graph = quantized.graph
-    taken = names_of(graph)
+    taken, constants = names_of(graph), initializers(graph)
+    places = {node.name: index for index, node in enumerate(graph.node)}
+    readers: dict[str, set[int]] = {}  # of an activation, and of a weight along an axis: places of nodes
+    owners: dict[tuple[str, int], set[int]] = {}
+    for layer in plan.layers:
+        readers.setdefault(layer.tensor, set()).add(places[layer.reader])
+        owners.setdefault((layer.weight, layer.channel_axis), set()).add(places[layer.name])
     before: dict[str, list[onnx.NodeProto]] = {}  # the first node that needs them -> nodes to put before it
 
-    for tensor in plan.tensors:
-        readers = {layer.reader for layer in plan.layers if layer.tensor == tensor}
-        users = [node for node in graph.node if node.name in readers]
+    for tensor, found in readers.items():
+        users = [graph.node[place] for place in sorted(found)]
         pair = activation_pair(tensor, free_name(tensor, taken, ENDINGS))
         _, scale, zero_point = pair[0].input
         for node in users:
@@ -63,13 +68,12 @@ def insert_qdq(
         before.setdefault(users[0].name, []).extend(pair)
 
     stored: set[str] = set()
-    layers = plan.layers if weights else ()
-    for weight, axis in dict.fromkeys((layer.weight, layer.channel_axis) for layer in layers):
+    for (weight, axis), found in owners.items() if weights else ():
         # A tied weight that two layers read along different axes has channels, and so scales, of its own for each.
         prefix = free_name(f"{weight}/axis{axis}" if weight in stored else weight, taken, ENDINGS)
         stored.add(weight)
         names = (f"{prefix}/int8", f"{prefix}/scale", f"{prefix}/zero_point")
-        array = numpy_helper.to_array(initializers(graph)[weight])
+        array = numpy_helper.to_array(constants[weight])
         if not np.isfinite(array).all():
             raise WeightsError(f"the weight {weight} holds NaN or infinity", "train the model again, or give others")
         values, channel_scales = quantize_weight(array, axis, REDUCED if reduced_range else LARGEST, clip=clip)
@@ -77,15 +81,14 @@ def insert_qdq(
         graph.initializer.extend(numpy_helper.from_array(part, name) for part, name in zip(arrays, names, strict=True))
         output = f"{prefix}/float"
         dequantize = helper.make_node("DequantizeLinear", names, [output], f"{prefix}/dequantize", axis=axis)
-        owners = {layer.name for layer in plan.layers if (layer.weight, layer.channel_axis) == (weight, axis)}
-        users = [node for node in graph.node if node.name in owners]
+        users = [graph.node[place] for place in sorted(found)]
         for node in users:
             replace_input(node, weight, output)
         before.setdefault(users[0].name, []).append(dequantize)
 
     nodes = [new for node in graph.node for new in (*before.get(node.name, ()), node)]
     # Only weights go: another constant may be read by the branches of a node.
-    used = {name for node in nodes for name in node.input} | {output.name for output in graph.output}
+    used = {name for node in nodes for name in (*node.input, *captured(node))} | {entry.name for entry in graph.output}
     kept = [entry for entry in graph.initializer if entry.name in used or entry.name not in stored]
     del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)

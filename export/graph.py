@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,22 @@ def producers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
     return {output: node for node in graph.node for output in node.output if output}
 
 
+def captured(node: onnx.NodeProto) -> Iterator[str]:
+    """What the graphs inside a node take from around it."""
+    for entry in node.attribute:
+        for graph in ([entry.g] if entry.HasField("g") else []) + list(entry.graphs):
+            made = {value.name for value in (*graph.input, *graph.initializer)}
+            made |= {name for inner in graph.node for name in inner.output}
+            for inner in graph.node:
+                yield from (name for name in (*inner.input, *captured(inner)) if name not in made)
+            yield from (value.name for value in graph.output if value.name not in made)
+
+
 def consumers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
-    """The nodes that take each tensor; a graph's output counts as an unnamed one."""
+    """The nodes that take each tensor, graphs inside included; a graph's output counts as an unnamed one."""
     used: dict[str, list[onnx.NodeProto]] = defaultdict(list)
     for node in graph.node:
-        for name in node.input:
+        for name in (*node.input, *captured(node)):
             used[name].append(node)
     for output in graph.output:
         used[output.name].append(onnx.NodeProto())

@@ -11,6 +11,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from export.branches import rename
+
 WEIGHTED = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1, "BatchNormalization": 1}
 
 
@@ -63,7 +65,7 @@ def name_turned_weights(model: onnx.ModelProto, parameters: Mapping[str, NDArray
     for name, path in renamed.items():
         constants[name].name = path
     for node in model.graph.node:
-        node.input[:] = [renamed.get(name, name) for name in node.input]
+        rename(node, renamed)
 
 
 def digest(matrix: NDArray[np.float32]) -> tuple[tuple[int, ...], bytes]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
 
 import onnx
 
 from export.describe import described, shown
+from export.graph import captured
 from runtime.errors import ModelError
 
 MOST_EDGES = 200_000
@@ -49,17 +49,6 @@ def sort_nodes(graph: onnx.GraphProto) -> None:
         copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
         del graph.node[:]
         graph.node.extend(copies)
-
-
-def captured(node: onnx.NodeProto) -> Iterator[str]:
-    """What the graphs inside a node take from around it."""
-    for entry in node.attribute:
-        for graph in ([entry.g] if entry.HasField("g") else []) + list(entry.graphs):
-            made = {value.name for value in (*graph.input, *graph.initializer)}
-            made |= {name for inner in graph.node for name in inner.output}
-            for inner in graph.node:
-                yield from (name for name in (*inner.input, *captured(inner)) if name not in made)
-            yield from (value.name for value in graph.output if value.name not in made)
 
 
 def in_order(needs: list[set[int]]) -> list[int]:

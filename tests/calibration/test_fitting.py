@@ -23,6 +23,7 @@ from export.graph import initializers
 from export.reference import open_reference
 from runtime.datasets import batches, evenly_spaced, open_dataset
 from runtime.errors import Cancelled
+from tests.export.graphs import normal, parse
 from tests.fakes import RecordingProgress, RecordingStage
 from toolkit.zoo import ZOO
 
@@ -119,6 +120,26 @@ def test_biases_that_cannot_be_corrected(branches: onnx.ModelProto) -> None:
         node.name: correctable(node, constants) for node in branches.graph.node if node.op_type in ("Conv", "Gemm")
     }
     assert found == {"one": True, "two": True, "three": False, "y": True}
+
+
+def test_what_branches_read_is_there(noise: list[np.ndarray]) -> None:
+    body = """[c] c = Cast <to=1> (image) [f] f = Flatten (c) [one] t = Gemm (f, w, b) [r] r = Relu (t)
+        [m] m = ReduceMax <keepdims=0> (t) [g] g = Greater (m, zero) [if] s = If (g) <
+        then_branch = one_way () => (float[batch,6] p) { p = Add (t, b) },
+        else_branch = other_way () => (float[batch,6] q) { u = MatMul (f, w) q = Sub (u, b) }>
+        [two] v = Gemm (r, x) [a] y = Add (v, s)"""
+    shapes = {"w": (64, 6), "b": (6,), "x": (6, 6)}
+    values = {name: normal(*shape) for name, shape in shapes.items()}
+    zero = np.array(0, np.float32)
+    model = parse(body, "float[batch,6] y", takes="uint8[batch,8,8,1] image", zero=zero, **values)
+    quantized, planned = coarse(model, noise), plan(model)
+    fitted = fit_layers(model, quantized, planned, noise, RecordingStage(24, None), limit=127)
+    assert fitted.biases.keys() == fitted.roundings.keys() == {"one", "two"}
+    graphs = (model, quantized, with_fitted(quantized, fitted))
+    wanted, before, after = (channel_means(graph, ["t", "v"], noise) for graph in graphs)
+    for name in ("t", "v"):
+        shift = np.abs(before[name] - wanted[name]).max()
+        assert np.abs(after[name] - wanted[name]).max() < 0.01 * shift, name
 
 
 def test_a_bias_may_be_called_as_the_new_one(branches: onnx.ModelProto, noise: list[np.ndarray]) -> None:

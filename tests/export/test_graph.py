@@ -54,6 +54,14 @@ def test_a_constant_is_replaced_in_its_place() -> None:
     assert np.array_equal(numpy_helper.to_array(initializers(graph)["v"]), normal(2))
 
 
+def test_what_a_branch_reads_is_used_and_what_it_makes_is_not() -> None:
+    branch = "%s = way () => (float[n,3,6,5] %s) { %s = Add (image, w) }"
+    body = f"z = If (yes) <{branch % ('then_branch', 'p', 'p')}, {branch % ('else_branch', 'q', 'q')}>"
+    used_by = consumers(parse(body, "float[n,3,6,5] z", yes=np.array(True), w=normal(1)).graph)
+    assert [node.op_type for node in used_by["w"]] == ["If", "If"]
+    assert not used_by["p"]
+
+
 def test_a_free_name_is_that_of_no_tensor_and_no_node_and_is_given_once() -> None:
     taken = names_of(parse(f"[node] {BODY}", OUTPUTS, w=normal(1)).graph)
     assert taken >= {"image", "node", "a", "b", "c", "d", "w"}

@@ -132,3 +132,14 @@ def test_turned_weights_that_are_equal_get_a_path_each() -> None:
     )  # fmt: skip
     name_turned_weights(model, {"one.weight": weight, "two.weight": weight})
     assert [node.input[1] for node in model.graph.node] == ["one.weight", "two.weight", "val_3"]
+
+
+def test_a_branch_reads_a_turned_weight_by_its_new_name() -> None:
+    branch = "%s = way () => (float[batch,3,6,4] %s) { %s = MatMul (image, val_1) }"
+    body = f"""a = MatMul (image, val_1)
+        b = If (yes) <{branch % ("then_branch", "p", "p")}, {branch % ("else_branch", "q", "q")}> c = Add (a, b)"""
+    weight = normal(4, 5)
+    model = parse(body, "float[batch,3,6,4] c", yes=np.array(True), val_1=weight.T)
+    name_turned_weights(model, {"fc.weight": weight})
+    onnx.checker.check_model(model, full_check=True)
+    assert {tensor.name for tensor in model.graph.initializer} == {"yes", "fc.weight"}
