@@ -78,13 +78,8 @@ class View:
 @cache
 def module(product: Product) -> Any:
     """The stand-in for a product, with what a build asks of it."""
-
-    class ILogger:
-        WARNING, ERROR, INTERNAL_ERROR = range(3)
-
     trt = make_trt(driver(), rtx=product is RTX)
     trt.__version__ = VERSION
-    trt.ILogger = ILogger
     trt.HardwareCompatibilityLevel = Enum("HardwareCompatibilityLevel", ["AMPERE_PLUS", "SAME_COMPUTE_CAPABILITY"])
     if product is RTX:
         trt.ComputeCapability = Enum("ComputeCapability", ["SM75", "SM86"])
@@ -130,7 +125,7 @@ def forgive(kind: Any, name: str, failure: Any) -> None:
         try:
             return method(self, data)
         except (ValueError, ort.capi.onnxruntime_pybind11_state.InvalidProtobuf) as error:
-            self.log.last_error = str(error)
+            self.refuse(str(error))
             return failure
 
     setattr(kind, name, careful)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import IO
 import msgspec
 
 from runtime.backends.tensorrt.events import Event, Failure, Finish, Log, Request, Start, Step, Success
+from runtime.backends.tensorrt.failures import MOST_TEXT, hint_for
 from runtime.backends.tensorrt.ladder import next_try
 from runtime.backends.tensorrt.product import PRODUCTS
 from runtime.child import CODE, ROOT
@@ -25,8 +25,6 @@ from runtime.progress import Progress, Stage, advance_or_stop
 WORKER = "runtime.backends.tensorrt.worker"
 PARTS = 1000  # of the progress bar
 LAST_WORDS = 4000  # bytes of what a child that crashed had printed
-MOST_TEXT = 600  # characters of TensorRT's reason in a message
-BLAMED = re.compile(r"(?:[Oo]peration|[Nn]ode) '?\{?([^'{}\s]+)")
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,7 @@ def tell_warnings(warnings: Counter[str], stage: Stage, verbose: bool) -> None:
 
 
 def failed(title: str, failure: Failure, request: Request) -> BackendError:
-    """The error for people, with the node of the graph where one can be blamed."""
+    """The error for people."""
     text = " ".join(failure.text.split())[:MOST_TEXT]
     if failure.stage == "parse":
         where = f"node '{failure.node}' ({failure.operator})" if failure.node or failure.operator else "the graph"
@@ -187,11 +185,10 @@ def failed(title: str, failure: Failure, request: Request) -> BackendError:
             f"{title} does not take {where} of {request.model}: {text}",
             "build for openvino or onnxruntime, or change the model so that it does without that operator",
         )
-    found = BLAMED.search(text) if failure.stage == "build" else None
-    where = f" at node '{found[1]}'" if found else ""
     hints = {
+        "start": "toolkit doctor says whether the GPU, its driver and TensorRT go together",
         "build": "try --fp16 or --int8 --fp16, another --optimization-level, or a larger --workspace",
         "killed": "close other programs, or give a smaller --workspace, --optimization-level or --batch",
         "crash": "try another version of the library; toolkit doctor says which ones are here",
     }
-    return BackendError(f"{title} could not build {request.model}{where}: {text}", hints[failure.stage])
+    return BackendError(f"{title} could not build {request.model}: {text}", hint_for(text, hints[failure.stage]))

@@ -67,7 +67,7 @@ class Contexts:
             return config, None
         kept = RuntimeCache(cache, entry)
         taken = config.set_runtime_cache(cache)
-        self.log.last_error = ""
+        self.log.take()  # what it says of a cache that it refuses
         return config, kept if taken else None
 
     def make(self) -> trt.IExecutionContext:

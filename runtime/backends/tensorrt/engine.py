@@ -212,7 +212,7 @@ def open_engine(
         engine_file: the plan; `model` is needed where it lacks its weights.
         spec: what it takes and gives.
         options: `batch`, `device` (such as `cuda:0`), `cache_dir`, `trust`, and how the plan was built.
-        logger: TensorRT's, with the last error in `last_error`.
+        logger: TensorRT's.
 
     Raises:
         BackendError: there is no such device; the plan is not trusted, not for this machine, another model's or for

@@ -1,41 +1,64 @@
-"""TensorRT's failures: it returns None or False, and says why in its log."""
+"""TensorRT's failures: it returns None or False, and says why in its log, often in several lines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from traceback import clear_frames
-from typing import ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from runtime.backends.cuda.failures import HINTS, OUT_OF_MEMORY, RESTART
 from runtime.errors import BackendError, DeviceMemoryError
 
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+NO_CUDA = "CUDA initialization failure"  # a warning, behind which TensorRT gives no builder and no runtime
+NO_MEMORY = re.compile(rf"out of memory|OutOfMemory|{NO_CUDA} with error:? 2\b", re.IGNORECASE)
 # What TensorRT says of CUDA in its log -> a hint that helps more than one about TensorRT.
 HINTS_BY_REASON = {
-    "driver version is insufficient": "update NVIDIA's driver, or install TensorRT for an older CUDA",
-    "no CUDA-capable device": HINTS["CUDA_ERROR_NO_DEVICE"],
+    rf"driver version is insufficient|{NO_CUDA} with error:? 35\b": (
+        "update NVIDIA's driver, or install TensorRT for an older CUDA: toolkit doctor says which"
+    ),
+    rf"no CUDA-capable device|{NO_CUDA} with error:? 100\b": HINTS["CUDA_ERROR_NO_DEVICE"],
+    NO_CUDA: "toolkit doctor says whether the GPU, its driver and TensorRT go together",
     "illegal memory access": RESTART,
 }
+MOST_TEXT = 600  # characters of TensorRT's reason in a message
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class ErrorLog(Protocol):
-    """A logger of TensorRT's, which it takes for the process's at first sight and for good.
+    """A logger of TensorRT's, which it takes for the process's at first sight and for good."""
 
-    Attributes:
-        last_error: the last error that was logged; empty for none.
-    """
+    def take(self) -> list[str]:
+        """The errors that this thread has seen since they were last taken, which no longer has them."""
+        ...
 
-    last_error: str
+
+def is_error(trt: Any, severity: trt.ILogger.Severity, text: str) -> bool:
+    """Whether what was logged may be why a call fails."""
+    return severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR) or NO_CUDA in text
+
+
+def reason_of(errors: Iterable[str]) -> str:
+    """Errors in one line: the last one, of the call that failed, and then what led to it."""
+    return "; ".join(dict.fromkeys(" ".join(text.split()) for text in reversed([*errors])))
+
+
+def hint_for(reason: str, hint: str) -> str:
+    """What to do about a reason; the hint where none is known that is better."""
+    return next((better for pattern, better in HINTS_BY_REASON.items() if re.search(pattern, reason)), hint)
 
 
 def failed(log: ErrorLog, what: str, hint: str = "") -> BackendError:
     """The error for something that TensorRT did not do, with its reason."""
-    reason, log.last_error = log.last_error, ""
-    message = f"{what}: {reason}" if reason else what
-    if "out of memory" in reason.lower() or "OutOfMemory" in reason:
+    reason = reason_of(log.take())
+    message = f"{what}: {reason[:MOST_TEXT]}" if reason else what
+    if NO_MEMORY.search(reason):
         return DeviceMemoryError(message, HINTS[OUT_OF_MEMORY])
-    return BackendError(message, next((better for text, better in HINTS_BY_REASON.items() if text in reason), hint))
+    return BackendError(message, hint_for(reason, hint))
 
 
 def forget_frames(error: BaseException) -> None:

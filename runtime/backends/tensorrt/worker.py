@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from runtime.backends.tensorrt.events import Event, Failure, Finish, Log, Request, Start, Step, Success
+from runtime.backends.tensorrt.failures import is_error, reason_of
 from runtime.backends.tensorrt.layers import count_reformats, executed, from_inspector, from_log
 from runtime.backends.tensorrt.product import PRODUCTS, load_module
 from runtime.child import peak_bytes
@@ -58,7 +59,10 @@ def build(trt: Any, request: Request, send: Send) -> Success | Failure:
         send: takes every event on the way.
     """
     logger = make_logger(trt, send)
-    builder = trt.Builder(logger)
+    try:
+        builder = trt.Builder(logger)
+    except (TypeError, RuntimeError) as error:  # how its constructor says that there is none
+        return Failure("start", reason_of(logger.errors) or str(error))
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(request.model):
@@ -72,8 +76,7 @@ def build(trt: Any, request: Request, send: Send) -> Success | Failure:
     if cache is not None:  # of a build that failed, too: the next try need not measure again
         Path(request.timing_cache).write_bytes(memoryview(cache.serialize()))
     if plan is None:
-        reasons = "; ".join(dict.fromkeys(logger.errors)) or "it gave no reason"
-        return Failure("build", reasons, short_of_memory=logger.short_of_memory)
+        return Failure("build", reason_of(logger.errors) or "it gave no reason", short_of_memory=logger.short_of_memory)
     data = memoryview(plan)
     Path(request.plan).write_bytes(data)
     del builder, network, parser, config, cache  # their memory is needed to load the engine
@@ -158,7 +161,7 @@ def make_logger(trt: Any, send: Send) -> Any:
             self.short_of_memory = False
 
         def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+            if is_error(trt, severity, msg):
                 self.errors.append(msg)
             elif severity == trt.ILogger.WARNING:
                 send(Log(msg))

@@ -55,11 +55,22 @@ class Plan:
         return path
 
 
+class ILogger:
+    WARNING, ERROR, INTERNAL_ERROR = range(3)
+
+
 class Log:
     """Meets `ErrorLog`."""
 
     def __init__(self) -> None:
-        self.last_error = ""
+        self.errors: list[str] = []
+
+    def log(self, severity: int, msg: str) -> None:
+        self.errors.append(msg)
+
+    def take(self) -> list[str]:
+        errors, self.errors = self.errors, []
+        return errors
 
 
 class Living:
@@ -81,12 +92,13 @@ class Living:
     def fails(self, call: str) -> bool:
         require(self.cuda.current() == self.device, f"{call} in another device's context")
         if self.cuda.fails(call):
-            self.log.last_error = self.cuda.reason or f"{call} was told to fail"
+            for reason in (self.cuda.reason or f"{call} was told to fail").splitlines():
+                self.refuse(reason)
             return True
         return False
 
     def refuse(self, reason: str) -> None:
-        self.log.last_error = reason
+        self.log.log(ILogger.ERROR, reason)
 
 
 class Runtime(Living):
@@ -316,6 +328,7 @@ def make_trt(cuda: StandInCuda, *, rtx: bool = False) -> Any:
     trt.Refitter = constructor(Refitter)
     trt.OnnxParserRefitter = constructor(OnnxParserRefitter)
     trt.DataType, trt.TensorIOMode, trt.TensorFormat = DataType, TensorIOMode, TensorFormat
+    trt.ILogger = ILogger
     trt.ExecutionContextAllocationStrategy = Strategy
     if rtx:
         trt.IRuntimeCache, trt.DynamicShapesKernelSpecializationStrategy = RuntimeCache, Kernels

@@ -55,7 +55,7 @@ class StandInCuda:
         broken: names of calls that always fail.
         failed: the names of those that did.
         error: CUDA's name of the error that they fail with.
-        reason: what TensorRT's stand-in logs of that.
+        reason: what TensorRT's stand-in logs of that, an error on each line.
         breaches: those that could not be raised.
         objects: how many objects of TensorRT's are alive.
     """

@@ -10,16 +10,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runtime.backends.tensorrt import build
+from runtime.backends.tensorrt import build, worker
 from runtime.backends.tensorrt.build import build_plan, only_device
-from runtime.backends.tensorrt.events import Finish, Request, Start, Step, Success
+from runtime.backends.tensorrt.events import Event, Failure, Finish, Request, Start, Step, Success
+from runtime.backends.tensorrt.failures import construct, failed
+from runtime.backends.tensorrt.ladder import next_try
+from runtime.backends.tensorrt.logger import make_logger
 from runtime.backends.tensorrt.options import TensorRtOptions
 from runtime.errors import BackendError, Cancelled
 from runtime.progress import SilentProgress, SilentStage
 from tests.command import ROOT
+from tests.runtime.tensorrt.stand_in import ILogger
 
 
 def request(folder: Path, *, device_mib: int = 0, **options: int) -> Request:
@@ -63,6 +68,46 @@ def test_an_end_without_a_word_becomes_a_message(worker: str, words: tuple[str, 
     assert "TensorRT could not build model.onnx" in caught.value.message and "toolkit doctor" in caught.value.hint
     assert [word for word in words if word not in caught.value.message] == []
     assert list(tmp_path.iterdir()) == []
+
+
+class WithoutCuda:
+    """TensorRT where it finds no driver for its CUDA: it warns of that, and makes nothing."""
+
+    ILogger = ILogger
+
+    @staticmethod
+    def Builder(logger: Any) -> Any:
+        logger.log(ILogger.WARNING, "Unable to determine GPU memory usage")
+        logger.log(ILogger.WARNING, "CUDA initialization failure with error: 35. Please check\n your CUDA")
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    Runtime = Builder
+
+
+def test_a_builder_that_cannot_be_made_is_told_with_what_tensorrt_warned_of(tmp_path: Path) -> None:
+    asked, events = request(tmp_path), list[Event]()
+    failure = worker.build(WithoutCuda, asked, events.append)
+    assert failure == Failure("start", "CUDA initialization failure with error: 35. Please check your CUDA")
+    assert next_try([asked], failure) is None
+    error = build.failed("TensorRT", failure, asked)
+    assert "error: 35" in error.message and "update NVIDIA's driver" in error.hint
+
+
+def test_a_runtime_that_cannot_be_made_is_told_with_it_too() -> None:
+    log = make_logger(WithoutCuda)
+    with pytest.raises(BackendError, match=r"makes no Builder .*nullptr.*error: 35") as caught:
+        construct(log, WithoutCuda.Runtime, log)
+    assert "update NVIDIA's driver" in caught.value.hint
+    assert log.take() == []
+
+
+def test_of_many_errors_the_last_is_told_first_and_few_are_kept() -> None:
+    log: Any = make_logger(WithoutCuda)
+    for number in range(100):
+        log.log(ILogger.ERROR, f"skipping tactic {number}")
+    log.log(ILogger.ERROR, "could not find any implementation")
+    message = failed(log, "no").message
+    assert message.startswith("no: could not find any implementation; skipping tactic 99") and len(message) < 610
 
 
 def test_one_that_is_killed_is_tried_again_with_less_and_then_told(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from runtime.backends.tensorrt.options import TensorRtOptions
 from runtime.backends.tensorrt.plan import HOST_CODE, NEEDED, STRIPPED, WEIGHTS
-from runtime.errors import BackendError
+from runtime.errors import BackendError, DeviceMemoryError
 from runtime.spec import BatchRange
 from tests.runtime.tensorrt.rig import Rig, check_answers
 from tests.runtime.tensorrt.stand_in import Plan
@@ -75,6 +75,9 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, data: bytes | None) -> None:
     "reason, hint",
     [
         ("(cudaError 35: CUDA driver version is insufficient for CUDA runtime version)", "update NVIDIA's driver"),
+        ("CUDA initialization failure with error: 35. Please check your CUDA installation", "update NVIDIA's driver"),
+        ("CUDA initialization failure with error: 100. Please check your CUDA installation", "CUDA_VISIBLE_DEVICES"),
+        ("CUDA initialization failure with error: 999. Please check your CUDA installation", "toolkit doctor"),
         ("(an illegal memory access was encountered)", "start it again"),
         ("not compatible with this version of TensorRT, expecting library version 10.3.0.30", "build it here"),
     ],
@@ -88,24 +91,28 @@ def test_the_hint_fits_what_tensorrt_logs(tmp_path: Path, reason: str, hint: str
     rig.cuda.check()
 
 
+def test_the_error_that_led_to_the_last_one_is_told_too(tmp_path: Path) -> None:
+    """TensorRT logs the cause first, and then what failed by it."""
+    rig = Rig(tmp_path)
+    rig.cuda.broken = {"deserialize_cuda_engine"}
+    rig.cuda.reason = "Error Code 1: Cuda Runtime (out of memory)\nError Code 4: Engine deserialization failed."
+    with pytest.raises(DeviceMemoryError, match=r"Engine deserialization failed\.; .*\(out of memory\)"):
+        rig.open()
+    rig.cuda.check()
+
+
 REAL = """
 import pathlib
 import tensorrt_rtx as trt
 from runtime.backend import EngineFile, EngineOptions
 from runtime.backends.tensorrt.engine import open_engine
+from runtime.backends.tensorrt.logger import make_logger
 from runtime.errors import BackendError
 from tests.runtime.tensorrt.stand_in_cuda import StandInCuda
 from tests.tiny import make_spec
-class Log(trt.ILogger):
-    def __init__(self):
-        super().__init__()
-        self.last_error = ""
-    def log(self, severity, message):
-        if severity in (self.ERROR, self.INTERNAL_ERROR):
-            self.last_error = message
-cuda = StandInCuda()
+cuda, log = StandInCuda(), make_logger(trt)
 try:
-    open_engine(trt, cuda, EngineFile(pathlib.Path(sys.argv[1]), {}, None), make_spec(), EngineOptions(), Log())
+    open_engine(trt, cuda, EngineFile(pathlib.Path(sys.argv[1]), {}, None), make_spec(), EngineOptions(), log)
 except BackendError as error:
     print(error.message)
 cuda.check()
@@ -117,6 +124,7 @@ def test_the_real_library_refuses_what_is_no_plan_likewise(tmp_path: Path) -> No
     (tmp_path / "engine.plan").write_bytes(b"no plan, though long enough for one" * 100)
     message = python(REAL, tmp_path / "engine.plan")
     assert message.startswith(f"TensorRT cannot load {tmp_path}/engine.plan: ")
+    assert "magicTag" in message  # which it says first, of two errors where CUDA has no driver
 
 
 @pytest.mark.parametrize("known_by", ["fingerprint", "options"])
