@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
+from runtime.backends.tensorrt.plan import HOST_CODE, NEEDED, STRIPPED, WEIGHTS, rebuild
 from runtime.bundle import LABELS, MODEL, PLAN, Bundle
 from runtime.errors import ToolkitError
 from runtime.folder import write_together
@@ -58,6 +60,11 @@ def write_model(bundle: Bundle, repository: Path, name: str | None, *, force: bo
             f"{bundle.path} is built for tensorrt-rtx, and Triton has no backend for that",
             "build it for another one: toolkit build MODEL --target tensorrt",
         )
+    if bundle.manifest.fingerprint.get(WEIGHTS) == STRIPPED:
+        raise ToolkitError(
+            f"the plan of {bundle.path} has no weights, and Triton does not take them from the model",
+            rebuild(bundle.path / PLAN, bundle.manifest.fingerprint, "tensorrt") + ", without --strip-weights",
+        )
     folder = repository / name
     if (folder / "config.pbtxt").exists() and not force:
         raise ToolkitError(f"{folder} is there already", "give --force to replace it, or another --name")
@@ -71,6 +78,14 @@ def write_model(bundle: Bundle, repository: Path, name: str | None, *, force: bo
         }
     )
     return folder
+
+
+def server_command(bundle: Bundle, repository: Path) -> str:
+    """What serves the repository; Triton runs code of a plan's own only where it is told to."""
+    option = " --backend-config=tensorrt,version-compatible=true"
+    return f"tritonserver --model-repository={shlex.quote(str(repository))}" + (
+        option if bundle.manifest.fingerprint.get(HOST_CODE) == NEEDED else ""
+    )
 
 
 def labels(bundle: Bundle) -> list[str]:

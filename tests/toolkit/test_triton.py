@@ -16,7 +16,7 @@ from runtime.errors import ToolkitError
 from runtime.spec import BatchRange
 from tests.command import ROOT, assert_clean_failure, toolkit
 from tests.tiny import CLASSES, LABELS, SIDE
-from toolkit.triton import config, quoted, write_model
+from toolkit.triton import config, quoted, server_command, write_model
 
 
 def parsed(text: str) -> Any:
@@ -101,6 +101,20 @@ def test_a_plan_goes_with_where_it_may_run(tiny_int8_bundle: Path, tmp_path: Pat
     assert found.platform == "tensorrt_plan"
     assert found.parameters["toolkit.gpu"].string_value == 'NVIDIA "Örin"'
     assert found.parameters["toolkit.version"].string_value == "10.13.3.9"
+
+
+def test_a_plan_without_weights_is_refused(tiny_int8_bundle: Path, tmp_path: Path) -> None:
+    bundle = changed(Bundle.open(tiny_int8_bundle), target="tensorrt", fingerprint={"weights": "stripped"})
+    with pytest.raises(ToolkitError, match="has no weights") as caught:
+        write_model(bundle, tmp_path / "models", None, force=False)
+    assert "without --strip-weights" in caught.value.hint and not (tmp_path / "models").exists()
+
+
+def test_a_plan_with_code_of_its_own_is_served_with_the_option_for_it(tiny_int8_bundle: Path) -> None:
+    bundle = Bundle.open(tiny_int8_bundle)
+    assert server_command(bundle, Path("my models")) == "tritonserver --model-repository='my models'"
+    compatible = changed(bundle, fingerprint={"host_code": "needed"})
+    assert server_command(compatible, Path("models")).endswith(" --backend-config=tensorrt,version-compatible=true")
 
 
 def test_what_triton_cannot_ask_for_is_refused(tiny_int8_bundle: Path, tmp_path: Path) -> None:

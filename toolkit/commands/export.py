@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -160,7 +159,7 @@ def export_to_triton(path: Path, repository: Path | None, name: str | None, forc
     """`--format triton`."""
     from runtime.bundle import Bundle
     from toolkit.results import TritonModel
-    from toolkit.triton import write_model
+    from toolkit.triton import server_command, write_model
 
     context = click.get_current_context()
     given = [
@@ -179,4 +178,4 @@ def export_to_triton(path: Path, repository: Path | None, name: str | None, forc
         print_json(TritonModel(folder.name, str(folder), opened.manifest.target))
         return
     say(f"wrote {folder}: config.pbtxt, labels.txt, 1, warmup")
-    say(f"next:  tritonserver --model-repository={shlex.quote(str(repository))}")
+    say(f"next:  {server_command(opened, repository)}")
