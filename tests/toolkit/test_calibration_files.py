@@ -23,7 +23,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "wrote calibration.json and lenet.cache" in done.stdout
-    assert (folder / "lenet.cache").read_text().startswith("TRT-8601-EntropyCalibration2\nimage_minus_128: 3f800000\n")
+    head, *lines = (folder / "lenet.cache").read_text().splitlines()
+    assert head == "TRT-8601-EntropyCalibration2" and "image_minus_128: 3f800000" in lines
+    assert {"conv2d", "max_pool2d", "logits"} < {line.partition(": ")[0] for line in lines}
     return folder
 
 

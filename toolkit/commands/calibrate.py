@@ -40,8 +40,8 @@ class Version(click.ParamType):  # type: ignore[type-arg]  # generic from click 
 @click.option(
     "--trt-cache",
     type=FILE,
-    help="Write a calibration cache of TensorRT's as well, with the same scales, for trtexec --calib and DLA; it goes "
-    "with the graph of `toolkit export MODEL --fp32`.",
+    help="Write a calibration cache of TensorRT's as well, with these scales and those of all other activations, for "
+    "trtexec --calib and DLA; it goes with the graph of `toolkit export MODEL --fp32`.",
 )
 @click.option(
     "--trt-version",
@@ -86,13 +86,17 @@ def command(
         )
         source = make_source(wanted, progress)
         from calibration.record import write_calibration
+        from calibration.trt_cache import every_scale
         from calibration.trt_cache import trt_cache as trt_cache_of
         from runtime.folder import write_atomically
-        from toolkit.graphs import calibrate_graph, export_fp32
+        from toolkit.graphs import calibrate_graph, calibration_request, export_fp32
 
         exported = export_fp32(source, source.samples, Path(folder) / "fp32.onnx", progress)
         calibration = calibrate_graph(source, exported.path, progress)
-        cache = trt_cache_of(calibration, trt_version) if trt_cache else b""
+        cache = b""
+        if trt_cache:
+            scales = every_scale(calibration_request(source, exported.path), calibration, progress)
+            cache = trt_cache_of(scales, trt_version)
         write_calibration(path, calibration)
         if trt_cache:
             write_atomically(trt_cache, cache)
