@@ -110,7 +110,8 @@ def test_memory() -> None:
         ("36 (release)", "4.0", "JetPack 6.1", "10.3", 12, False),
         ("36 (release)", "4.3", "JetPack 6.2", "10.3", 12, False),
         ("36 (release)", "4.7", "JetPack 6.2.1 or newer", "10.3", 12, False),
-        ("38 (release)", "2.0", "JetPack 7", "10.13 (7.0), 11.4.1 (7.2.2 and newer)", 13, False),
+        ("38 (release)", "4.0", "JetPack 7.0 or 7.1", "10.13", 13, False),
+        ("39 (release)", "2.0", "JetPack 7.2 or newer", "10.16 (7.2), 11.4.1 (7.2.2 and newer)", 13, False),
     ],
 )
 def test_jetpack_and_its_tensorrt(
