@@ -25,7 +25,7 @@ from tests.runtime.tensorrt import stand_in
 from tests.runtime.tensorrt.stand_in import Plan, make_trt
 from tests.runtime.tensorrt.stand_in_cuda import StandInCuda
 
-VERSION = "1.0.0"
+VERSION = "99.0.0"
 
 
 def begin() -> None:

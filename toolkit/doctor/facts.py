@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from packaging.version import Version
 
+from runtime.backends.tensorrt.product import TENSORRT
 from runtime.jetson import Jetson
 from toolkit.doctor.nvidia import Gpu, Nvidia, NvidiaPackage, bindings_requirement
 from toolkit.doctor.system import System
 
-OLDEST_TENSORRT = Version("10.3")
+OLDEST_TENSORRT = Version(TENSORRT.oldest)
 WITHOUT_VOLTA = Version("10.5")  # from this TensorRT on, compute capability 7.0 is not supported; 7.5 is
 NO_JETPACK_6 = Version("11.2")
 TURING, VOLTA = Version("7.5"), Version("7.0")

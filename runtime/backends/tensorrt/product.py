@@ -17,16 +17,18 @@ class Product:
         module: that is imported.
         package: that pip installs.
         title: for people.
+        oldest: release that has all that is asked of it here.
     """
 
     name: str
     module: str
     package: str
     title: str
+    oldest: str
 
 
-TENSORRT = Product("tensorrt", "tensorrt", "tensorrt", "TensorRT")
-RTX = Product("tensorrt-rtx", "tensorrt_rtx", "tensorrt-rtx", "TensorRT for RTX")
+TENSORRT = Product("tensorrt", "tensorrt", "tensorrt", "TensorRT", "10.3")
+RTX = Product("tensorrt-rtx", "tensorrt_rtx", "tensorrt-rtx", "TensorRT for RTX", "1.7")
 PRODUCTS = {product.name: product for product in (TENSORRT, RTX)}
 
 

@@ -323,7 +323,7 @@ def make_trt(cuda: StandInCuda, *, rtx: bool = False) -> Any:
         return construct
 
     trt: Any = ModuleType("tensorrt_rtx" if rtx else "tensorrt")
-    trt.__version__ = "0.0"
+    trt.__version__ = "99.0"
     trt.Runtime = constructor(Runtime, cuda)
     trt.Refitter = constructor(Refitter)
     trt.OnnxParserRefitter = constructor(OnnxParserRefitter)

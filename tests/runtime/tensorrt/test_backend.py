@@ -98,6 +98,21 @@ def test_with_a_gpu_it_runs_and_names_the_devices(name: str, rig: Rig) -> None:
     assert (availability.version, availability.device) == (rig.trt.__version__, rig.cuda.devices()[0].name)
 
 
+@pytest.mark.parametrize("metadata", [True, False], ids=["by its metadata", "without any"])
+def test_a_release_that_lacks_what_is_asked_of_it_does_not_run(
+    name: str, metadata: bool, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorRT 8 knows no strongly typed network: JetPack 6.0 has it, and a Python that is new enough."""
+    old = "8.6.2.3" if name == "tensorrt" else "1.2.0.54"
+    rig.trt.__version__ = old
+    monkeypatch.setattr(module, "installed_version", lambda product: old if metadata else "")
+    availability = get_backend(name).available()
+    assert (availability.ok, availability.builds, availability.version) == (False, False, old)
+    assert f"{old} is installed, " in availability.reason and availability.command == "toolkit doctor"
+    with pytest.raises(BackendUnavailableError, match="is the oldest that this toolkit uses"):
+        require_backend(name, to_build=True)
+
+
 @pytest.mark.parametrize("kind", [ImportError, OSError, RuntimeError])
 def test_a_library_that_breaks_on_import_counts_as_one_that_does_not_run(
     name: str, kind: type[Exception], rig: Rig, monkeypatch: pytest.MonkeyPatch
