@@ -187,6 +187,7 @@ def failed(title: str, failure: Failure, request: Request) -> BackendError:
         )
     hints = {
         "start": "toolkit doctor says whether the GPU, its driver and TensorRT go together",
+        "write": "there may be no space left for temporary files: free some, or set TMPDIR to another folder",
         "build": "try --fp16 or --int8 --fp16, another --optimization-level, or a larger --workspace",
         "killed": "close other programs, or give a smaller --workspace, --optimization-level or --batch",
         "crash": "try another version of the library; toolkit doctor says which ones are here",

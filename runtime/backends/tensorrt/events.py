@@ -81,14 +81,14 @@ class Failure(Struct, frozen=True, tag="failure"):
     """There is no plan.
 
     Attributes:
-        stage: in which TensorRT failed: `start` where it gave no builder, `killed` and `crash` where its process ended
-            without a word.
+        stage: in which TensorRT failed: `start` where it gave no builder, `write` where its plan cannot be written,
+            `killed` and `crash` where its process ended without a word.
         text: the reason, in TensorRT's words where it had any.
         node, operator: of the ONNX graph; empty where none is blamed.
         short_of_memory: a tactic was left out because the device has too little memory.
     """
 
-    stage: Literal["start", "parse", "build", "killed", "crash"]
+    stage: Literal["start", "parse", "build", "write", "killed", "crash"]
     text: str
     node: str = ""
     operator: str = ""

@@ -27,7 +27,7 @@ def next_try(tried: Sequence[Request], failure: Failure) -> tuple[Request, str] 
         failure: of that one.
     """
     last = tried[-1]
-    if failure.stage in ("start", "parse") or len(tried) >= MOST_TRIES:
+    if failure.stage in ("start", "parse", "write") or len(tried) >= MOST_TRIES:
         return None
     limit, level = last.options.workspace_mib, last.options.optimization_level
     workspaces = [request.options.workspace_mib or FIRST_WORKSPACE_MIB for request in tried]

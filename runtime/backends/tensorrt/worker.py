@@ -24,6 +24,7 @@ from runtime.backends.tensorrt.failures import is_error, reason_of
 from runtime.backends.tensorrt.layers import count_reformats, executed, from_inspector, from_log
 from runtime.backends.tensorrt.product import PRODUCTS, load_module
 from runtime.child import peak_bytes
+from runtime.folder import naming
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -73,12 +74,18 @@ def build(trt: Any, request: Request, send: Send) -> Success | Failure:
     config.progress_monitor = make_monitor(trt, send)
     cache = give_timing_cache(config, request)
     plan = builder.build_serialized_network(network, config)
-    if cache is not None:  # of a build that failed, too: the next try need not measure again
-        Path(request.timing_cache).write_bytes(memoryview(cache.serialize()))
+    measured = None if cache is None else cache.serialize()
+    if measured is not None:  # of a build that failed, too: the next try need not measure again
+        with suppress(OSError):
+            Path(request.timing_cache).write_bytes(memoryview(measured))
     if plan is None:
         return Failure("build", reason_of(logger.errors) or "it gave no reason", short_of_memory=logger.short_of_memory)
     data = memoryview(plan)
-    Path(request.plan).write_bytes(data)
+    try:
+        with naming(Path(request.plan)):
+            Path(request.plan).write_bytes(data)
+    except OSError as error:
+        return Failure("write", f"{error.filename}: {error.strerror}")
     del builder, network, parser, config, cache  # their memory is needed to load the engine
     here = request.device is not None
     layers = [*from_inspector(inspect(trt, logger, data, request.options.version_compatible))] if here else []

@@ -153,6 +153,13 @@ def test_a_workspace_that_does_not_suffice_grows(graphs_of: Callable[[str], Grap
     assert made.layers and "1 MiB of workspace do not suffice: trying 64" in watch.notes
 
 
+def test_a_plan_that_cannot_be_written_names_its_file(graphs_of: Callable[[str], Graphs], tmp_path: Path) -> None:
+    graphs = graphs_of("lenet")
+    with pytest.raises(BackendError, match=r"gone/fp32-tensorrt-rtx\.plan: No such file or directory") as caught:
+        build(graphs.folder / "fp32.onnx", graphs.spec, tmp_path / "gone")
+    assert "TMPDIR" in caught.value.hint
+
+
 # What it must refuse
 
 
