@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -118,6 +119,7 @@ def main() -> None:
 
     0: done, 1: an error with a remedy, 2: usage, 3: a gate missed, 130: interrupted, 141: nobody reads the output.
     """
+    fill_standard_files()
     stopping.install()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: a terminal may lack letters
@@ -127,6 +129,21 @@ def main() -> None:
     finally:
         board.put("ended", "yes")
     supervisor.leave(code and (stopping.exit_code() or code))
+
+
+def fill_standard_files() -> None:
+    """Open standard input, output and error on nothing where whoever started this has closed them.
+
+    Else the next files that are opened are these: libraries print into them, and processes that are started lose them.
+    """
+    with suppress(OSError):
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+            os.set_inheritable(descriptor, True)
+        os.close(descriptor)
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            if getattr(sys, name) is None:
+                opened = open(number, "w" if number else "r", encoding="utf-8")  # noqa: SIM115  # as long as the process
+                setattr(sys, name, opened)
 
 
 def run(arguments: list[str]) -> int:

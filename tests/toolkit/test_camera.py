@@ -68,6 +68,16 @@ def start(*arguments: object, cwd: Path, **variables: str) -> subprocess.Popen[b
     return process
 
 
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_whoever_starts_it_may_have_closed_its_input_and_outputs(
+    closed: tuple[int, ...], bundle: Path, video: Path, tmp_path: Path
+) -> None:
+    arguments = ("--source", video, "--fast", "--jsonl", "lines", "--view", "none", *ENGINE)
+    done = toolkit("camera", bundle, *arguments, cwd=tmp_path, first=lambda: [*map(os.close, closed)] and None)
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "lines").read_text().splitlines()) == FRAMES
+
+
 def test_a_line_of_json_for_every_frame_of_a_video(bundle: Path, video: Path, tmp_path: Path) -> None:
     done = toolkit(
         "camera", bundle, "--source", video, "--fast", "--jsonl", "-", "--view", "none", *ENGINE, cwd=tmp_path

@@ -41,6 +41,13 @@ def test_an_error_of_a_copy_names_where_to() -> None:
     assert told and told.message == "a/model.onnx to b/model.onnx: No space left on device"
 
 
+def test_whoever_starts_it_may_have_closed_its_output_and_errors(tiny_bundle: Path, tmp_path: Path) -> None:
+    picture = ROOT / "examples" / "digits" / "3-dark-on-light.png"
+    arguments = ("classify", tiny_bundle, picture, "-o", "answers.csv")
+    done = toolkit(*arguments, cwd=tmp_path, first=lambda: [*map(os.close, (0, 1, 2))] and None)
+    assert done.returncode == 0 and len((tmp_path / "answers.csv").read_text().splitlines()) == 2
+
+
 def test_a_wrong_command_gets_the_nearest_one(tmp_path: Path) -> None:
     done = toolkit("biuld", cwd=tmp_path)
     assert done.returncode == 2
