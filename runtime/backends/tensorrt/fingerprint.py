@@ -97,8 +97,9 @@ def mismatch(fingerprint: Mapping[str, str], here: Here) -> str:
         return "another system"
     built, version = get("version", ""), here.version
     if get(HOST_CODE) == NEEDED:
-        if numbers(built) > numbers(version):
-            return "a version-compatible plan runs on the same and newer versions"
+        next_major = tuple(number + 1 for number in numbers(built)[:1])
+        if numbers(built) > numbers(version) or numbers(version)[:1] > next_major:
+            return "a version-compatible plan runs on the same and newer versions, up to those of the next major one"
     elif built != version:
         return "another version"
     wanted = get("compute_capability", "").split(",")

@@ -44,6 +44,7 @@ def test_it_says_all_that_is_known_and_nothing_else() -> None:
         ({"version": "10.16.2"}, {"version_compatible": True}, ""),
         ({"version": "10.16.0"}, {"version_compatible": True}, "same and newer versions"),
         ({"version": "11.0.0"}, {"version_compatible": True}, ""),
+        ({"version": "12.0.0"}, {"version_compatible": True}, "up to those of the next major one"),
         ({"compute_capability": "8.9"}, {}, "another GPU"),
         ({"compute_capability": ""}, {}, "another GPU"),
         ({"compute_capability": "8.9"}, {"hardware_compatible": "same-cc"}, "another GPU"),
