@@ -15,6 +15,7 @@ pytestmark = pytest.mark.browser
 
 WIDE = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+MAGNIFIED = {"viewport": {"width": 195, "height": 422}}  # that phone, with all twice as large
 # Whatever a person can do something with, and each that a step by Tab comes to; whether that one is seen to be there.
 BEGIN = """() => {
     const all = document.querySelectorAll("a[href], button, input, select, [tabindex='0']");
@@ -41,7 +42,7 @@ def opened(visitor: Visitor, path: str) -> Page:
 
 
 @pytest.mark.parametrize("path", ["/", "/visit", "/login?wrong"])
-@pytest.mark.parametrize("screen", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize("screen", [WIDE, PHONE, MAGNIFIED], ids=["wide", "phone", "magnified"])
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
     screen: dict[str, object], path: str, chromium: Browser, drawn: Camera
 ) -> None:

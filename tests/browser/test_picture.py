@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from tests.browser.browsers import (
+    ENGINE,
+    SCENE,
     SIZE,
     Browser,
     Shown,
@@ -19,7 +22,7 @@ from tests.browser.browsers import (
     look_until_read,
     scene,
 )
-from tests.camera_command import Camera
+from tests.camera_command import FREE, Camera, camera
 from tests.runtime.camera.page import until
 
 pytestmark = pytest.mark.browser
@@ -61,6 +64,48 @@ def test_what_is_read_is_told_to_those_who_do_not_see(visitor: Visitor) -> None:
     for number in numbers:
         expect(canvas).to_have_attribute("aria-label", re.compile(number))
         expect(page.locator("#spoken")).to_contain_text(number)
+
+
+def test_how_sure_a_digit_is_fills_its_bar(visitor: Visitor) -> None:
+    page = visitor.open()
+    look_until_read(page)
+    bar = page.locator("#digits meter").first
+    bar.evaluate("(bar) => { bar.value = bar.max; }")
+    picture = cv2.imdecode(np.frombuffer(bar.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    inner = picture[2:-1, picture.shape[1] // 2]  # without an edge that lies between two pixels
+    assert np.ptp(inner, axis=0).max() < 40  # one colour from top to bottom
+
+
+def test_a_source_that_cannot_be_read_says_why(chromium: Browser, digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(bytes(1000))
+    sources = ("--source", "broken.mp4", "--source", SCENE)
+    with camera(digits, *sources, *ENGINE, "--view", "web", *FREE, cwd=tmp_path) as it:
+        visitor = Visitor(chromium, it.page)
+        page = visitor.open()
+        expect(page.get_by_role("heading", name="broken.mp4")).to_be_visible()
+        expect(page).to_have_title("broken.mp4 · toolkit camera")
+        expect(page.locator("#over")).to_contain_text("broken.mp4 cannot be played")
+        expect(page.locator("#status")).to_contain_text("broken.mp4 cannot be played")
+        expect(page.locator("#latency")).not_to_contain_text("ms")
+        page.get_by_label("Source").select_option("1")
+        expect(page).to_have_title(f"{SCENE} · toolkit camera")
+        look_until_read(page)
+        expect(page.locator("#over")).to_be_hidden()
+        visitor.context.close()
+        visitor.assert_content()
+
+
+@pytest.mark.parametrize("path", ["/", "/visit"])
+def test_without_scripts_there_is_a_notice_and_nothing_that_does_not_work(
+    path: str, chromium: Browser, drawn: Camera
+) -> None:
+    visitor = Visitor(chromium, drawn.page, java_script_enabled=False)
+    page = visitor.open(path)
+    expect(page.locator("noscript p")).to_be_visible()
+    for nothing in ("section", "button", "#connection"):
+        expect(page.locator(nothing).filter(visible=True)).to_have_count(0)
+    visitor.context.close()
 
 
 def test_nothing_is_loaded_from_elsewhere_nor_could_be(chromium: Browser, drawn: Camera) -> None:

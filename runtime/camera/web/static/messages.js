@@ -40,6 +40,7 @@ export function sourceOf(value, place) {
     viewable: value.viewable !== false,
     state: textOf(value.state),
     status: textOf(value.status),
+    error: textOf(value.error),
     size: size.length === 2 && size.every((side) => side > 0 && side <= LARGEST) ? size : null,
     fps: number(value.fps),
     latency: number(value.latency_ms),

@@ -3,17 +3,19 @@
 import { number, textOf } from "./messages.js";
 import { $, figure, make, write } from "./shared.js";
 
-const STATES = { streaming: "Streaming", connecting: "Connecting", lost: "Lost, trying again", ended: "Ended" };
+const STATES = { streaming: "Streaming", connecting: "Connecting", lost: "Lost", ended: "Ended" };
 const MOST_STAGES = 20;
 const REASONS = { replaced: "replaced by newer ones", too_old: "too old", at_end: "left at the end" };
 
 /** Its state, and what is counted of it. */
-export function showSource({ name, state, status, fps, latency, frames, dropped, reconnects }) {
+export function showSource({ name, state, status, error, fps, latency, frames, dropped, reconnects }) {
   $("state").dataset.state = state;
   write($("state"), STATES[state] ?? state);
-  write($("status"), status || name);
+  document.title = `${name} · toolkit camera`;
+  write($("of-picture"), name);
+  write($("status"), error || status);
   write($("fps"), figure(fps, 1));
-  write($("latency"), latency === null ? "–" : `${figure(latency, 1)} ms`);
+  write($("latency"), frames ? `${figure(latency, 1)} ms` : "–");
   write($("frames"), figure(frames));
   write($("reconnects"), figure(reconnects));
   write($("dropped"), String(dropped.reduce((sum, [, count]) => sum + count, 0)));

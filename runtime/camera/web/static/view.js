@@ -113,12 +113,12 @@ function forget() {
 }
 
 function tellOver() {
-  const state = source()?.state;
+  const { state, status, error } = source() ?? {};
   if (link.state !== "connected") showOver(OVER[link.state] ?? "");
-  else if (state === "lost") showOver(`Source lost: ${source().status || "trying again"}`);
+  else if (state === "lost") showOver(`Source lost: ${status || "trying again"}`);
+  else if (state === "ended") showOver(error || "The source has ended", !shown);
   else if (!shown) showOver("Waiting for the first picture…");
-  else if (paused) showOver("Paused", false);
-  else showOver(state === "ended" ? "The source has ended" : "", false);
+  else showOver(paused ? "Paused" : "", false);
 }
 
 function source() {
