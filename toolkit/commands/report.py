@@ -51,7 +51,12 @@ HERE = (*BUDGET, "data", "reference", "junit", "against")  # what --on does not 
     help="The folder for report.html, report.md and report.json.",
 )
 @click.option("--force", is_flag=True, help="Replace a report that is there.")
-@click.option("--max-drop", type=FiniteRange(), metavar="POINTS", help="The most accuracy that may be lost: a gate.")
+@click.option(
+    "--max-drop",
+    type=FiniteRange(-100, 100),
+    metavar="POINTS",
+    help="The most accuracy that may be lost: a gate.",
+)
 @click.option("--max-p99-ms", type=FiniteRange(min=0), metavar="MS", help="The longest p99 of a call: a gate.")
 @click.option("--min-throughput", type=FiniteRange(min=0), metavar="N", help="The fewest images a second: a gate.")
 @click.option("--max-size-mib", type=FiniteRange(min=0), metavar="MIB", help="The largest graph and plan: a gate.")
