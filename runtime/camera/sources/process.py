@@ -27,6 +27,8 @@ GO_S, TERMINATE_S, KILL_S = 0.35, 0.2, 0.15  # how long to wait for it to end, b
 JOIN_S = 0.1
 ANSWER_S = 0.5  # a process that has a frame answers long before that
 LAST_WORDS = 20
+NO_ANSWER = "it does not answer"
+INTERRUPTED = "Immediate exit requested"  # FFMPEG, where a server has not answered in time
 #: For glibc: to give a large frame's memory back and to ask for it again costs more than to decode the frame.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
 WARNINGS = "24"  # of FFMPEG's levels: one of them is that a server wants another password
@@ -147,13 +149,14 @@ class CaptureProcess:
         self.stop(at_once=hung)
         if refused:
             reason = last_words(self.words) or "it cannot be opened"
+            reason = NO_ANSWER if INTERRUPTED in reason else reason
         return CaptureOver(reason, refused, damaged)
 
     def why_hung(self) -> str:
         """For people."""
         if self.waiting_for == "frame":
             return f"no frame for {self.timeout_s:.1f} s"
-        return "the capturing process did not start" if self.waiting_for == "start" else "it does not answer"
+        return "the capturing process did not start" if self.waiting_for == "start" else NO_ANSWER
 
     def why_died(self) -> str:
         """For people."""

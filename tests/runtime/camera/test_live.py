@@ -95,6 +95,13 @@ def test_a_server_that_is_not_there_yet_is_waited_for(opened: list[LiveSource]) 
     read_until(source, lambda _: source.state is State.LOST)  # a stream that was closed has not ended
 
 
+def test_a_server_that_does_not_answer_is_told_to(opened: list[LiveSource]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        source = connect(opened, f"http://127.0.0.1:{silent.getsockname()[1]}/video", timeout_s=0.5)
+        read_until(source, lambda _: source.state is State.LOST)
+        assert source.problem == "it does not answer"
+
+
 def test_a_picture_at_an_address_is_told_to_be_no_stream(opened: list[LiveSource], tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "now.png"), np.zeros((48, 64, 3), np.uint8))
     handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
