@@ -144,6 +144,26 @@ def test_weights_of_torch_save_load_whatever_their_name(
     assert all(torch.equal(state[key], value) for key, value in module.state_dict().items())
 
 
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+@pytest.mark.parametrize("place", ["state_dict", "model_state_dict", "model", None])
+def test_weights_of_a_checkpoint_and_of_a_wrapped_module_load(tmp_path: Path, place: str | None, prefix: str) -> None:
+    path, module, state = tmp_path / "w.pth", ZOO["lenet"].make(), ZOO["lenet"].make().state_dict()
+    named = {prefix + key: value for key, value in state.items()}
+    optimizer = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
+    torch.save(named if place is None else {place: named, "epoch": 3, "optimizer": optimizer}, path)
+    load_weights(module, path)
+    assert all(torch.equal(state[key], value) for key, value in module.state_dict().items())
+
+
+def test_names_that_the_module_has_itself_are_kept(tmp_path: Path) -> None:
+    module = torch.nn.ModuleDict({"module": torch.nn.Linear(2, 2)})
+    save_weights(module, tmp_path / "w.safetensors", CARD)
+    load_weights(torch.nn.ModuleDict({"module": torch.nn.Linear(2, 2)}), tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"has no 'module\.weight'"):
+        save_weights(torch.nn.ModuleDict({"module": module}), tmp_path / "w.safetensors", CARD)
+        load_weights(module, tmp_path / "w.safetensors")
+
+
 def test_a_safetensors_file_may_be_named_as_a_pickle_and_begin_as_one(tmp_path: Path) -> None:
     path, module, state = tmp_path / "w.pth", ZOO["lenet"].make(), ZOO["lenet"].make().state_dict()
     for padding in range(1000):
@@ -171,13 +191,14 @@ def test_weights_of_torch_save_are_held_to_the_same(
         ([torch.zeros(1)], ["a list"]),
         (torch.zeros(1), ["a Tensor"]),
         ({"epoch": 3}, ["'epoch' is of type int"]),
-        ({"state_dict": {"a": torch.zeros(1)}}, ["'state_dict' is of type dict"]),
+        ({"weights": {"a": torch.zeros(1)}}, ["'weights' is of type dict"]),
+        ({"state_dict": {"model": {"a": torch.zeros(1)}}}, ["'model' is of type dict"]),
         ({7: torch.zeros(1)}, ["under 7"]),
         ({"a": torch.eye(2).to_sparse()}, ["'a'", "sparse"]),
         ({"a": torch.zeros(1, device="meta")}, ["'a'", "without content"]),
         (torch.nn.Linear(1, 1), ["Linear", "none was run"]),
     ],
-    ids=["list", "tensor", "number", "nested", "key", "sparse", "meta", "module"],
+    ids=["list", "tensor", "number", "elsewhere", "nested", "key", "sparse", "meta", "module"],
 )
 def test_what_is_no_flat_dict_of_tensors_is_refused(
     tmp_path: Path, write: Callable[[object, Path], None], value: object, words: list[str]

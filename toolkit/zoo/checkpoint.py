@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from runtime.errors import WeightsError, first_line
 
+#: Where a training keeps the weights among what it goes on with.
+PLACES = ("state_dict", "model_state_dict", "model")
 SAVE_HINT = "save the weights alone, where they were made: torch.save(model.state_dict(), 'weights.pth')"
 
 
 def load_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a state_dict, by key, on the CPU. Bound the size of the file before.
+    """The tensors of a state_dict, or of that in a checkpoint, by key, on the CPU. Bound the size of the file before.
 
     A file of PyTorch 1.6 or later is mapped, not read: it must not change while the tensors are used.
 
@@ -65,6 +67,7 @@ def require_state(path: Path, state: Any) -> dict[str, Tensor]:
     """What was loaded, if it is a flat dict of dense tensors."""
     if not isinstance(state, dict):
         raise WeightsError(f"{path} holds a {type(state).__name__}, not a dict of tensors", SAVE_HINT)
+    state = next((state[place] for place in PLACES if isinstance(state.get(place), dict)), state)
     for key, value in state.items():
         if not isinstance(key, str):
             raise WeightsError(f"{path} holds something under {key!r:.100}, which is no name of a tensor", SAVE_HINT)

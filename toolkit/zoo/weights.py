@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from toolkit.zoo.torchvision import rename
 
 RANDOM_WEIGHTS_SEED = 0
 SAVE_HINT = "save them with safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
+WRAPPERS = ("module.", "_orig_mod.")  # of nn.DataParallel and DistributedDataParallel, of torch.compile
 PICKLE_STARTS = (
     b"PK\x03\x04",
     b"\x80\x02",
@@ -45,14 +47,15 @@ def make_with_weights(model: ZooModel) -> nn.Module:
 def load_weights(module: nn.Module, path: Path) -> None:
     """Fill a module from a file that has exactly its keys, shapes and types.
 
-    The file is a safetensors file, or a state_dict as torch.save writes it; its content tells which, not its name.
-    torchvision's names for AlexNet are understood.
+    The file is a safetensors file, or a state_dict as torch.save writes it, alone or in a checkpoint; its content tells
+    which, not its name. Names of a module that was wrapped, and torchvision's for AlexNet, are understood.
 
     Raises:
         WeightsError: the file cannot be read, or does not fit; the message names the first key.
     """
     wanted = module.state_dict()
-    given = rename(read_state(path, 16 * sum(tensor.nbytes for tensor in wanted.values()) + LARGEST_HEADER), wanted)
+    given = read_state(path, 16 * sum(tensor.nbytes for tensor in wanted.values()) + LARGEST_HEADER)
+    given = rename(unwrapped(given, wanted), wanted)
     for key, tensor in wanted.items():
         if key not in given:
             raise misfit(path, f"it has no '{key}', which the model wants as {shape(tensor)}")
@@ -64,6 +67,18 @@ def load_weights(module: nn.Module, path: Path) -> None:
         if key not in wanted:
             raise misfit(path, f"it has '{key}', which the model does not know")
     module.load_state_dict(given)
+
+
+def unwrapped(given: dict[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+    """Names without what wrappers put before each of them, where the module has no such names itself."""
+    for wrapper in (*WRAPPERS, *WRAPPERS):  # one within the other, either way
+        if (
+            given
+            and all(key.startswith(wrapper) for key in given)
+            and not any(key.startswith(wrapper) for key in wanted)
+        ):
+            given = {key.removeprefix(wrapper): tensor for key, tensor in given.items()}
+    return given
 
 
 def save_weights(module: nn.Module, path: Path, card: Card) -> None:
