@@ -35,9 +35,13 @@ def show_single(title: str, about: Mapping[str, Sequence[str]], performances: Ma
     figures = (">p50", ">p90", ">p99", ">max", ">CPU", ">img/s", ">time")
     print_table(f"{title}; milliseconds", ["bundle", "graph", "backend", *figures], rows)
     reference = next(iter(performances))
-    for name, performance in performances.items():
-        if performance.single.ratio:
-            say(printable(f"{name} takes {describe_ratio(performance.single.ratio)} of the time of {reference}"))
+    ratios = [
+        (name, performance.single.ratio) for name, performance in performances.items() if performance.single.ratio
+    ]
+    for name, ratio in ratios:
+        say(printable(f"{name} takes {describe_ratio(ratio)} of the time of {reference}"))
+    if ratios:
+        say()
 
 
 def describe_ratio(ratio: Ratio) -> str:

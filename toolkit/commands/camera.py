@@ -264,7 +264,9 @@ def report(summary: Summary) -> None:
     rows = [[name, f"{times.p50:.1f}", f"{times.p99:.1f}"] for name, times in summary.latency_ms.items()]
     if rows:
         print_table("", ["stage", ">p50 ms", ">p99 ms"], rows, stderr=True)
-    tell(f"{summary.frames:,} frames in {summary.seconds:.1f} s, {summary.fps:.1f} a second")
+    tell(
+        f"{summary.frames:,} frame{'s' * (summary.frames != 1)} in {summary.seconds:.1f} s, {summary.fps:.1f} a second"
+    )
     for source in summary.sources:
         dropped = source.dropped
         parts = [f"{source.frames:,} frames"] if len(summary.sources) > 1 else []
