@@ -23,7 +23,7 @@ from runtime.errors import ExportError, ModelError, first_line
 from runtime.spec import ModelSpec
 from toolkit.foreign.answers import kind_of_one, noise, spec_from, two_classes
 from toolkit.foreign.spec import OutputKind, Told, refuse_untold
-from toolkit.zoo.weights import load_weights
+from toolkit.zoo.weights import RANDOM_WEIGHTS_SEED, load_weights
 
 Images: TypeAlias = NDArray[np.float32]
 
@@ -114,18 +114,23 @@ def open_module(
 
 
 def make_module(name: str, settings: Mapping[str, str]) -> nn.Module:
-    """Import and call. What the code prints goes to standard error: standard output is for JSON."""
+    """Import and call. What the code prints goes to standard error: standard output is for JSON.
+
+    Weights that PyTorch draws are always the same, so that what was built can be compared with the module.
+    """
     where, _, path = name.partition(":")
     if where.endswith(".py") or "/" in where:
         raise ModelError(
             f"{where} is a file, and what is wanted is a module, named as Python imports it",
             f"run this in its folder as {Path(where).name.removesuffix('.py')}:{path}",
         )
-    with told_of_failure(name), found_here():
+    with told_of_failure(name), found_here(), torch.random.fork_rng(devices=()):
+        torch.manual_seed(RANDOM_WEIGHTS_SEED)
         made: object = importlib.import_module(where)
         for part in path.split("."):
             made = attribute(made, part)
         if not isinstance(made, nn.Module) and callable(made):
+            torch.manual_seed(RANDOM_WEIGHTS_SEED)
             made = made(**{key: parse(value) for key, value in settings.items()})
         elif settings:
             raise click.UsageError(f"--set does not go with {name}, which is made already")

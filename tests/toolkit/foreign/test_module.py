@@ -61,6 +61,13 @@ class Number(nn.Module):
     def forward(self, images):
         return images.flatten(1).argmax(1)
 
+class Drawn(nn.Linear):
+    def __init__(self):
+        super().__init__(784, 3)
+
+    def forward(self, images):
+        return super().forward(images.flatten(1))
+
 class BatchOfOne(nn.Module):
     def forward(self, images):
         return images.reshape(1, 784)[:, :10]
@@ -126,6 +133,17 @@ def test_the_kind_of_the_answers_is_found_out_unless_it_is_told(
 ) -> None:
     told = Told(input_size=(28, 28), color="gray", output_kind=kind)  # type: ignore[arg-type]
     assert opened(f"{mine}:net", told, **settings).spec.output_kind == expected
+
+
+def test_weights_that_are_drawn_are_always_the_same(mine: str) -> None:
+    """Else a bundle could not be compared with the module that it was built from."""
+    torch.manual_seed(7)
+    first, state = opened(f"{mine}:Drawn"), torch.get_rng_state()
+    torch.rand(1)
+    again = opened(f"{mine}:Drawn")
+    assert torch.equal(first.module.weight, again.module.weight)  # type: ignore[arg-type]
+    torch.manual_seed(7)
+    assert torch.equal(torch.get_rng_state(), state)  # that of whoever imports this is left alone
 
 
 @pytest.mark.parametrize("name", ["made", "half"])
