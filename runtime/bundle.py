@@ -118,8 +118,9 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and check manifest.json alone."""
     path = folder / MANIFEST
     if not os.path.exists(path):  # unlike Path.exists, it takes a name that is too long for one that is not there
+        there = "it is a file" if os.path.isfile(folder) else "no such folder"
         raise BundleCorruptError(
-            f"{folder} is not a bundle: {'it has no manifest.json' if os.path.isdir(folder) else 'no such folder'}",
+            f"{folder} is not a bundle: {'it has no manifest.json' if os.path.isdir(folder) else there}",
             "give the folder that `toolkit build` wrote",
         )
     data = read_regular(path, MAX_MANIFEST_BYTES)

@@ -266,7 +266,8 @@ def test_what_is_no_bundle_says_so(tmp_path: Path, what: str) -> None:
         path = path / "bundle"
     elif what == "dangling link":
         path.symlink_to(tmp_path / "gone")
-    error = refused(path, str(path), "is not a bundle")
+    why = {"file": "it is a file", "empty folder": "it has no manifest.json"}.get(what, "no such folder")
+    error = refused(path, str(path), f"is not a bundle: {why}")
     assert "toolkit build" in error.hint
     if what != "long name":
         assert not is_bundle(path)
