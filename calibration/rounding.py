@@ -37,6 +37,8 @@ def round_with_feedback(
     Returns:
         int8 (groups, outputs, inputs) in -limit..limit.
     """
+    # Their size does not matter, and its square might be no float32; a power of two changes nothing else.
+    samples = np.ldexp(samples, -np.frexp(np.abs(samples).max(initial=0))[1])
     few = 2 * samples.shape[1] < samples.shape[2]  # what inputs have in common is kept as the samples themselves
     if few:
         squares = np.einsum("gsi,gsi->gi", samples, samples)

@@ -53,6 +53,16 @@ def test_few_samples_give_what_their_products_give() -> None:
     assert (round_with_feedback(weights, scales, twice, 127) == few).mean() > 0.99  # but for float32's ties
 
 
+@pytest.mark.parametrize("count", [30, 500])
+@pytest.mark.parametrize("size", [2.0**100, 2.0**-100])
+@pytest.mark.filterwarnings("error")
+def test_the_size_of_samples_changes_nothing(size: float, count: int) -> None:
+    weights, scales, samples = correlated(2, 5, 70)
+    samples = samples[:, :count]
+    expected = round_with_feedback(weights, scales, samples, 127)
+    np.testing.assert_array_equal(round_with_feedback(weights, scales, samples * np.float32(size), 127), expected)
+
+
 def test_inputs_that_have_nothing_in_common_are_rounded_to_the_nearest() -> None:
     weights, scales, _ = correlated(2, 4, 10)
     for samples in (np.eye(10) * np.arange(10), np.zeros((10, 10)), np.zeros((3, 10))):
