@@ -1,4 +1,4 @@
-"""`toolkit train`: a model of the zoo, from scratch."""
+"""`toolkit train`: a model of the zoo, from random weights or from others."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ MOST_LISTED = 5  # classes of a model, in a line that says how many there are
 @set_option
 @click.option("--labels", type=FILE, help="A text file with the name of each class, a line each.")
 @click.option("--outlier-data", type=FOLDER, help="Images of no class, for --outliers; every third class judges.")
+@click.option("--weights", type=FILE, help="Weights of this model to go on from, in place of random ones.")
 @click.option("--teacher", type=FILE, help="Weights that `train` wrote, of a model that this one learns from.")
 @click.option("-o", "--output", type=FILE, help="The weights to write.  [default: MODEL.safetensors]")
 @click.option("--force", is_flag=True, help="Replace files that are there, and begin anew.")
@@ -60,6 +61,7 @@ def command(
     settings: dict[str, str],
     labels: Path | None,
     outlier_data: Path | None,
+    weights: Path | None,
     teacher: Path | None,
     output: Path | None,
     force: bool,
@@ -98,6 +100,8 @@ def command(
             f"there are: {', '.join(ZOO)}; what you train yourself, build takes as module:factory with --weights",
         )
     entry = get_zoo_model(model).with_options(settings)
+    if weights:
+        entry = entry.with_weights(weights)
     if labels:
         entry = with_labels(entry, read_labels(labels))
     elif not (names := set(class_names(data, "train"))) <= set(entry.spec.labels):
@@ -114,7 +118,7 @@ def command(
 
     from toolkit.training import train
     from toolkit.training.distributed import join, restarted, world_of_environment
-    from toolkit.zoo.weights import save_weights
+    from toolkit.zoo.weights import make_with_weights, save_weights
 
     rank, size = world_of_environment()
     first = rank == 0
@@ -146,6 +150,7 @@ def command(
             workers=workers,
             log_dir=log_dir,
             outlier_data=outlier_data,
+            start=make_with_weights(replace(entry, weights=weights)) if weights else None,
             teacher=load_teacher(entry, teacher),
             world=world,
         )

@@ -71,10 +71,11 @@ def train(
     workers: int | None = None,
     log_dir: Path | None = None,
     outlier_data: Path | None = None,
+    start: nn.Module | None = None,
     teacher: nn.Module | None = None,
     world: World | None = None,
 ) -> TrainResult:
-    """Train from scratch, and keep the epoch that is best on held-out training images, or the last one.
+    """Train, and keep the epoch that is best on held-out training images, or the last one.
 
     Two trainings with the same arguments on the same machine's CPU give the same weights, bit for bit, and so does one
     that was interrupted and resumed. On a GPU, some sums of PyTorch's are not always added up in the same order.
@@ -91,6 +92,7 @@ def train(
         workers: processes that read pictures; None chooses.
         log_dir: of TensorBoard's files.
         outlier_data: a folder of images of no class, beside the shapes that are drawn, for `recipe.outliers`.
+        start: of the same model, with the weights to go on from; None begins with random ones.
         teacher: of the same images and classes; its answers are `recipe.teacher_weight` of the target.
         world: the processes, where there are several: each calls this, and only the first shows progress and writes.
 
@@ -110,6 +112,8 @@ def train(
     if recipe.outliers:
         outliers = make_outliers(model.spec, recipe.shapes, outlier_data, training_set, held_out_set, seed, scenes)
         identity["outliers"] = digest_of_tensor(outliers.training)
+    if start is not None:
+        identity["weights"] = digest_of(start)
     if teacher is not None:
         identity["teacher"] = digest_of(teacher)
     before = load_checkpoint(checkpoint, identity) if resume and checkpoint is not None else None
@@ -120,7 +124,10 @@ def train(
 
     torch.manual_seed(seed)
     steps = len(split_evenly(torch.arange(len(training)), recipe.batch))
-    learner = Learner(model.make(), model.spec, recipe, steps, world)
+    module = model.make()
+    if start is not None:
+        module.load_state_dict(start.state_dict())
+    learner = Learner(module, model.spec, recipe, steps, world)
     if teacher is not None:
         teacher = teacher.to(world.device).eval()
     done, best, best_top1, best_epoch, history = 0, learner.weights(), -1.0, 0, list[Epoch]()
@@ -138,17 +145,17 @@ def train(
             stage.note(f"resumed after epoch {done}")
             stage.advance(done * len(training))
         for epoch in range(done + 1, recipe.epochs + 1):
-            start = time.perf_counter()
+            began = time.perf_counter()
             loss = train_epoch(
                 learner, training, recipe, seed=seed, epoch=epoch, stage=stage, world=world,
                 outliers=outliers.training if outliers else None, teacher=teacher,
             )  # fmt: skip
-            trained_s = time.perf_counter() - start
+            trained_s = time.perf_counter() - began
             world.copy_buffers(learner.judged)  # each process has its own statistics of batch norm
             top1 = accuracy(learner.judged, held_out, learner.computing, world)
             if top1 > best_top1 or recipe.keep == "last":
                 best, best_top1, best_epoch = learner.weights(), top1, epoch
-            seconds, lr = time.perf_counter() - start, float(learner.schedule.get_last_lr()[0])
+            seconds, lr = time.perf_counter() - began, float(learner.schedule.get_last_lr()[0])
             history.append({"epoch": epoch, "loss": loss, "held_out_top1": top1, "lr": lr, "seconds": seconds})
             if writes and checkpoint is not None:
                 state = learner.state()

@@ -156,12 +156,13 @@ def test_a_failed_write_leaves_the_checkpoint_before(
     assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
 
 
-def test_what_a_training_was_begun_with_must_be_given_again(bars: Path, tmp_path: Path) -> None:
-    """A teacher, here: a checkpoint knows more than a training without one asks for."""
-    teacher = ZOO["lenet"].make()
+@pytest.mark.parametrize(("given", "named"), [("teacher", "teacher"), ("start", "weights")])
+def test_what_a_training_was_begun_with_must_be_given_again(bars: Path, tmp_path: Path, given: str, named: str) -> None:
+    """A checkpoint knows more than a training without it asks for."""
+    more = {given: ZOO["lenet"].make()}
     with pytest.raises(Cancelled):
-        run(bars, FULL, teacher=teacher, checkpoint=tmp_path / "c.pt", progress=RecordingProgress(stop_after=1000))
-    with pytest.raises(ToolkitError, match="teacher was"):
+        run(bars, FULL, checkpoint=tmp_path / "c.pt", progress=RecordingProgress(stop_after=1000), **more)
+    with pytest.raises(ToolkitError, match=f"{named} was"):
         run(bars, FULL, checkpoint=tmp_path / "c.pt", resume=True)
 
 

@@ -24,6 +24,7 @@ from toolkit.training.distributed import World
 from toolkit.training.learner import choose_computing
 from toolkit.training.loop import accuracy
 from toolkit.zoo import ZOO
+from toolkit.zoo.card import read_card
 from toolkit.zoo.weights import load_weights
 
 
@@ -58,6 +59,24 @@ def test_the_next_command_can_be_copied(bars: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(command, arguments(tmp_path / "my bars", output))
     assert done.exit_code == 0, done.output
     assert f"--weights '{output}' --data '{tmp_path / 'my bars'}'" in done.stdout
+
+
+def test_weights_are_gone_on_from_with_the_options_that_they_name(bars: Path, tmp_path: Path) -> None:
+    train(bars, tmp_path / "first", "--set", "width=2")
+    result = train(bars, tmp_path / "second", "--weights", tmp_path / "first", "--epochs", 1)
+    card = read_card(tmp_path / "second")
+    assert card is not None and card.options["width"] == 2
+    assert result["history"][0]["held_out_top1"] > 80
+
+
+@pytest.mark.parametrize("model", ["lenet-28", "alexnet"])
+def test_weights_of_another_model_are_refused_before_the_work(bars: Path, tmp_path: Path, model: str) -> None:
+    train(bars, tmp_path / "w")
+    line = [model, *arguments(bars, tmp_path / "more" / "w", "--weights", tmp_path / "w")[1:]]
+    refused = CliRunner().invoke(command, line)
+    assert isinstance(refused.exception, ToolkitError)
+    assert "are of lenet, not of" in refused.exception.message
+    assert not (tmp_path / "more").exists()
 
 
 def test_every_field_of_the_recipe_is_an_option() -> None:

@@ -185,6 +185,16 @@ def test_outliers_are_learned_to_be_doubted(bars: Path, tmp_path: Path) -> None:
     assert confident[1.0] < 0.22 < 0.28 < confident[0.0], confident
 
 
+def test_it_goes_on_from_weights(bars: Path) -> None:
+    first = run(bars, replace(RECIPE, epochs=3))
+    start = ZOO["lenet"].make()
+    start.load_state_dict(first.module.state_dict())
+    still = run(bars, replace(RECIPE, epochs=1, learning_rate=1e-12, weight_decay=0.0), start=start)
+    assert still.history[0]["held_out_top1"] == first.held_out_top1
+    one, other = first.module.state_dict(), still.module.state_dict()
+    assert all(torch.allclose(one[key], other[key], atol=1e-6) for key in one)
+
+
 def test_a_teacher_is_followed(bars: Path) -> None:
     """One that is always sure of class 3, and nothing but it to learn from."""
 
