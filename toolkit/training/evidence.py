@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import click
@@ -40,6 +43,7 @@ HIDDEN = (128, 32)  # these and what follows were chosen on other scenes
 EPOCHS, BATCH, RATE, DECAY = 20, 512, 2e-3, 1e-3
 DROPPED, NOISE = 0.3, 0.05  # share of the first layer's sums; deviations that factors are moved by
 DECIMALS = 4  # of what is written
+PART = 50  # scenes that a process reads at a time
 Flags = NDArray[np.bool_]
 
 
@@ -108,24 +112,44 @@ def rounded(layer: nn.Linear) -> Layer:
     return Layer(weights, constants)
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a process needs to read scenes: pickled, so that each opens the bundle itself."""
+
+    bundle: Path
+    digits: Digits
+    seed: int
+
+    def __call__(self, scenes: Sequence[int]) -> list[tuple[Doubles, Flags]]:
+        """`observe` some."""
+        cv2.setNumThreads(1)
+        with open_session(self.bundle, backend="onnxruntime", threads=1) as session:
+            return list(observe(DigitReader(session), self.digits, scenes, self.seed))
+
+
 @click.command()
 @click.argument("bundle", type=click.Path(exists=True, path_type=Path))
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--scenes", default=12000, show_default=True, help="To draw and read.")
 @click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--workers", default=1, show_default=True, help="Processes that draw and read; any number gives the same."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=FILE, help="Instead of the file that ships.")
-def main(bundle: Path, data: Path, scenes: int, seed: int, output: Path) -> None:
+def main(bundle: Path, data: Path, scenes: int, seed: int, workers: int, output: Path) -> None:
     """Fit the weights of the evidence to what BUNDLE reads right, on scenes with the last digits of DATA."""
-    cv2.setNumThreads(1)
     dataset = open_dataset(data, "train")
     assert dataset.labels is not None
     places = range(max(0, len(dataset) - HELD_OUT), len(dataset))
     digits = Digits(np.stack([dataset.image(place) for place in places]), dataset.labels[list(places)])
+    parts = [range(first, min(first + PART, scenes)) for first in range(0, scenes, PART)]
     with (
-        open_session(bundle, backend="onnxruntime", threads=1) as session,
-        click.progressbar(range(scenes), label="read scenes", file=sys.stderr) as numbers,
+        ProcessPoolExecutor(workers, get_context("spawn")) as pool,
+        click.progressbar(
+            pool.map(Work(bundle, digits, seed), parts), len(parts), label="read scenes", file=sys.stderr
+        ) as results,
     ):
-        seen = list(observe(DigitReader(session), digits, numbers, seed))
+        seen = [one for part in results for one in part]
     if not seen:
         raise click.ClickException(f"{bundle} read nothing on {scenes} scenes; draw more: --scenes N")
     factors, right = (np.concatenate(columns) for columns in zip(*seen, strict=True))

@@ -16,6 +16,7 @@ from runtime.camera.reading.sureness import Network, standardized
 from runtime.camera.synthetic.truth import Truth
 from tests.runtime.camera.candidates import bare
 from tests.runtime.camera.digit_bundle import write_digit_bundle
+from toolkit.training import evidence
 from toolkit.training.evidence import fit, is_right, main
 
 MNIST = Path(runtime.__file__).parent / "data" / "mnist"
@@ -61,11 +62,13 @@ def test_what_is_right(box: tuple[int, int, int, int], number: int, verdict: boo
     assert is_right(answer, truth) is verdict
 
 
-def test_the_command_writes_a_network_and_the_same_again(tmp_path: Path) -> None:
+def test_the_command_writes_a_network_and_the_same_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = write_digit_bundle(tmp_path / "bundle")
     files = [tmp_path / "one.json", tmp_path / "two.json"]
-    for file in files:
-        result = CliRunner().invoke(main, [str(bundle), str(MNIST), "--scenes", "6", "-o", str(file)])
+    monkeypatch.setattr(evidence, "PART", 2)
+    for file, workers in zip(files, ("1", "2"), strict=True):
+        line = [str(bundle), str(MNIST), "--scenes", "6", "--workers", workers, "-o", str(file)]
+        result = CliRunner().invoke(main, line)
         assert result.exit_code == 0, result.output
         assert "answers of 6 scenes" in result.output
     assert files[0].read_bytes() == files[1].read_bytes()
