@@ -112,7 +112,7 @@ def work(tmp_path: Path) -> Path:
         ("fails:net", "fails:net cannot be made: ValueError: at import"),
         ("ends:net", "ends:net ended the process, with exit code 5"),
         ("zeros:net", "zeros:net cannot be made"),
-        ("folder:net", "folder:net cannot be made"),
+        ("folder:net", "module 'folder' has no attribute 'net'"),
         ("../mine:net", "../mine"),
         ("mine.:net", "mine.:net"),
         ("ïï:net", "the module ïï"),
