@@ -1,5 +1,5 @@
 #!/bin/sh
-# Train the LeNet-5 that ships, with toolkit on the PATH:
+# Train a LeNet-5 as the one that ships was (docs/measurements.md says how it went on), with toolkit on the PATH:
 #   examples/train_lenet.sh MNIST FASHION_MNIST OUTPUT
 # MNIST and FASHION_MNIST are folders with the four IDX files of each, OUTPUT is the file to write, OUTPUT.teacher that of a
 # network three times as wide, which is trained first and then followed. Two hours on a core.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from runtime.preprocess import image_for
 from tests.command import ROOT, environment
 from toolkit.summary import Summary, summarize
 from toolkit.training.data import prepare
+from toolkit.training.digits import one_with_upstroke
 from toolkit.training.learner import choose_computing
 from toolkit.training.loop import accuracy
 from toolkit.training.outliers import HELD_OUT, generate
@@ -211,7 +213,7 @@ def test_lenet_28_sees_what_lenet_sees_without_the_black_round_it() -> None:
     assert padded.sum() == bare.sum() > 0
 
 
-@pytest.mark.parametrize(("name", "top1"), [("lenet", 99.61), ("lenet-28", 99.21)])
+@pytest.mark.parametrize(("name", "top1"), [("lenet", 99.49), ("lenet-28", 99.21)])
 def test_the_weights_that_ship_read_the_test_digits(name: str, top1: float) -> None:
     model = ZOO[name]
     module = make_with_weights(model)
@@ -241,6 +243,26 @@ def test_lenet_refuses_what_is_no_digit_and_few_digits() -> None:
         shares[kind] = refused(confidence(module, [batch], computing)[0], threshold)
     assert np.mean(list(shares.values())) >= 95, shares
     assert min(shares.values()) >= 75, shares
+
+
+def test_lenet_reads_1s_with_an_upstroke_and_refuses_brackets() -> None:
+    model = ZOO["lenet"]
+    assert model.weights
+    model = model.with_weights(model.weights)
+    module = make_with_weights(model)
+    computing = choose_computing(module, model.spec, "fp32", torch.device("cpu"))
+    pieces, rng = Digits(np.zeros((10, 28, 28), np.uint8), np.arange(10)), np.random.default_rng(12)
+
+    def judge(images: Iterable[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+        batch = np.stack([image_for(model.spec, image) for image in images])
+        return confidence(module, [torch.from_numpy(batch).permute(0, 3, 1, 2)], computing)
+
+    sure, said = judge(one_with_upstroke(rng) for _ in range(200))
+    brackets, _ = judge(generate("brackets", 200, pieces, rng))
+    threshold = model.spec.reject_threshold
+    assert threshold is not None
+    assert ((said == 1) & (sure >= threshold)).float().mean() >= 0.97
+    assert refused(brackets, threshold) >= 75
 
 
 def test_random_weights_are_the_same_each_time_and_leave_the_generator_alone() -> None:

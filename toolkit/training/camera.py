@@ -20,7 +20,7 @@ from runtime.camera.synthetic.truth import Truth
 from runtime.datasets import Dataset
 from runtime.preprocess import Image
 from runtime.progress import Progress, Stage, advance_or_stop
-from toolkit.training.digits import take_digits
+from toolkit.training.digits import take_digits, with_upstrokes
 from toolkit.training.shapes import Digits
 
 RIGHT = 0.65  # intersection over union with a digit from which a cut is that digit
@@ -64,9 +64,10 @@ def draw_scenes(scenes: int, training: Dataset, held_out: Dataset, seed: int, pr
     """
     judged = max(len(ORDER), scenes // 10)
     with progress.stage("draw scenes", scenes + judged) as stage:
+        rng = default_rng((seed, 4))
         return Scenes(
-            cuts_of_scenes(take_digits(training, len(training)), scenes, seed, stage),
-            cuts_of_scenes(take_digits(held_out, len(held_out)), judged, seed + 1, stage),
+            cuts_of_scenes(with_upstrokes(take_digits(training, len(training)), rng), scenes, seed, stage),
+            cuts_of_scenes(with_upstrokes(take_digits(held_out, len(held_out)), rng), judged, seed + 1, stage),
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.random import Generator
@@ -10,8 +12,10 @@ from numpy.typing import NDArray
 from runtime.camera.reading.normalize import SIDE, to_mnist
 
 Image = NDArray[np.uint8]
+Point = tuple[float, float]
 
 CANVAS = 112  # shapes are drawn large and then reduced, as MNIST's digits were
+BITS = 3  # of fractions of a pixel, in which bows are drawn
 
 # As `draw_strokes` takes them. Not from a font: those that come with OpenCV differ between its versions.
 LETTERS = {
@@ -115,6 +119,16 @@ def draw_strokes(strokes: str, rng: Generator) -> Image:
         line = np.round(points * stretch + [56 - 2 * stretch[0], 17]).astype(np.int32)
         cv2.polylines(picture, [line], False, 255, width, cv2.LINE_AA)
     return lean(picture, rng)
+
+
+def draw_bow(picture: Image, start: Point, end: Point, bulge: float, width: int) -> None:
+    """A stroke on a canvas whose middle lies `bulge` pixels beside the straight line from start to end."""
+    (x, y), (across, down) = start, (end[0] - start[0], end[1] - start[1])
+    along = np.linspace(0, 1, 16)
+    aside = 4 * bulge * along * (1 - along) / math.hypot(across, down)
+    points = np.stack([x + along * across - aside * down, y + along * down + aside * across], 1)
+    places = np.round(points * (1 << BITS)).astype(np.int32)
+    cv2.polylines(picture, [places], False, 255, width, cv2.LINE_AA, BITS)
 
 
 def lean(picture: Image, rng: Generator, degrees: float = 12) -> Image:

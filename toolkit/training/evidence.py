@@ -33,6 +33,7 @@ from runtime.camera.synthetic.scene import DIFFICULTIES, Scene
 from runtime.camera.synthetic.truth import Truth
 from runtime.datasets import open_dataset
 from runtime.folder import write_atomically
+from toolkit.training.digits import with_upstrokes
 from toolkit.training.shapes import Digits
 
 HELD_OUT = 5000
@@ -142,6 +143,7 @@ def main(bundle: Path, data: Path, scenes: int, seed: int, workers: int, output:
     assert dataset.labels is not None
     places = range(max(0, len(dataset) - HELD_OUT), len(dataset))
     digits = Digits(np.stack([dataset.image(place) for place in places]), dataset.labels[list(places)])
+    digits = with_upstrokes(digits, default_rng((seed, 4)))
     parts = [range(first, min(first + PART, scenes)) for first in range(0, scenes, PART)]
     with (
         ProcessPoolExecutor(workers, get_context("spawn")) as pool,

@@ -21,6 +21,7 @@ TRAINED: dict[str, Kind] = {
     # Not C, L and J, whose strokes many an honest 0, 6, 2 and 1 has.
     "capitals": shapes.of_handwriting("AEFHKMNPRTUVWXY"),
     "small letters": shapes.of_handwriting("efhkmnrtuvx"),
+    "brackets": shapes.bracket,
     "scribbles": shapes.scribble,
     "figures": shapes.figure,
     "edges": shapes.edge,

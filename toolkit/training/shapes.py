@@ -17,6 +17,7 @@ from toolkit.training.drawing import (
     CANVAS,
     Image,
     blank,
+    draw_bow,
     draw_strokes,
     lean,
     normalize,
@@ -57,6 +58,14 @@ def of_handwriting(names: str) -> Kind:
         return normalize(lean(picture, rng))
 
     return letter
+
+
+def bracket(rng: Generator, digits: Digits) -> Image:
+    """A round bracket: an eighth to a third as wide as high, where a 1 is next to straight."""
+    picture = blank()
+    bulge = rng.choice([-1, 1]) * rng.uniform(10, 24)
+    draw_bow(picture, (56 + bulge / 2, 16), (56 + bulge / 2, 96), bulge, thickness(rng))
+    return normalize(lean(picture, rng, 8))
 
 
 def scribble(rng: Generator, digits: Digits) -> Image:

@@ -82,6 +82,8 @@ SIGNS = {
     "sigma": "A000550AAA",
     "fence": "000A 303A 606A 909A 04A4",
 }
+ROUND_BRACKETS = ("~7022287A", "~3082883A")
+SLASH = "A00A"
 
 HERSHEY = (
     cv2.FONT_HERSHEY_SIMPLEX,
@@ -166,6 +168,16 @@ def sign(rng: np.random.Generator) -> list[Line]:
     """One sign."""
     names = list(SIGNS)
     return handwritten(rng, SIGNS[names[int(rng.integers(len(names)))]])
+
+
+def round_bracket(rng: np.random.Generator) -> list[Line]:
+    """One that opens or one that closes."""
+    return handwritten(rng, ROUND_BRACKETS[int(rng.integers(2))])
+
+
+def slash(rng: np.random.Generator) -> list[Line]:
+    """A stroke from the lower left to the upper right."""
+    return handwritten(rng, SLASH)
 
 
 def typed(rng: np.random.Generator, text: str, height: float, thickness: float) -> NDArray[np.float32]:

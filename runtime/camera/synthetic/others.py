@@ -9,7 +9,18 @@ import numpy as np
 from runtime.camera.synthetic.doodles import cursive, doodle, scribble
 from runtime.camera.synthetic.hand import hand
 from runtime.camera.synthetic.ink import Pen
-from runtime.camera.synthetic.letters import PRINTED, SMALL, Line, letter, sign, turned, typed, word
+from runtime.camera.synthetic.letters import (
+    PRINTED,
+    SMALL,
+    Line,
+    letter,
+    round_bracket,
+    sign,
+    slash,
+    turned,
+    typed,
+    word,
+)
 from runtime.camera.synthetic.noise import chance, pick
 from runtime.camera.synthetic.stage import Stage
 from runtime.camera.synthetic.stencil import unit
@@ -23,6 +34,8 @@ KINDS = {
     "scribble": 0.15,
     "doodle": 0.08,
     "sign": 0.09,
+    "round bracket": 0.05,
+    "slash": 0.04,
     "word": 0.06,
     "printed word": 0.04,
     "cursive": 0.06,
@@ -32,10 +45,18 @@ DRAWN: dict[str, Callable[[np.random.Generator], list[Line]]] = {
     "scribble": scribble,
     "doodle": doodle,
     "sign": sign,
+    "round bracket": round_bracket,
+    "slash": slash,
     "word": word,
     "cursive": cursive,
 }
-NAMES = {"printed letter": "letter", "printed word": "word", "cursive": "word"}
+NAMES = {
+    "printed letter": "letter",
+    "printed word": "word",
+    "cursive": "word",
+    "round bracket": "sign",
+    "slash": "sign",
+}
 
 
 def lay_things(rng: np.random.Generator, stage: Stage) -> None:
@@ -123,7 +144,7 @@ def draw_lines(rng: np.random.Generator, stage: Stage, surface: int, pen: Pen, k
         tall *= pick(rng, 0.5, 1.6) if chance(rng, 0.7) else pick(rng, 1.6, 4.0)
     elif kind in ("word", "cursive"):
         tall *= pick(rng, 0.4, 0.8)
-    wide = tall * pick(rng, 0.55, 1.1)
+    wide = tall * (pick(rng, 0.85, 1.2) if kind == "slash" else pick(rng, 0.55, 1.1))  # a steep slash is a 1
     points = np.concatenate(lines)
     middle = (points.max(axis=0) + points.min(axis=0)) / 2
     turn = np.stack((unit(angle), unit(angle + np.pi / 2)))

@@ -16,6 +16,7 @@ from runtime.progress import SilentProgress
 from tests.toolkit.training.bars import RECIPE, run
 from toolkit.training.camera import Scenes, draw_scenes
 from toolkit.training.data import prepare
+from toolkit.training.digits import take_digits, with_upstrokes
 from toolkit.zoo import ZOO
 
 SHIPPED = open_dataset(Path(runtime.__file__).parent / "data" / "mnist", "train")
@@ -38,6 +39,19 @@ def test_scenes_give_digits_with_their_labels_and_other_things(scenes: Scenes) -
         assert len(cuts.others) > 5
         assert cuts.digits.shape[1:] == cuts.others.shape[1:] == (28, 28)
         assert set(cuts.labels.tolist()) <= set(range(10))
+
+
+def test_1s_with_an_upstroke_are_written_among_them() -> None:
+    digits = take_digits(TRAINING, len(TRAINING))
+    more = with_upstrokes(digits, np.random.default_rng(0))
+    drawn = more.images[len(digits.images) :]
+    assert len(drawn) == np.count_nonzero(digits.labels == 1) // 2 > 10
+    assert np.array_equal(more.images[: len(digits.images)], digits.images)
+    assert np.array_equal(more.labels, [*digits.labels, *np.ones(len(drawn), int)])
+    for image in drawn:  # the stroke lies left of the stem's lower half, and most of it above the middle
+        middle = np.average(np.arange(28), weights=image[14:].sum(0, dtype=float))
+        assert image[4:14, : int(middle)].sum(dtype=float) > 0
+    assert len({image.tobytes() for image in drawn}) == len(drawn)
 
 
 def test_cut_digits_look_like_those_of_mnist(scenes: Scenes) -> None:

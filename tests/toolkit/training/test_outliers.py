@@ -46,7 +46,7 @@ def test_held_out_kinds_are_not_trained_with() -> None:
     assert set(KINDS) == set(TRAINED) | set(HELD_OUT)
 
 
-@pytest.mark.parametrize("kind", ["letters", "printed letters", "symbols", "scribbles", "crossed lines", "hands"])
+@pytest.mark.parametrize("kind", ["letters", "printed letters", "brackets", "scribbles", "crossed lines", "hands"])
 def test_shapes_are_normalized_like_mnist(kind: str, digits: Digits) -> None:
     for image in generate(kind, 30, digits, np.random.default_rng(4)):
         _, _, width, height = cv2.boundingRect(image)
