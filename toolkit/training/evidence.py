@@ -134,7 +134,11 @@ class Work:
 @click.option("--scenes", default=12000, show_default=True, help="To draw and read.")
 @click.option("--seed", default=0, show_default=True)
 @click.option(
-    "--workers", default=1, show_default=True, help="Processes that draw and read; any number gives the same."
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that draw and read; any number gives the same.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=FILE, help="Instead of the file that ships.")
 def main(bundle: Path, data: Path, scenes: int, seed: int, workers: int, output: Path) -> None:

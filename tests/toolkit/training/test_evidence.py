@@ -77,6 +77,12 @@ def test_the_command_writes_a_network_and_the_same_again(tmp_path: Path, monkeyp
     assert {len(row) for row in network.layers[0].weights} == {len(FACTORS)}
 
 
+def test_no_process_reads_nothing(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, [str(tmp_path), str(MNIST), "--workers", "0"])
+    assert result.exit_code == 2
+    assert "--workers" in result.output
+
+
 def test_nothing_read_is_nothing_to_fit_to(tmp_path: Path) -> None:
     bundle, file = write_digit_bundle(tmp_path / "bundle"), tmp_path / "network.json"
     result = CliRunner().invoke(main, [str(bundle), str(MNIST), "--scenes", "0", "-o", str(file)])
