@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessage
 
 ONLINE, OFFLINE = b"online", b"offline"
+LARGEST_PACKET = 2048  # bytes; the largest that a broker has to send is of the status, with a topic of 800 bytes
 
 
 class Link:
@@ -64,7 +65,17 @@ def make_client(broker: Broker, client_id: str, status_topic: str, link: Link) -
     from paho.mqtt.client import Client
     from paho.mqtt.enums import CallbackAPIVersion
 
-    client = Client(CallbackAPIVersion.VERSION2, client_id, reconnect_on_failure=False)
+    class Bounded(Client):
+        """Paho's, which alone would keep a packet of any size: MQTT has them up to 256 MB."""
+
+        def _sock_recv(self, bufsize: int) -> bytes:
+            """Called with what a packet still lacks."""
+            if bufsize > LARGEST_PACKET:
+                link.reason = f"it sends a packet of {bufsize:,} bytes"
+                raise ConnectionError(link.reason)
+            return super()._sock_recv(bufsize)
+
+    client = Bounded(CallbackAPIVersion.VERSION2, client_id, reconnect_on_failure=False)
     client.username_pw_set(broker.username, broker.password)
     client.will_set(status_topic, OFFLINE, qos=1, retain=True)
     if broker.tls:

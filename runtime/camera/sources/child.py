@@ -29,11 +29,13 @@ from runtime.camera.sources.capture import (
     taken_ns,
 )
 from runtime.camera.sources.memory import FrameMemory, unnamed_file
-from runtime.camera.sources.request import Request
+from runtime.camera.sources.request import FFMPEG, Request
+from runtime.child import limit_growth
 
 AHEAD = 4  # frames of a file that wait, decoded, until they are asked for
 MOST_FAILURES = 30  # one after the other: OpenCV also fails on a damaged packet with good ones behind it
 PATIENCE_S = 0.25  # for the camera to be released
+MOST_MEMORY = 1_000_000_000  # bytes that FFMPEG may take for a stream: it would keep a picture that never ends
 
 
 class Overheard:
@@ -194,6 +196,8 @@ def main() -> None:
     request = Request.from_line(sys.stdin.buffer.readline())
     handover = Handover(FrameMemory(request.memory), answers, request.live)
     handover.say(ready=True)
+    if request.live and request.backend == FFMPEG:
+        limit_growth(MOST_MEMORY)
     Thread(target=listen, args=(handover,), daemon=True).start()
     try:
         run(request, handover)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ import pytest
 
 from runtime.camera.frame import State
 from runtime.camera.sources.answers import CaptureOver
+from runtime.camera.sources.child import MOST_MEMORY
 from runtime.camera.sources.live import LONGEST_PAUSE_S, LiveSource
 from runtime.camera.sources.open import open_source
 from runtime.errors import SourceError
@@ -215,6 +217,17 @@ def test_a_server_that_never_sends_is_given_up_and_tried_again(opened: list[Live
         read_until(source, lambda _: source.state is State.LOST)
         assert "trying again" in source.status
         read_until(source, lambda _: source.failures > 1)
+
+
+def test_the_memory_for_a_stream_has_an_end(opened: list[LiveSource]) -> None:
+    """A picture that never ends took 3 GB."""
+    with MjpegCamera() as camera:
+        source = connect(opened, f"http://127.0.0.1:{camera.port}/video")
+        next_frame(source)
+        before = resource.prlimit(os.getpid(), resource.RLIMIT_DATA)[0]
+        limit = resource.prlimit(pid_of(source), resource.RLIMIT_DATA)[0]
+        assert MOST_MEMORY < limit < 2 * MOST_MEMORY
+        assert resource.prlimit(os.getpid(), resource.RLIMIT_DATA)[0] == before  # of the child alone
 
 
 def test_a_process_that_is_stopped_is_replaced(opened: list[LiveSource]) -> None:

@@ -311,6 +311,28 @@ def test_what_is_no_broker_is_told_and_tried_again() -> None:
         thread.join(30)
 
 
+def test_of_a_packet_that_no_broker_has_to_send_nothing_is_kept() -> None:
+    """It accepts the client, then begins a message of 256 MB."""
+    connections = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            connections.append(connection)
+            connection.recv(4096)
+            connection.sendall(b"\x20\x02\0\0" + b"\x30\xff\xff\xff\x7f" + b"\0\x05hello" + bytes(1_000_000))
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        publisher = publisher_to(server.getsockname()[1])
+        until(lambda: "trying again" in publisher.status)
+        assert publisher.status.endswith("it sends a packet of 268,435,455 bytes; trying again")
+        publisher.close()
+        thread.join(30)
+    for connection in connections:
+        connection.close()
+
+
 def test_it_closes_in_time_though_the_broker_hangs(broker: Mosquitto) -> None:
     publisher = publisher_to(broker.port)
     with Listener(broker.port) as listener:
