@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,13 @@ class Handler(Plain):
         if not self.for_all and not lets_in(self, self.guard):
             self.refuse()
 
+    def head(self, *arguments: str, **names: str) -> Awaitable[None] | None:
+        """What `get` answers; Tornado leaves the content out."""
+        return self.get(*arguments, **names)
+
     def refuse(self) -> None:
         """Someone who does not know the token: a program is told so, a person is shown the way in."""
-        if self.request.method == "GET" and "text/html" in self.request.headers.get("Accept", ""):
+        if self.request.method in ("GET", "HEAD") and "text/html" in self.request.headers.get("Accept", ""):
             self.redirect("/login", status=303)
         else:
             raise HTTPError(401, reason="The token is missing or wrong")

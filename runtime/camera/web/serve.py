@@ -14,6 +14,7 @@ import socket
 import ssl
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
@@ -44,7 +45,10 @@ BYE_S = 0.3  # for those who watch to be told
 class Server(HTTPServer):
     """Tornado's, with bounds on the connections that are open at the same time, and that come in a time."""
 
-    streams: frozenset[IOStream] = frozenset()
+    def initialize(self, *arguments: Any, **settings: Any) -> None:
+        """Called by Tornado in place of a constructor."""
+        super().initialize(*arguments, **settings)
+        self.streams = dict[IOStream, str]()  # the address that each is from; the oldest comes first
 
     async def accept(self, listener: socket.socket) -> None:
         """Take connections as they come, up to `RATE` a second in the long run; others wait in the system's queue."""
@@ -67,12 +71,26 @@ class Server(HTTPServer):
                 connection.close()
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        self.streams = frozenset(one for one in self.streams if not one.closed())
-        if len(self.streams) >= MOST_CONNECTIONS:
+        self.streams = {one: host for one, host in self.streams.items() if not one.closed()}
+        if len(self.streams) >= MOST_CONNECTIONS and not self.make_room(address[0]):
             stream.close()
             return
-        self.streams |= {stream}
+        self.streams[stream] = address[0]
         super().handle_stream(stream, address)
+
+    def make_room(self, newcomer: str) -> bool:
+        """Close the oldest connection of the address that has most, if the newcomer has fewer; whether there is room.
+
+        So nobody keeps others out, and many behind a proxy, who have one address, are kept out by nobody.
+        """
+        counts = Counter(self.streams.values())
+        busiest, most = counts.most_common(1)[0]
+        if counts[newcomer] + 1 >= most:
+            return False
+        oldest = next(one for one, host in self.streams.items() if host == busiest)
+        oldest.close()
+        del self.streams[oldest]
+        return True
 
 
 class NotFound(Handler):

@@ -84,11 +84,24 @@ def test_every_answer_has_the_headers_that_keep_other_sites_out(path: str, page:
     answer = page.ask(path)
     assert answer.status == 200
     assert_has_headers(answer)
-    for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "CONNECT", "BREW"):
+    for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW"):
         other = page.ask(path, method)
         assert other.status == 405
         assert_has_headers(other)
     assert "Traceback" not in other.text
+
+
+def test_head_gives_the_headers_of_get_alone(page: Running, secret: Running) -> None:
+    for path in ("/", "/visit", "/login", "/static/view.js", "/static/style.css", "/sources.json"):
+        with_content, without = page.ask(path), page.ask(path, "HEAD")
+        assert (without.status, without.body) == (200, b"")
+        assert without.headers["Content-Length"] == str(len(with_content.body))
+        assert {**without.headers, "Date": ""} == {**with_content.headers, "Date": ""}
+    assert page.ask("/healthz", "HEAD").status == 200
+    assert page.ask("/snapshot.png", "HEAD").headers["Content-Type"] == "image/png"
+    assert page.ask("/static/none.js", "HEAD").status == 404
+    assert secret.ask("/sources.json", "HEAD").status == 401
+    assert secret.ask("/", "HEAD", Accept="text/html").headers["Location"] == "/login"
 
 
 @pytest.mark.parametrize("path", ["/socket", "/visit/socket"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
@@ -233,6 +234,22 @@ def test_connections_are_bounded_and_slow_ones_are_cut() -> None:
             one.close()
         with it.view() as viewer:
             viewer.frame()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a second address of loopback")
+def test_one_address_keeps_no_other_out() -> None:
+    with running(live()) as it:
+        until(lambda: it.ask("/readyz").status == 200)
+        greedy = [socket.create_connection(("127.0.0.1", it.port)) for _ in range(MOST_CONNECTIONS)]
+        try:
+            other = http.client.HTTPConnection("127.0.0.1", it.port, PATIENCE_S, source_address=("127.0.0.2", 0))
+            for _ in range(3):
+                other.request("GET", "/healthz")
+                assert other.getresponse().read() == b"ok\n"
+            other.close()
+        finally:
+            for one in greedy:
+                one.close()
 
 
 def test_a_flood_of_bad_requests_waits_its_turn() -> None:
