@@ -18,9 +18,15 @@ _asked: list[int] = []
 _last = -TWICE_S
 
 
+def heard() -> list[signal.Signals]:
+    """These signals, but for a closed terminal that whoever started this has told it to survive, as `nohup` does."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [number for number in EXIT_CODES if not (ignored and number == signal.SIGHUP)]
+
+
 def install() -> None:
     """Let these signals unwind the program like an error, so that nothing half-written stays behind."""
-    for number in EXIT_CODES:
+    for number in heard():
         signal.signal(number, _remember)
     sys.unraisablehook = _tell_of_others
 
@@ -73,7 +79,7 @@ class Wish:
 def only_noted() -> Iterator[Wish]:
     """Let the signals unwind nothing within a `with` block whose normal end they are: the block asks for them."""
     wish = Wish()
-    before = {number: signal.signal(number, wish.remember) for number in EXIT_CODES}
+    before = {number: signal.signal(number, wish.remember) for number in heard()}
     try:
         yield wish
     finally:

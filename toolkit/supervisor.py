@@ -38,7 +38,7 @@ def supervise(arguments: Sequence[str]) -> None:
     parent = os.getpid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever started this may have ignored it
     # Blocked before the fork, so that none is lost between the two: the parent takes them one by one.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, *stopping.EXIT_CODES})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, *stopping.heard()})
     try:
         child = os.fork()
     except OSError:
@@ -93,7 +93,7 @@ def wait(child: int, arguments: Sequence[str], temporary: str) -> int:
     """
     first: tuple[int, float] | None = None
     while not (done := os.waitpid(child, os.WNOHANG))[0]:
-        received = signal.sigwaitinfo({signal.SIGCHLD, *stopping.EXIT_CODES})
+        received = signal.sigwaitinfo({signal.SIGCHLD, *stopping.heard()})
         if received.si_signo == signal.SIGCHLD:
             continue
         if received.si_code <= 0:  # sent by a process to this one; a terminal's went to both

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,17 @@ def test_a_signal_to_the_parent_reaches_the_child(number: int, code: int, times:
     process = start(work, tmp_path)
     signalled(process, *[number] * times)
     assert end(process, tmp_path) == (code, "tidied\n", "interrupted\n")
+
+
+@pytest.mark.parametrize("wish", ["stopping.exit_code", "wish"])
+def test_a_terminal_that_is_closed_ends_nothing_that_nohup_has_started(wish: str, tmp_path: Path) -> None:
+    work = "with stopping.only_noted() as wish:\n  " if wish == "wish" else ""
+    work += f"print('ready', flush=True); sys.stdin.readline(); print('asked' if {wish}() else 'whole')"
+    nohup = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+    process = start(work, tmp_path, stdin=subprocess.PIPE, preexec_fn=nohup)
+    signalled(process, signal.SIGHUP, signal.SIGHUP)
+    out, err = process.communicate("go on\n", timeout=60)
+    assert (process.returncode, out, err) == (0, "whole\n", "")
 
 
 def test_a_signal_to_the_whole_group_interrupts_once(tmp_path: Path) -> None:
