@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -56,6 +57,16 @@ INTERRUPTED = 130
 NOBODY_READS = 141  # as the shell has it of a program that SIGPIPE ended
 
 
+@contextmanager
+def unread_output() -> Iterator[None]:
+    """Exit where whoever read the output has left, as `head` does; click itself would exit with 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        drop_output()
+        raise click.exceptions.Exit(NOBODY_READS) from None
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands' names and summaries, and imports a command's module when it is called."""
 
@@ -68,12 +79,13 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(f"toolkit.commands.{name}").command
         return command
 
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        with unread_output():  # of --help and --version
+            return super().make_context(*arguments, **settings)
+
     def invoke(self, ctx: click.Context) -> object:
-        try:
+        with unread_output():
             return super().invoke(ctx)
-        except BrokenPipeError:  # whoever read the output has left, as `head` does; click itself would exit with 1
-            drop_output()
-            raise click.exceptions.Exit(NOBODY_READS) from None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         from click.shell_completion import CompletionItem

@@ -106,11 +106,19 @@ def test_terminal_codes_in_a_name_do_not_reach_the_terminal(tmp_path: Path) -> N
 
 def test_whoever_reads_the_output_may_leave(tiny_int8_bundle: Path, tmp_path: Path) -> None:
     """As `head` does: 141, which the shell has for a program that SIGPIPE ended, and no word."""
-    for arguments in (["inspect"], ["inspect", "--json"], ["verify"]):
+    bundle = str(tiny_int8_bundle)
+    for arguments in (
+        ["inspect", bundle],
+        ["inspect", "--json", bundle],
+        ["verify", bundle],
+        ["--help"],
+        ["--version"],
+    ):
         reading, writing = os.pipe()
         os.close(reading)
-        command = [*TOOLKIT, *arguments, str(tiny_int8_bundle)]
-        done = subprocess.run(command, env=environment(), cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE)
+        done = subprocess.run(
+            [*TOOLKIT, *arguments], env=environment(), cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE
+        )
         os.close(writing)
         assert (done.returncode, done.stderr) == (141, b"")
 
