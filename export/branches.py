@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import onnx
 
-from export.graph import attribute
-from export.worlds import World, add_all, has_graph
+from export.graph import attribute, graphs_inside, rename
+from export.worlds import World, add_all
 from runtime.errors import ModelError
 
 
@@ -29,14 +29,14 @@ def inline_branches(model: onnx.ModelProto, shapes: Sequence[tuple[int, ...]]) -
         ModelError: a condition is not settled, or a node has another kind of graph inside, as Loop and Scan have.
     """
     graph = model.graph
-    if not any(has_graph(node) for node in graph.node):
+    if not any(graphs_inside(node) for node in graph.node):
         return False
     worlds = [World(model, shape) for shape in shapes]
     waiting, kept = deque(graph.node), []
     taken = {name for node in graph.node for name in node.output} | {tensor.name for tensor in graph.initializer}
     while waiting:
         node = waiting.popleft()
-        if not has_graph(node):
+        if not graphs_inside(node):
             add_all(worlds, node)
             kept.append(node)
             continue
@@ -102,15 +102,3 @@ def spliced(
     for outer, given in zip(node.output, branch.output, strict=True):
         nodes.append(onnx.helper.make_node("Identity", [renamed.get(given.name, given.name)], [outer]))
     return nodes, constants
-
-
-def rename(node: onnx.NodeProto, names: dict[str, str]) -> None:
-    """Let a node, and what is inside it, speak of tensors by other names."""
-    for holder in (node.input, node.output):
-        holder[:] = [names.get(name, name) for name in holder]
-    for entry in node.attribute:
-        for graph in (*([entry.g] if entry.HasField("g") else []), *entry.graphs):
-            for inner in graph.node:
-                rename(inner, names)
-            for value in graph.output:
-                value.name = names.get(value.name, value.name)

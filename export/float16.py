@@ -13,7 +13,17 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from export.front import FRONT_OFFSET_OUTPUT, FRONT_PREFIX, FRONT_SCALED_OUTPUT
-from export.graph import consumers, free_name, initializers, names_of, producers, replace_initializer
+from export.graph import (
+    captured,
+    consumers,
+    free_name,
+    graphs_inside,
+    initializers,
+    names_of,
+    producers,
+    rename,
+    replace_initializer,
+)
 from export.skeleton import infer, skeleton
 from runtime.errors import ExportError
 
@@ -107,8 +117,7 @@ def to_float16(model: onnx.ModelProto, keep: Mapping[str, str]) -> tuple[onnx.Mo
                 takes = wanted if index not in float32_inputs(node, converted) else TensorProto.FLOAT
                 node.input[index] = in_type(name, takes)
         if wanted == TensorProto.FLOAT:
-            for name in captured(node) & types.keys():
-                rename_captured(node, name, in_type(name, TensorProto.FLOAT))
+            rename(node, {name: in_type(name, TensorProto.FLOAT) for name in captured(node) if name in types})
         else:
             types.update({name: wanted for name in float16_outputs(node, converted) if name in types})
         nodes.append(node)
@@ -144,7 +153,7 @@ def kept_nodes(model: onnx.ModelProto, keep: Mapping[str, str]) -> dict[str, str
             continue
         if node.name.startswith(FRONT_PREFIX):
             kept[node.name] = "it belongs to the front"
-        elif node.op_type in FLOAT32_OPERATORS | FLOAT32_SOURCES or captured(node):
+        elif node.op_type in FLOAT32_OPERATORS | FLOAT32_SOURCES or graphs_inside(node):
             kept[node.name] = f"{node.op_type} is kept in float32"
         elif not typed.keys() >= {name for name in (*node.input, *node.output) if name}:
             kept[node.name] = "ONNX cannot tell the types of its tensors"
@@ -248,23 +257,6 @@ def schema_of(node: onnx.NodeProto, model: onnx.ModelProto) -> onnx.defs.OpSchem
         return onnx.defs.get_schema(node.op_type, version, node.domain)
     except onnx.defs.SchemaError:
         return None
-
-
-def captured(node: onnx.NodeProto) -> set[str]:
-    """The tensors that the branches of a node read, theirs or those around them."""
-    graphs = [entry.g for entry in node.attribute if entry.HasField("g")]
-    inner = [part for graph in graphs for part in graph.node]
-    outputs = {value.name for graph in graphs for value in graph.output}
-    return outputs.union(*(part.input for part in inner), *(captured(part) for part in inner)) - {""}
-
-
-def rename_captured(node: onnx.NodeProto, old: str, new: str) -> None:
-    """Let the branches of a node read another tensor."""
-    for entry in node.attribute:
-        if entry.HasField("g"):
-            for part in entry.g.node:
-                part.input[:] = [new if name == old else name for name in part.input]
-                rename_captured(part, old, new)
 
 
 def drop_unused_constants(graph: onnx.GraphProto) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,15 +21,30 @@ def producers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
     return {output: node for node in graph.node for output in node.output if output}
 
 
+def graphs_inside(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    """Such as the branches of an If."""
+    return [graph for entry in node.attribute for graph in (*([entry.g] if entry.HasField("g") else []), *entry.graphs)]
+
+
 def captured(node: onnx.NodeProto) -> Iterator[str]:
     """What the graphs inside a node take from around it."""
-    for entry in node.attribute:
-        for graph in ([entry.g] if entry.HasField("g") else []) + list(entry.graphs):
-            made = {value.name for value in (*graph.input, *graph.initializer)}
-            made |= {name for inner in graph.node for name in inner.output}
-            for inner in graph.node:
-                yield from (name for name in (*inner.input, *captured(inner)) if name not in made)
-            yield from (value.name for value in graph.output if value.name not in made)
+    for graph in graphs_inside(node):
+        made = {value.name for value in (*graph.input, *graph.initializer)}
+        made |= {name for inner in graph.node for name in inner.output}
+        for inner in graph.node:
+            yield from (name for name in (*inner.input, *captured(inner)) if name not in made)
+        yield from (value.name for value in graph.output if value.name not in made)
+
+
+def rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
+    """Let a node, and what is inside it, speak of tensors by other names."""
+    for holder in (node.input, node.output):
+        holder[:] = [names.get(name, name) for name in holder]
+    for graph in graphs_inside(node):
+        for inner in graph.node:
+            rename(inner, names)
+        for value in graph.output:
+            value.name = names.get(value.name, value.name)
 
 
 def consumers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
@@ -57,9 +72,10 @@ def value_info(name: str, kind: int | None) -> onnx.ValueInfoProto:
 
 
 def names_of(graph: onnx.GraphProto) -> set[str]:
-    """All that is called something: tensors and nodes."""
+    """All that is called something: tensors and nodes, those of graphs inside too."""
     names = {entry.name for holder in (graph.node, graph.initializer, graph.input) for entry in holder}
-    return names.union(*(node.output for node in graph.node))
+    inside = (names_of(inner) for node in graph.node for inner in graphs_inside(node))
+    return names.union(*(node.output for node in graph.node), *inside)
 
 
 def free_name(wanted: str, taken: set[str], endings: Sequence[str] = ("",)) -> str:

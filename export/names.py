@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from export.branches import rename
+from export.graph import graphs_inside, rename
 
 WEIGHTED = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1, "BatchNormalization": 1}
 
@@ -27,9 +27,8 @@ def strip_graph(graph: onnx.GraphProto) -> None:
     strip(graph, *graph.node, *graph.initializer, *graph.input, *graph.output)
     del graph.value_info[:]
     for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                strip_graph(attribute.g)
+        for inside in graphs_inside(node):
+            strip_graph(inside)
 
 
 def strip(*holders: Any) -> None:

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from export.describe import shown
 from export.finite import require_finite_weights
+from export.graph import graphs_inside
 from export.tensors import external_files, require_tensor
 from export.validate import require_sound
 from runtime.errors import ModelError, first_line
@@ -69,9 +70,9 @@ def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
             yield from (part for sparse in graph.sparse_initializer for part in (sparse.values, sparse.indices))
             nodes.extend(graph.node)
         else:
-            for entry in nodes.pop().attribute:
-                yield from (entry.t, *entry.tensors)
-                graphs.extend((*([entry.g] if entry.HasField("g") else []), *entry.graphs))
+            node = nodes.pop()
+            yield from (tensor for entry in node.attribute for tensor in (entry.t, *entry.tensors))
+            graphs.extend(graphs_inside(node))
 
 
 def without_functions(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:

@@ -9,7 +9,7 @@ import onnx
 from onnx import TypeProto, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from export.graph import initializers
+from export.graph import graphs_inside, initializers
 
 MOST_VALUES = 64  # of a tensor that is worked out: sizes, axes and conditions have fewer
 
@@ -89,7 +89,7 @@ class World:
         shapes = [self.shape(name) for name in node.output if name]
         if any(shape is None or np.prod(shape, dtype=float) > MOST_VALUES for shape in shapes):
             return {}
-        if any(name and name not in self.values for name in node.input) or has_graph(node) or is_random(node):
+        if any(name and name not in self.values for name in node.input) or graphs_inside(node) or is_random(node):
             return {}
         try:
             given = {name: self.values[name] for name in node.input if name}
@@ -97,11 +97,6 @@ class World:
         except Exception:  # the reference has bugs of its own; a value that is not known is never wrong
             return {}
         return {name: np.asarray(value) for name, value in zip(node.output, answers, strict=False) if name}
-
-
-def has_graph(node: onnx.NodeProto) -> bool:
-    """Whether a node has a graph inside, as If and Loop have."""
-    return any(entry.HasField("g") or entry.graphs for entry in node.attribute)
 
 
 def is_random(node: onnx.NodeProto) -> bool:

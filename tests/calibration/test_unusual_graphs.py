@@ -85,6 +85,18 @@ def test_names_of_what_is_inserted_may_be_taken(tensor: str, ending: str) -> Non
     assert distance(answer(model, images)[0], answer(half, images)[0]) < 0.03
 
 
+@pytest.mark.parametrize("name", ["t/int8", "w/float", "t/float16"])
+def test_so_may_they_within_a_branch(name: str) -> None:
+    body = f"""[a] t = Relu (image) [b] u = Gemm (t, w) [if] s = If (yes) <
+        then_branch = one_way () => (float[batch,4] p) {{ "{name}" = Add (t, u) p = Tanh ("{name}") }},
+        else_branch = other_way () => (float[batch,4] q) {{ q = Tanh (t) }}> [d] y = Gemm (s, v)"""
+    model = parse(body, OUTPUT, takes=FLOATS, yes=np.array(True), w=normal(4, 4), v=normal(4, 4))
+    images, result = normal(8, 4), quantized(model)
+    half, _ = to_float16(result, {})
+    for graph in (result, half):
+        assert distance(answer(model, images)[0], answer(graph, images)[0]) < 0.03
+
+
 def test_the_methods_are_compared_whatever_the_scales_are_called() -> None:
     body = '[b] "image/scale" = Gemm (image, w) [d] y = Gemm ("image/scale", v)'
     model = parse(body, OUTPUT, takes=FLOATS, w=normal(4, 4), v=normal(4, 4))

@@ -97,6 +97,17 @@ def test_branches_read_the_float32_tensors_of_their_surroundings() -> None:
     assert distance(answer(model, normal(8, 4))[0], answer(half, normal(8, 4))[0]) < 2e-3
 
 
+def test_what_branches_read_is_cast_in_its_order() -> None:
+    """And not in that of a set, which is another one in each process: the same model gives the same bytes."""
+    names = [f"t{number}" for number in range(8)]
+    inputs = " ".join(f"{name} = Relu (image)" for name in names)
+    body = f"""{inputs} y = If (yes) <
+        then_branch = one_way () => (float[batch,3,6,5] p) {{ p = Sum ({", ".join(names)}) }},
+        else_branch = other_way () => (float[batch,3,6,5] q) {{ q = Sum ({", ".join(reversed(names))}) }}>"""
+    half, _ = to_float16(parse(body, "float[batch,3,6,5] y", yes=np.array(True)), {})
+    assert [node.input[0] for node in half.graph.node if node.op_type == "Cast" and node.input[0] in names] == names
+
+
 def test_an_output_that_is_read_inside_too_keeps_its_name_and_type() -> None:
     body = "[a] y = Gemm (image, w) [b] z = Tanh (y)"
     model = parse(body, f"{OUTPUT}, float[batch,4] z", takes=FLOATS, w=normal(4, 4))
