@@ -16,6 +16,7 @@ from export.graph import graphs_inside
 from export.tensors import external_files, require_tensor
 from export.validate import require_sound
 from runtime.errors import ModelError, first_line
+from runtime.lfs import refuse_pointer, start_of
 
 LARGEST = (1 << 31) - 1  # bytes: protobuf's own limit
 
@@ -40,6 +41,7 @@ def read_onnx(path: Path, allow: Callable[[int], None] | None = None) -> onnx.Mo
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}", "give an ONNX file") from error
     except DecodeError as error:
+        refuse_pointer(start_of(path), path, ModelError)
         raise ModelError(
             f"{path} is not an ONNX file, it is cut off, or nested too deeply", "export it again"
         ) from error
@@ -125,6 +127,7 @@ def require_inside(path: Path, tensor: onnx.TensorProto) -> None:
     except ValueError as error:
         raise ModelError(f"{where}, at no number: {told}"[:300], "export it again") from error
     size = file.stat().st_size
+    refuse_pointer(start_of(file), f"{file} with the weights of {path}", ModelError)
     if offset < 0 or offset + wanted > size:
         raise ModelError(f"{file} is too short to hold {shown(tensor.name)} of {path}", "copy all of its files again")
     if not length and offset + wanted != size:

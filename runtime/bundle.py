@@ -17,6 +17,7 @@ from msgspec import structs
 from runtime import canonical
 from runtime.errors import BundleCorruptError, BundleError
 from runtime.folder import Draft
+from runtime.lfs import refuse_pointer, start_of
 from runtime.manifest import SCHEMA_VERSION, FileEntry, Manifest, SchemaOnly
 from runtime.onnx_file import require_safe
 from runtime.probe import Probe
@@ -156,6 +157,7 @@ def verify_file(folder: Path, name: str, entry: FileEntry) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise BundleCorruptError(f"{path} is not a regular file", "a bundle has no links and no folders: copy it again")
     if status.st_size != entry.size:
+        refuse_pointer(start_of(path), path, BundleCorruptError)
         raise BundleCorruptError(f"{path} has {status.st_size} bytes, and had {entry.size} when it was built", REBUILD)
     try:
         sha256 = canonical.digest_file(path)

@@ -52,6 +52,11 @@ def read_header(data: bytes) -> Header | None:
     return None
 
 
+def kind_not_read(data: bytes) -> str:
+    """What a file is, where it is of a known kind that OpenCV does not read as a picture; else empty."""
+    return next((what for magic, what in NOT_READ if magic.match(data)), "")
+
+
 def png(data: bytes) -> Header:
     """https://www.w3.org/TR/png-3/."""
     width, height = unpack_from(">II", data, 16)
@@ -186,4 +191,19 @@ READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], Header]], ...] = (
     (re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n"), jp2),
     (re.compile(rb"....ftyp", re.DOTALL), avif),
     (re.compile(rb"P[1-6]\s"), netpbm),
+)
+
+#: The brands of an ISO file stand in its first box. What has one of AVIF's is AVIF.
+NOT_READ = tuple(
+    (re.compile(magic, re.DOTALL), what)
+    for magic, what in (
+        (rb"....ftyp(?!.{0,56}avi[fs]).{0,56}?he[iv][cmsx]", "a HEIC picture"),
+        (rb"....ftyp(?:isom|iso\d|mp4\d|avc1|M4V |qt  |3gp|dash|MSNV)|RIFF....AVI |\x1aE\xdf\xa3", "a video"),
+        (rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
+        (rb"8BPS", "a picture of Photoshop"),
+        (rb"v/1\x01", "an OpenEXR picture"),
+        (rb"\0\0\x01\0.\0", "an icon"),
+        (rb"%PDF-", "a PDF"),
+        (rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,500}?-->\s*)?(?:<!DOCTYPE svg[^>]*>\s*)?<svg\b", "an SVG drawing"),
+    )
 )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import DataError
+from runtime.lfs import refuse_pointer, start_of
 
 UINT8 = 0x08
 MAX_BYTES = 1 << 32  # unpacked: an archive of some megabytes can hold as much
@@ -31,6 +32,7 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """
     hint = "fetch the file again"
     header = 4 + 4 * dimensions
+    refuse_pointer(start_of(path), path, DataError)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             head = file.read(header)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import DataError, ImageError
-from runtime.headers import Header, read_header
+from runtime.headers import Header, kind_not_read, read_header
+from runtime.lfs import refuse_pointer
 from runtime.preprocess import as_image
 
 SUFFIXES = frozenset(
@@ -46,6 +47,10 @@ class Quiet:
 
 
 QUIET = Quiet()
+CONVERT = {
+    "a HEIC picture": "convert it: heif-convert FILE.heic FILE.jpg (apt install libheif-examples), or save it as JPEG",
+    "a video": "toolkit camera reads videos; for classify take pictures out of it: ffmpeg -i FILE NAME-%05d.png",
+}
 VIEWER_HINT = "open it in an image viewer; save it as PNG or JPEG"
 
 
@@ -80,10 +85,13 @@ def decode_image(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS)
         uint8 RGB (H, W, 3) in 0..255.
 
     Raises:
-        ImageError: of no known format, too large, cut off, or damaged.
+        ImageError: of no format that is read, too large, cut off, or damaged.
     """
     if not data:
         raise ImageError(f"{name} is empty (0 bytes)", "it may have been cut off while it was copied: copy it again")
+    refuse_pointer(data, name, ImageError)
+    if kind := kind_not_read(data):
+        raise ImageError(f"{name} is {kind}, which OpenCV does not read", CONVERT.get(kind, "save it as PNG or JPEG"))
     header = read_header(data)
     if header is None or header.width <= 0 or header.height <= 0:
         raise ImageError(f"{name} is damaged, or not an image", VIEWER_HINT)

@@ -15,6 +15,7 @@ from typing import BinaryIO
 from runtime.classification import ImageFile, ImageInput, Unreadable, as_text
 from runtime.errors import DataError
 from runtime.images import MAX_MEGAPIXELS, SUFFIXES, most_bytes, walk_images
+from runtime.lfs import refuse_pointer, start_of
 from runtime.tar import Member
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -89,7 +90,12 @@ def archived_images(name: str, max_megapixels: float) -> Iterator[ImageInput]:
             yield image
     except ARCHIVE_ERRORS as error:
         shown = as_text(name)
-        yield Unreadable(shown, f"the archive {shown} cannot be read: {error}", ARCHIVE_HINT)
+        message, hint = f"the archive {shown} cannot be read: {error}", ARCHIVE_HINT
+        try:
+            refuse_pointer(start_of(name), shown, DataError)
+        except DataError as pointer:
+            message, hint = pointer.message, pointer.hint
+        yield Unreadable(shown, message, hint)
         return
     if not found:
         yield Unreadable(as_text(name), f"no images in {as_text(name)}", "give an archive that holds some")

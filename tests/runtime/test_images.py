@@ -176,12 +176,35 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "a.png", "0 bytes")
 
 
-@pytest.mark.parametrize(
-    "data", [b"\0", b"not an image at all", b"%PDF-1.7\n" * 20, b"<svg width='10' height='10'></svg>", b"\xff" * 500]
-)
+@pytest.mark.parametrize("data", [b"\0", b"not an image at all", b"<xml></xml>", b"\xff" * 500])
 def test_what_is_no_image_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.png").write_bytes(data)
     refused(tmp_path / "a.png", "not an image")
+
+
+@pytest.mark.parametrize(
+    ("data", "what", "hint"),
+    [
+        (
+            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x14ispe\0\0\0\0\0\0\0\x10\0\0\0\x10",
+            "a HEIC picture",
+            "heif-convert",
+        ),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heixmiaf", "a HEIC picture", "heif-convert"),
+        (b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41", "a video", "toolkit camera"),
+        (b"\x1a\x45\xdf\xa3\x01\0\0\0\0\0\0\x23", "a video", "toolkit camera"),
+        (b"\xff\x0a\xfa\x1f\x01", "a JPEG XL picture", "PNG or JPEG"),
+        (b"8BPS\0\1", "a picture of Photoshop", "PNG or JPEG"),
+        (b"%PDF-1.7\n" * 20, "a PDF", "PNG or JPEG"),
+        (b"<svg width='10' height='10'></svg>", "an SVG drawing", "PNG or JPEG"),
+        (b"<?xml version='1.0'?>\n<!-- drawn -->\n<svg></svg>", "an SVG drawing", "PNG or JPEG"),
+    ],
+)
+def test_what_opencv_does_not_read_is_told_by_its_name(tmp_path: Path, data: bytes, what: str, hint: str) -> None:
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(ImageError, match=f"a.png is {what}, which OpenCV does not read") as caught:
+        read_image(tmp_path / "a.png")
+    assert hint in caught.value.hint
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".jpg", ".png", ".tif", ".webp", ".pgm"])

@@ -267,6 +267,13 @@ def test_a_forged_header_is_refused(tmp_path: Path, header: str, claimed: int | 
     refused(tmp_path / "w.safetensors", "not a whole safetensors file")
 
 
+def test_a_pointer_of_git_lfs_is_told(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    )
+    refused(tmp_path / "w.safetensors", "w.safetensors is a pointer of Git LFS")
+
+
 def test_a_type_that_pytorch_lacks_is_refused(tmp_path: Path) -> None:
     header = tensor_header(("a", "F4", 0, 1)).encode()
     (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(1))

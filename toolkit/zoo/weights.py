@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from runtime.errors import WeightsError
 from runtime.folder import write_atomically
+from runtime.lfs import refuse_pointer
 from toolkit.zoo.card import HINT, LARGEST_HEADER, Card, to_metadata
 from toolkit.zoo.checkpoint import load_state
 from toolkit.zoo.model import ZooModel
@@ -96,9 +97,10 @@ def read_state(path: Path, limit: int) -> dict[str, Tensor]:
         if status.st_size > limit:
             raise WeightsError(f"{path} has {status.st_size / 1e6:,.0f} MB, far too many for this model", HINT)
         with path.open("rb") as file:
-            start = file.read(9)
+            start = file.read(64)
+        refuse_pointer(start, path, WeightsError)
         # A safetensors file may begin with two bytes of a pickle as well: a length, and then always JSON.
-        if start.startswith(PICKLE_STARTS) and start[8:] != b"{":
+        if start.startswith(PICKLE_STARTS) and start[8:9] != b"{":
             return load_state(path)
         data = path.read_bytes()
     except OSError as error:

@@ -20,6 +20,7 @@ from runtime.camera.sources.request import CAMERA, FFMPEG, GSTREAMER, Request
 from runtime.camera.sources.video import VideoSource
 from runtime.errors import SourceError
 from runtime.images import SUFFIXES, find_images
+from runtime.lfs import refuse_pointer
 from runtime.text import plain
 
 UNDERSTOOD = (
@@ -168,6 +169,7 @@ def check_file(text: str) -> None:
         raise SourceError(f"{hide(text)!r} cannot be read: {error}", "give a file that you may read") from None
     if not start:
         raise SourceError(f"{text} is empty (0 bytes)", "it may have been cut off while it was copied: copy it again")
+    refuse_pointer(start, text, SourceError)
     if not any(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in start):
         try:
             start.decode("utf-8")

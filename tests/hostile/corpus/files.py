@@ -14,6 +14,8 @@ from onnx import TensorProto
 
 from tests.hostile.corpus.case import CASES, Case, base, file
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 12345\n" % (b"4d7a" * 16)
+
 
 @file("no nodes")
 def empty(folder: Path) -> None:
@@ -29,6 +31,11 @@ def truncated(folder: Path) -> None:
 @file("not an ONNX file")
 def random_bytes(folder: Path) -> None:
     (folder / "model.onnx").write_bytes(np.random.default_rng(0).bytes(100_000))
+
+
+@file("model.onnx is a pointer of Git LFS")
+def pointer(folder: Path) -> None:
+    (folder / "model.onnx").write_bytes(POINTER)
 
 
 @file("not an ONNX file")
@@ -131,6 +138,10 @@ EXTERNAL: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "up": (outside("../../../../../etc/passwd"), ("'conv_w'", "no file beside it")),
     "missing": (outside("elsewhere.bin"), ("'conv_w'", "no file beside it")),
     "link_out": (outside("weights.bin", replace(lambda p: p.symlink_to("/etc/passwd"))), ("no file beside it",)),
+    "pointer_beside": (
+        outside("weights.bin", replace(lambda p: p.write_bytes(POINTER) and None)),
+        ("weights.bin with the weights of model.onnx is a pointer of Git LFS",),
+    ),
     "pipe_beside": (outside("weights.bin", replace(os.mkfifo)), ("no file beside it",)),
     "folder_beside": (outside("weights.bin", replace(Path.mkdir)), ("no file beside it",)),
     "no_name": (outside(""), ("no file beside it",)),
