@@ -13,3 +13,8 @@ def plain(text: str) -> str:
 def by(sides: Iterable[int]) -> str:
     """`6x28x28`."""
     return "x".join(map(str, sides))
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 frame`, `2,000 frames`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -34,6 +34,7 @@ from runtime.manifest import GraphError, LayerEntry
 from runtime.probe import PROBE_IMAGES
 from runtime.progress import Progress
 from runtime.spec import BatchRange, ModelSpec, Precision
+from runtime.text import counted
 from toolkit.foreign.module import ForeignModule
 from toolkit.foreign.onnx import ForeignOnnx
 from toolkit.zoo import ZooModel
@@ -119,7 +120,7 @@ class Graphs:
     def warnings(self) -> tuple[str, ...]:
         """For the user."""
         images = self.calibration.images if self.calibration else FEW_IMAGES
-        few = f"thresholds come from {images} image{'s' * (images > 1)} alone, a quarter is held out: give some hundred"
+        few = f"thresholds come from {counted(images, 'image')} alone, a quarter is held out: give some hundred"
         return (few,) if images < FEW_IMAGES else ()
 
     @property

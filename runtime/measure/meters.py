@@ -11,6 +11,7 @@ from typing import Protocol
 
 from runtime.measure.system import find, read_number
 from runtime.nvidia import read_text
+from runtime.text import counted
 
 RAPL = "sys/class/powercap/intel-rapl:[0-9]*/energy_uj"
 JETSON = "sys/bus/i2c/drivers/ina3221*/*/hwmon/hwmon*/in[0-9]*_label"
@@ -81,7 +82,7 @@ class Rapl:
 
     @property
     def source(self) -> str:
-        return f"RAPL, {len(self.counters)} CPU package{'s' * (len(self.counters) > 1)}"
+        return f"RAPL, {counted(len(self.counters), 'CPU package')}"
 
     def start(self) -> None:
         self.look()

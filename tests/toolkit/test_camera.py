@@ -144,9 +144,11 @@ def test_names_that_are_no_utf_8_are_told_as_well_as_can_be(bundle: Path, tmp_pa
 
 
 def test_one_picture_is_one_frame(bundle: Path, tmp_path: Path) -> None:
-    picture = ROOT / "examples/digits/3-dark-on-light.png"
-    done = toolkit("camera", bundle, "--source", picture, "--view", "none", *ENGINE, cwd=tmp_path)
+    three, four = (ROOT / "examples/digits" / name for name in ("3-dark-on-light.png", "4-light-on-dark.png"))
+    done = toolkit("camera", bundle, "--source", three, "--view", "none", *ENGINE, cwd=tmp_path)
     assert done.returncode == 0 and "\n1 frame in " in done.stderr
+    done = toolkit("camera", bundle, "--source", three, "--source", four, "--view", "none", *ENGINE, cwd=tmp_path)
+    assert "\n2 frames in " in done.stderr and f"{three}: 1 frame\n" in done.stderr, done.stderr
 
 
 def test_it_lives_without_pytorch_and_onnx(bundle: Path, video: Path, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_run_that_was_stopped_is_gone_on_with(tiny_int8_bundle: Path, tmp_path
 
     again = classify_list(tiny_int8_bundle, names, "-o", "out.csv", "--resume", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert "answers are there already" in again.stderr
+    assert "kept of an earlier run: " in again.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         assert [row["image"] for row in csv.DictReader(file)] == names

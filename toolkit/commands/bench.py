@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runtime.text import counted
 from toolkit.console import print_json
 from toolkit.figures import BENCH_FIGURES, TIME_RATIO, bench_figures
 from toolkit.gate_option import gate_option, tell_gates
@@ -76,7 +77,7 @@ def command(
         print_json(results)
     else:
         about = {row.bundle: (row.precision, row.backend) for row in results}
-        show_single(f"batch {batch}, {first.threads} threads", about, performances)
+        show_single(f"batch {batch}, {counted(first.threads, 'thread')}", about, performances)
         show_more(performances)
     if not remote:  # it has said so there, which was shown here
         warn_of(first.conditions, performances)

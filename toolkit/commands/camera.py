@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runtime.text import counted
 from toolkit import board, stopping
 from toolkit.camera_options import Pixels, WebOptions, web_options
 from toolkit.console import print_json, print_table, printable
@@ -264,16 +265,14 @@ def report(summary: Summary) -> None:
     rows = [[name, f"{times.p50:.1f}", f"{times.p99:.1f}"] for name, times in summary.latency_ms.items()]
     if rows:
         print_table("", ["stage", ">p50 ms", ">p99 ms"], rows, stderr=True)
-    tell(
-        f"{summary.frames:,} frame{'s' * (summary.frames != 1)} in {summary.seconds:.1f} s, {summary.fps:.1f} a second"
-    )
+    tell(f"{counted(summary.frames, 'frame')} in {summary.seconds:.1f} s, {summary.fps:.1f} a second")
     for source in summary.sources:
         dropped = source.dropped
-        parts = [f"{source.frames:,} frames"] if len(summary.sources) > 1 else []
+        parts = [counted(source.frames, "frame")] if len(summary.sources) > 1 else []
         parts += [f"{source.recalled:,} on which nothing had changed"] if source.recalled else []
         parts += [f"{dropped.replaced:,} replaced by newer ones"] if dropped.replaced else []
         parts += [f"{dropped.too_old:,} too old"] if dropped.too_old else []
-        parts += [f"{source.reconnects:,} reconnects"] if source.reconnects else []
+        parts += [counted(source.reconnects, "reconnect")] if source.reconnects else []
         if parts:
             tell(f"{source.source}: {'; '.join(parts)}")
     recording = summary.recording
@@ -282,5 +281,5 @@ def report(summary: Summary) -> None:
     elif recording and recording.problem:
         tell(f"the recording: {recording.problem}")
     if recording and recording.file:
-        missed = f", {recording.missed:,} are missing" if recording.missed else ""
-        tell(f"{recording.file}: {recording.frames:,} frames that were read{missed}")
+        missed = f", {recording.missed:,} missing" if recording.missed else ""
+        tell(f"{recording.file}: {counted(recording.frames, 'frame')} that were read{missed}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime.progress import SilentProgress
+from runtime.text import counted
 from toolkit.console import print_json_line, say
 from toolkit.option_types import FOLDER, FiniteRange
 from toolkit.options import EngineChoice, bundle_argument, engine_options, output_options
@@ -168,9 +169,9 @@ def classify_with_ray(
     start = time.perf_counter()
     place, *found = local_paths([output, *images])
     count, failed = run(Job(Bundle.open(bundle), tuple(found), place, **options), address, resume=resume, force=force)
-    say(f"{output}: {count:,} images in {time.perf_counter() - start:.0f} s")
+    say(f"{output}: {counted(count, 'image')} in {time.perf_counter() - start:.0f} s")
     if failed:
-        say(f"{failed:,} of {count:,} images could not be read")
+        say(f"{failed:,} of {counted(count, 'image')} could not be read")
     return 1 if failed else 0
 
 
@@ -185,13 +186,13 @@ def open_file(output: str, bundle: Bundle, top: int, resume: bool, force: bool) 
     header = Header(bundle.manifest.digest, min(top, bundle.spec.classes))
     with place_for(path, force=force), answers_file(path, header, resume=resume, force=force) as file:
         if file.done:
-            click.echo(f"{file.done:,} answers are there already", err=True)
+            click.echo(f"kept of an earlier run: {counted(file.done, 'answer')}", err=True)
         yield file
 
 
 def report(output: str | None, meter: Meter) -> None:
     """How many there were."""
     if output:
-        say(f"{output}: {meter.done:,} images, {meter.rate:,.0f} a second")
+        say(f"{output}: {counted(meter.done, 'image')}, {meter.rate:,.0f} a second")
     if meter.failed:
-        say(f"{meter.failed:,} of {meter.done:,} images could not be read")
+        say(f"{meter.failed:,} of {counted(meter.done, 'image')} could not be read")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import structs
 
+from runtime.text import counted
 from toolkit.console import milliseconds, points, print_json, print_table, say, size
 from toolkit.options import bundle_argument, output_options
 
@@ -90,7 +91,7 @@ def show(bundle: Bundle) -> None:
         ["model", f"{spec.name}: {height}x{width}x{channels} {spec.preprocess.color} in, {spec.classes} classes out"],
         ["preprocessing", f"{steps}; mean {list(spec.preprocess.mean)}, std {list(spec.preprocess.std)}"],
         ["graph", f"{manifest.precision}, batch {manifest.batch}{reduced}"],
-        ["target", f"{manifest.target} {manifest.backend_version}, {manifest.threads} threads"],
+        ["target", f"{manifest.target} {manifest.backend_version}, {counted(manifest.threads, 'thread')}"],
         *([["built for", built_for(manifest.fingerprint)]] if manifest.fingerprint else []),
         ["written by", f"toolkit {manifest.toolkit_version}"],
         ["probe", probe],
