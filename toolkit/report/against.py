@@ -21,7 +21,7 @@ HIGHER_IS_BETTER = {"top1", "agreement", "images_per_second"}
 EXACT = {"size_mib"}
 CLOCKED = {"p50_ms", "p99_ms"}
 LOGARITHMIC = {*CLOCKED, "time_ratio"}  # compared as a quotient; percentages as a difference
-LEAST, MOST = 1e-9, 1e12  # of what is
+LEAST, MOST = 1e-9, 1e12  # beyond, nothing is a time or a ratio
 
 Verdict: TypeAlias = Literal["better", "worse", "same", "unknown"]
 
@@ -56,7 +56,10 @@ def read_report(path: Path) -> Report:
     for engine in report.engines:
         for name, interval in known_intervals(engine).items():
             if interval and name in LOGARITHMIC and not LEAST < interval.low <= interval.high < MOST:
-                raise DataError(f"{path} is not a report: {name} of {engine.name} cannot be {interval}", hint)
+                raise DataError(
+                    f"{path} is not a report: {name} of {engine.name} cannot be {interval.low:g} to {interval.high:g}",
+                    hint,
+                )
     return report
 
 

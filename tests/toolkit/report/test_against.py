@@ -144,7 +144,7 @@ def test_what_is_no_report_is_refused(tmp_path: Path, content: bytes, said: str)
         read_report(file)
     for factor in (0.0, 1e-300, 1e300):
         file.write_bytes(msgspec.json.encode(with_p50(four(), four().engines[0].name, factor)))
-        with pytest.raises(DataError, match=r"not a report: p50_ms of .* cannot be Interval"):
+        with pytest.raises(DataError, match=r"not a report: p50_ms of .* cannot be .* to "):
             read_report(file)
     for place in (tmp_path, Path("/dev/zero")):
         with pytest.raises(DataError, match="cannot read"):
