@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.option_types import FiniteRange
-from toolkit.options import F, combine
+from toolkit.options import F, as_one
 
 if TYPE_CHECKING:
     from runtime.measure.run import MeasureOptions
@@ -78,7 +78,25 @@ def cold_option(default: int) -> Callable[[F], F]:
     )
 
 
-measure_options = combine(
+def make_options(
+    batch: int, seconds: float, batches: tuple[int, ...], paces: tuple[float, ...], cold_starts: int, energy: bool
+) -> MeasureOptions:
+    """What is timed."""
+    from runtime.measure.run import MeasureOptions
+
+    return MeasureOptions(
+        seconds=seconds,
+        batch=batch,
+        batches=batches,
+        paces=tuple(dict.fromkeys(paces)),
+        cold_starts=cold_starts,
+        energy=energy,
+    )
+
+
+measure_options = as_one(
+    "measure",
+    make_options,
     batch_option,
     seconds_option(2.0),
     click.option(
@@ -94,19 +112,3 @@ measure_options = combine(
         "--energy", is_flag=True, help="Energy of an inference, too, where the machine has a sensor that can be read."
     ),
 )
-
-
-def make_options(
-    batch: int, seconds: float, batches: tuple[int, ...], paces: tuple[float, ...], cold_starts: int, energy: bool
-) -> MeasureOptions:
-    """What was asked for."""
-    from runtime.measure.run import MeasureOptions
-
-    return MeasureOptions(
-        seconds=seconds,
-        batch=batch,
-        batches=batches,
-        paces=tuple(dict.fromkeys(paces)),
-        cold_starts=cold_starts,
-        energy=energy,
-    )

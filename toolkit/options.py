@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce, wraps
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -43,20 +44,21 @@ def combine(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     return lambda function: reduce(lambda inner, decorate: decorate(inner), reversed(decorators), function)
 
 
-def as_one(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Callable[[F], F]:
+def as_one(name: str, make: Callable[..., Any], *options: Callable[[Any], Any]) -> Callable[[F], F]:
     """Options that a command gets as one value.
 
     Args:
         name: of the command's argument.
-        kind: the dataclass of the value; its fields have the names of the options' parameters.
+        make: gives the value; its parameters, or a dataclass's fields, have the names of the options' parameters.
         options: a decorator each.
     """
+    parts = list(signature(make).parameters)
 
     def decorate(function: Callable[..., Any]) -> Any:
         @wraps(function)
         def gather(*given: Any, **values: Any) -> Any:
-            chosen = {field: values.pop(field) for field in kind.__dataclass_fields__}
-            return function(*given, **{name: kind(**chosen)}, **values)
+            chosen = {part: values.pop(part) for part in parts}
+            return function(*given, **{name: make(**chosen)}, **values)
 
         return combine(*options)(gather)
 

@@ -14,7 +14,7 @@ from toolkit.console import print_json
 from toolkit.figures import BENCH_FIGURES, TIME_RATIO, bench_figures
 from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate, judge
-from toolkit.measure_options import make_options, measure_options
+from toolkit.measure_options import measure_options
 from toolkit.options import EngineChoice, engine_options, output_options
 from toolkit.progress import make_progress
 from toolkit.remote.options import forwarded, remote_options
@@ -34,12 +34,7 @@ if TYPE_CHECKING:
 @output_options
 def command(
     bundles: tuple[Path, ...],
-    batch: int,
-    seconds: float,
-    batches: tuple[int, ...],
-    paces: tuple[float, ...],
-    cold_starts: int,
-    energy: bool,
+    measure: MeasureOptions,
     engine: EngineChoice,
     remote: Remote | None,
     gates: tuple[Gate, ...],
@@ -66,7 +61,7 @@ def command(
 
         results = bench_there(remote, paths, forwarded(click.get_current_context()), make_progress())
     else:
-        results = bench_here(paths, engine, make_options(batch, seconds, batches, paces, cold_starts, energy))
+        results = bench_here(paths, engine, measure)
     first, *others = results
     alone = [gate for gate in gates if gate.name != TIME_RATIO]  # the first is what others are compared with
     judged = [judge(alone, bench_figures(first, first))]
@@ -77,7 +72,7 @@ def command(
         print_json(results)
     else:
         about = {row.bundle: (row.precision, row.backend) for row in results}
-        show_single(f"batch {batch}, {counted(first.threads, 'thread')}", about, performances)
+        show_single(f"batch {measure.batch}, {counted(first.threads, 'thread')}", about, performances)
         show_more(performances)
     if not remote:  # it has said so there, which was shown here
         warn_of(first.conditions, performances)

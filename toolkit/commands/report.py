@@ -16,7 +16,7 @@ from toolkit.gate_option import gate_option, tell_gates
 from toolkit.gates import Gate
 from toolkit.measure_options import AUTO, batch_option, cold_option, make_options, pace_option, seconds_option
 from toolkit.option_types import FILE, FOLDER, FiniteRange
-from toolkit.options import EngineChoice, engine_options, output_options
+from toolkit.options import EngineChoice, as_one, engine_options, output_options
 from toolkit.progress import make_progress
 from toolkit.remote.options import forwarded, remote_options
 from toolkit.report.figures import REPORT_FIGURES
@@ -28,6 +28,62 @@ if TYPE_CHECKING:
 PACE = 30.0  # frames a second, unless others are asked for
 BUDGET = ("max_drop", "max_p99_ms", "min_throughput", "max_size_mib")
 HERE = (*BUDGET, "data", "reference", "junit", "against")  # what --on does not pass on
+
+
+def pick_gates(
+    max_drop: float | None,
+    max_p99_ms: float | None,
+    min_throughput: float | None,
+    max_size_mib: float | None,
+    gates: tuple[Gate, ...],
+) -> tuple[Gate, ...]:
+    """Those with options of their own, and the others."""
+    named = (
+        Gate("drop_points", "<=", max_drop) if max_drop is not None else None,
+        Gate("p99_ms", "<=", max_p99_ms) if max_p99_ms is not None else None,
+        Gate("images_per_second", ">=", min_throughput) if min_throughput is not None else None,
+        Gate("size_mib", "<=", max_size_mib) if max_size_mib is not None else None,
+    )
+    return (*filter(None, named), *gates)
+
+
+gate_options = as_one(
+    "gates",
+    pick_gates,
+    click.option(
+        "--max-drop",
+        type=FiniteRange(-100, 100),
+        metavar="POINTS",
+        help="The most accuracy that may be lost: a gate.",
+    ),
+    click.option("--max-p99-ms", type=FiniteRange(min=0), metavar="MS", help="The longest p99 of a call: a gate."),
+    click.option("--min-throughput", type=FiniteRange(min=0), metavar="N", help="The fewest images a second: a gate."),
+    click.option("--max-size-mib", type=FiniteRange(min=0), metavar="MIB", help="The largest graph and plan: a gate."),
+    gate_option(REPORT_FIGURES),
+)
+
+
+def pick_measures(
+    batch: int, seconds: float, paces: tuple[float, ...], cold_starts: int, quick: bool
+) -> MeasureOptions:
+    """What is timed."""
+    if quick:
+        asked = click.get_current_context().get_parameter_source("cold_starts") is not ParameterSource.DEFAULT
+        return make_options(batch, seconds, (), paces, cold_starts if asked else 0, energy=False)
+    return make_options(batch, seconds, AUTO, paces or (PACE,), cold_starts, energy=True)
+
+
+measure_options = as_one(
+    "measure",
+    pick_measures,
+    batch_option,
+    seconds_option(5.0),
+    pace_option(f"{PACE:g}"),
+    cold_option(5),
+    click.option(
+        "--quick", is_flag=True, help="Single calls and accuracy alone, but for --pace and --cold where given."
+    ),
+)
 
 
 @click.command()
@@ -51,25 +107,12 @@ HERE = (*BUDGET, "data", "reference", "junit", "against")  # what --on does not 
     help="The folder for report.html, report.md and report.json.",
 )
 @click.option("--force", is_flag=True, help="Replace a report that is there.")
-@click.option(
-    "--max-drop",
-    type=FiniteRange(-100, 100),
-    metavar="POINTS",
-    help="The most accuracy that may be lost: a gate.",
-)
-@click.option("--max-p99-ms", type=FiniteRange(min=0), metavar="MS", help="The longest p99 of a call: a gate.")
-@click.option("--min-throughput", type=FiniteRange(min=0), metavar="N", help="The fewest images a second: a gate.")
-@click.option("--max-size-mib", type=FiniteRange(min=0), metavar="MIB", help="The largest graph and plan: a gate.")
-@gate_option(REPORT_FIGURES)
+@gate_options
 @click.option("--junit", type=FILE, help="Write what came of the gates here, as JUnit XML.")
 @click.option(
     "--against", type=FILE, metavar="REPORT.JSON", help="Say what got better or worse since an earlier report."
 )
-@batch_option
-@seconds_option(5.0)
-@pace_option(f"{PACE:g}")
-@cold_option(5)
-@click.option("--quick", is_flag=True, help="Single calls and accuracy alone, but for --pace and --cold where given.")
+@measure_options
 @click.option(
     "--collect", "collect_only", is_flag=True, hidden=True, help="Measure, and write no files: what --on runs there."
 )
@@ -83,18 +126,10 @@ def command(
     reference: Path | None,
     output: Path,
     force: bool,
-    max_drop: float | None,
-    max_p99_ms: float | None,
-    min_throughput: float | None,
-    max_size_mib: float | None,
     gates: tuple[Gate, ...],
     junit: Path | None,
     against: Path | None,
-    batch: int,
-    seconds: float,
-    paces: tuple[float, ...],
-    cold_starts: int,
-    quick: bool,
+    measure: MeasureOptions,
     collect_only: bool,
     engine: EngineChoice,
     remote: Remote | None,
@@ -111,17 +146,10 @@ def command(
     """
     from msgspec import structs
 
-    named = (
-        Gate("drop_points", "<=", max_drop) if max_drop is not None else None,
-        Gate("p99_ms", "<=", max_p99_ms) if max_p99_ms is not None else None,
-        Gate("images_per_second", ">=", min_throughput) if min_throughput is not None else None,
-        Gate("size_mib", "<=", max_size_mib) if max_size_mib is not None else None,
-    )
-    all_gates = (*filter(None, named), *gates)
-    if junit is not None and not all_gates:
+    if junit is not None and not gates:
         raise click.UsageError("--junit says what came of gates: give --max-drop or another one too")
     if (
-        any(gate.name == TIME_RATIO for gate in all_gates)
+        any(gate.name == TIME_RATIO for gate in gates)
         and len({path.absolute() for path in (*bundles, reference or bundles[0])}) == 1
     ):
         raise click.UsageError(f"--gate {TIME_RATIO} compares with the bundle named first: name another one too")
@@ -136,7 +164,7 @@ def command(
         data=data,
         images=images,
         engine=engine,
-        measure=pick_measures(batch, seconds, paces, cold_starts, quick),
+        measure=measure,
         command=shlex.join(["toolkit", *sys.argv[1:]]),
     )
     if collect_only:
@@ -153,7 +181,7 @@ def command(
             report, dataset = report_there(remote, request, words, make_progress())
         else:
             report, dataset = collect(request, make_progress())
-        report = conclude(report, all_gates)
+        report = conclude(report, gates)
         if earlier is not None and against is not None:
             report = structs.replace(report, against=compare_reports(against, earlier, report))
         report = write_report(report, dataset, output, junit)
@@ -164,13 +192,3 @@ def command(
 
         show(report)
     return max((tell_gates(engine.gates, f"{engine.name}: ") for engine in report.engines), default=0)
-
-
-def pick_measures(
-    batch: int, seconds: float, paces: tuple[float, ...], cold_starts: int, quick: bool
-) -> MeasureOptions:
-    """What is timed."""
-    if quick:
-        asked = click.get_current_context().get_parameter_source("cold_starts") is not ParameterSource.DEFAULT
-        return make_options(batch, seconds, (), paces, cold_starts if asked else 0, energy=False)
-    return make_options(batch, seconds, AUTO, paces or (PACE,), cold_starts, energy=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from functools import wraps
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +10,16 @@ import click
 from click.core import ParameterSource
 
 from toolkit.option_types import FILE
-from toolkit.options import combine
+from toolkit.options import as_one
 
 if TYPE_CHECKING:
+    from toolkit.remote.address import Address
     from toolkit.remote.session import Remote
 
-NAMES = ("on", "remote_toolkit", "remote_wheel", "remote_resume")
 #: What a command does here, wherever it works.
-HERE = frozenset((*NAMES, "output", "force", "gates", "as_json", "cache_dir"))
+HERE = frozenset(
+    ("on", "remote_toolkit", "remote_wheel", "remote_resume", "output", "force", "gates", "as_json", "cache_dir")
+)
 
 
 class AddressType(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
@@ -37,50 +38,47 @@ class AddressType(click.ParamType):  # type: ignore[type-arg]  # generic from cl
             self.fail(str(error), param, ctx)
 
 
-def remote_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that say on which machine to work; the command gets them as one, `remote`, None for this machine."""
-
-    @wraps(function)
-    def gather(*given: Any, **values: Any) -> Any:
-        address, *others = (values.pop(name) for name in NAMES)
-        return function(*given, remote=pick_remote(address, *others), **values)
-
-    return combine(
-        click.option(
-            "--on",
-            type=AddressType(),
-            metavar="ssh://HOST",
-            help="Do it on another machine, [USER@]HOST[:PORT], with the toolkit there: docs/remote.md.",
-        ),
-        click.option(
-            "--remote-toolkit",
-            metavar="PATH",
-            envvar="TOOLKIT_REMOTE",
-            help="With --on: the toolkit command there.  [default: the one on its PATH]",
-        ),
-        click.option(
-            "--remote-wheel", type=FILE, help="With --on: a wheel of the toolkit to send along, and to use there."
-        ),
-        click.option(
-            "--remote-resume", metavar="FOLDER", help="With --on: take up what a lost connection left in FOLDER there."
-        ),
-    )(gather)
-
-
-def pick_remote(address: Any, toolkit: str | None, wheel: Path | None, resume: str | None) -> Remote | None:
+def pick_remote(
+    on: Address | None, remote_toolkit: str | None, remote_wheel: Path | None, remote_resume: str | None
+) -> Remote | None:
     """What the options ask for together; None where --on was not given."""
-    if address is None:
-        if wheel or resume:
-            raise click.UsageError(f"{'--remote-wheel' if wheel else '--remote-resume'} goes with --on")
+    if on is None:
+        if remote_wheel or remote_resume:
+            raise click.UsageError(f"{'--remote-wheel' if remote_wheel else '--remote-resume'} goes with --on")
         return None
-    for flag, text in (("--remote-toolkit", toolkit), ("--remote-resume", resume)):
+    for flag, text in (("--remote-toolkit", remote_toolkit), ("--remote-resume", remote_resume)):
         if text is not None and (not text.isprintable() or text.startswith("-")):
             raise click.UsageError(f"{flag} is not a path: {text!r}")
-    if resume is not None and not resume.startswith("/"):
+    if remote_resume is not None and not remote_resume.startswith("/"):
         raise click.UsageError("--remote-resume takes the whole path, which begins with /")
     from toolkit.remote.session import Remote
 
-    return Remote(address, toolkit, wheel, resume)
+    return Remote(on, remote_toolkit, remote_wheel, remote_resume)
+
+
+#: On which machine to work.
+remote_options = as_one(
+    "remote",
+    pick_remote,
+    click.option(
+        "--on",
+        type=AddressType(),
+        metavar="ssh://HOST",
+        help="Do it on another machine, [USER@]HOST[:PORT], with the toolkit there: docs/remote.md.",
+    ),
+    click.option(
+        "--remote-toolkit",
+        metavar="PATH",
+        envvar="TOOLKIT_REMOTE",
+        help="With --on: the toolkit command there.  [default: the one on its PATH]",
+    ),
+    click.option(
+        "--remote-wheel", type=FILE, help="With --on: a wheel of the toolkit to send along, and to use there."
+    ),
+    click.option(
+        "--remote-resume", metavar="FOLDER", help="With --on: take up what a lost connection left in FOLDER there."
+    ),
+)
 
 
 def forwarded(context: click.Context, but: Collection[str] = ()) -> list[str]:
