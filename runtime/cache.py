@@ -59,6 +59,8 @@ def user_folder() -> Path | None:
 def read_entry(path: Path, *, used: bool = True) -> bytes | None:
     """What `write_entry` wrote there; None where that is not there, or not whole. `used` keeps it from being pruned."""
     try:
+        if not path.is_file():  # a pipe might never begin
+            return None
         with path.open("rb") as file:
             digest, data = file.read(DIGEST_BYTES), file.read()
     except OSError:

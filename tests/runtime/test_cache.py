@@ -10,6 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -138,6 +139,21 @@ def test_an_entry_that_is_not_whole_is_none(tmp_path: Path) -> None:
     (tmp_path / "renamed").write_bytes(whole)
     assert read_entry(tmp_path / "renamed") is None
     path.write_bytes(whole)
+    assert read_entry(path) == DATA
+
+
+def test_a_pipe_is_no_entry(tmp_path: Path) -> None:
+    path = tmp_path / "name"
+    write_entry(path, DATA)
+    whole = path.read_bytes()
+    path.unlink()
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(whole,), daemon=True)
+    writer.start()
+    assert read_entry(path) is None
+    assert path.read_bytes() == whole  # nobody took it
+    writer.join()
+    write_entry(path, DATA)
     assert read_entry(path) == DATA
 
 
