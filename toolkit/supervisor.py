@@ -11,6 +11,7 @@ Only on Linux; elsewhere, and where there can be no second process, the command 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -26,6 +27,7 @@ LONGEST_COMMAND = 200  # characters of it in a message
 POST_MORTEM_S = 8
 PR_SET_PDEATHSIG = 1
 SHOW_CURSOR = "\x1b[?25h"
+TEMPORARY = re.compile(r"toolkit-(\d+)-[0-9a-f]{8}")
 
 
 def supervise(arguments: Sequence[str]) -> None:
@@ -67,13 +69,53 @@ def leave(code: int) -> None:
 
 
 def make_temporary() -> str:
-    """A folder for the child's temporary files; empty where there can be none."""
-    name = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"toolkit-{os.getpid()}-{os.urandom(4).hex()}")
+    """A folder for the child's temporary files; empty where there can be none.
+
+    It is locked as long as this process or its child lives: what is not was left by others, and is removed.
+    """
+    parent = os.environ.get("TMPDIR") or "/tmp"
+    sweep_temporary(parent)
+    name = os.path.join(parent, f"toolkit-{os.getpid()}-{os.urandom(4).hex()}")
     try:
         os.mkdir(name, 0o700)
     except OSError:
         return ""
+    lock(name)
     return os.path.abspath(name)
+
+
+def sweep_temporary(parent: str) -> None:
+    """Remove folders of this user that nobody holds, in a container with this folder either: a `kill -9` left them."""
+    with suppress(OSError), os.scandir(parent) as entries:
+        for entry in entries:
+            name = TEMPORARY.fullmatch(entry.name)
+            if (
+                not name
+                or entry.stat(follow_symlinks=False).st_uid != os.getuid()
+                or os.path.exists(f"/proc/{name[1]}")
+            ):
+                continue
+            held = lock(entry.path)
+            if held is not None:
+                import shutil
+
+                shutil.rmtree(entry.path, ignore_errors=True)
+                os.close(held)
+
+
+def lock(folder: str) -> int | None:
+    """Hold a folder until the descriptor is closed, or the process ends; None where another one has it."""
+    import fcntl  # Windows has none
+
+    descriptor = None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        if descriptor is not None:
+            os.close(descriptor)
+        return None
+    return descriptor
 
 
 def die_with(parent: int) -> None:

@@ -201,6 +201,30 @@ def test_a_parent_that_is_killed_takes_the_child_along(tmp_path: Path) -> None:
     pytest.fail("the child lives on")
 
 
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    others = ("toolkit-1-0123abcd.txt", "toolkit-notes", "bundle")
+    killed = start("print('here', flush=True)\ntime.sleep(60)", tmp_path)
+    running = subprocess.Popen(
+        killed.args, cwd=tmp_path / "work", env=environment(TMPDIR=str(tmp_path / "tmp")), stdout=-1
+    )
+    assert killed.stdout and running.stdout and killed.stdout.readline() and running.stdout.readline()
+    try:
+        for name in others:
+            (tmp_path / "tmp" / name).mkdir()
+        (tmp_path / "tmp" / "toolkit-2-0123abcd").symlink_to(tmp_path / "work")
+        killed.kill()
+        killed.communicate(timeout=60)
+        end = time.monotonic() + 60
+        while len(left := set(os.listdir(tmp_path / "tmp")) - {*others, "toolkit-2-0123abcd"}) > 1:
+            assert time.monotonic() < end, left  # the child holds the folder until the kernel has ended it
+            supervisor.sweep_temporary(str(tmp_path / "tmp"))
+        assert left.pop().startswith(f"toolkit-{running.pid}-")
+        assert set(others) < set(os.listdir(tmp_path / "tmp")) and (tmp_path / "work").exists()
+    finally:
+        running.kill()
+        running.communicate(timeout=60)
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["build", "--help"], ["doctor"], ["train"], ["classify", "-h"]])
 def test_what_runs_no_foreign_code_is_not_supervised(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "fork")
