@@ -2,7 +2,7 @@
 
 The distance between two answers: log-probabilities floored at 1e-6, less their mean; the norm of the difference over
 the norm of the expected one; the largest over the images. Top-1 counts only where the first two differ by more than the
-limit.
+limit of that norm.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ FLOOR = 1e-6
 PROBE_IMAGES = 8
 # Measured over both CPU backends with lenet; see docs/measurements.md.
 LIMITS: dict[Precision, float] = {"fp32": 0.01, "fp16": 0.03, "int8": 0.1, "int8-fp16": 0.1}
+OF_TWO_ROUNDINGS = 1.5  # as far apart as 1.3 were seen, of what one of them costs
 MEMBERS = ("images", "expected", "fp32")
 TOLERANCE = 1e-3  # by which a float softmax may exceed 1
 
@@ -119,19 +120,20 @@ class Answers(Protocol):
 def check_probe(session: Answers, probe: Probe, limit: float) -> ProbeCheck:
     """Run a probe through a session."""
     answer = session.run(probe.images)
-    ordered = np.sort(centred_logs(probe.expected), axis=1)
-    clear = np.ptp(ordered[:, -2:], axis=1) > limit
+    wanted = centred_logs(probe.expected)
+    gaps = np.ptp(np.sort(wanted, axis=1)[:, -2:], axis=1)
+    clear = gaps > limit * np.linalg.norm(wanted, axis=1)
     wrong = int(np.sum(clear & (answer.argmax(1) != probe.expected.argmax(1))))
     return ProbeCheck(distance(answer, probe.expected), limit, wrong)
 
 
 def limit_for(precision: Precision, probe: Probe) -> float:
-    """How far an engine's answers may be from the graph's: that of the precision, or what the precision itself costs.
+    """How far an engine's answers may be from the graph's: that of the precision, or by what it costs this network.
 
-    The engines round differently in the last bit, which now and then moves a value by a step of INT8. A network that
-    multiplies such errors, and so strays far from its FP32 answers, multiplies these as well.
+    The engines round differently: in the last bit, which now and then moves a value by a step of INT8, and OpenVINO in
+    half steps where it can. Two answers that stray as far from FP32's, each its own way, stray farther from each other.
     """
-    return max(LIMITS[precision], round(distance(probe.expected, probe.fp32), 4))
+    return max(LIMITS[precision], round(OF_TWO_ROUNDINGS * distance(probe.expected, probe.fp32), 4))
 
 
 def distance(actual: NDArray[np.float32], expected: NDArray[np.float32]) -> float:

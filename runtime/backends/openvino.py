@@ -189,7 +189,7 @@ def cache_entry(path: Path, spec: ModelSpec, options: EngineOptions, batch: int 
         "best": options.batch.best,  # `rewrite` chooses by it
         "properties": properties(options),
         "openvino": openvino().__version__,
-        "form": 5,  # of the graph that is compiled: one more wherever this file changes it
+        "form": 6,  # of the graph that is compiled: one more wherever this file changes it
         "cpu": cpu_identity(),
     }
     return options.cache_dir / "openvino" / canonical.digest(made_from)

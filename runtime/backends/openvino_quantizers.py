@@ -11,7 +11,8 @@ holds; here they become unsigned: see `unsigned_range`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +25,13 @@ if TYPE_CHECKING:
 
 LEVELS = 256
 MOVES = frozenset({"MaxPool", "AvgPool", "ReduceMax", "ReduceMean", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
+PARTS = frozenset({"Split", "VariadicSplit"})
 PREPARES = frozenset({"Convert", "Add", "Subtract", "Multiply", "Divide", "Reshape", "Transpose"})
 INTEGER_RANGES = {"i8": (-128, 127), "u8": (0, 255)}
+# What activations give at least. A SiLU is a product, of a tensor and its own sigmoid.
+LOWEST = {"Relu": 0.0, "Sigmoid": 0.0, "HardSigmoid": 0.0, "HSwish": -0.375, "Gelu": -0.1701}
+LOWEST_SILU = -0.2785
+GATES = frozenset({"Sigmoid", "HardSigmoid"})  # from 0 to 1
 FLOATS = frozenset({"f16", "f32", "f64"})
 # Whose values numpy knows; it gets others, such as bf16, as they are stored.
 NUMBERS = FLOATS | {"i8", "u8", "i32", "i64"}
@@ -43,7 +49,7 @@ def fuse_quantizers(openvino: Any, model: ov.Model, floats: Collection[str] = ()
         How many pairs there were.
     """
     count = 0
-    seen = depends_on_image(model)
+    seen, lowest = depends_on_image(model), lowest_values(model)
     for multiply in model.get_ordered_ops():
         pair = find_pair(multiply) if multiply.get_type_name() == "Multiply" else None
         # One that is computed from shapes alone, such as a position's sine, is folded, which fails for a FakeQuantize.
@@ -59,7 +65,8 @@ def fuse_quantizers(openvino: Any, model: ov.Model, floats: Collection[str] = ()
         kind = quantize.get_output_element_type(0).to_dtype()
         given = [quantize.input_value(index) for index in range(3)]
         if symmetric:
-            low, high = (np.full_like(low, limit) for limit in unsigned_range(given[0], high.item() / 127))
+            least = lowest[given[0].get_node().get_friendly_name()]
+            low, high = (np.full_like(low, limit) for limit in unsigned_range(given[0], high.item() / 127, least))
             given[1:] = [openvino.opset13.constant(limit.astype(kind)) for limit in (low, high)]
         limits = [openvino.opset13.constant(limit.astype(kind)) for limit in (low, high)]
         fused = openvino.opset13.fake_quantize(*given, *limits, LEVELS)
@@ -90,36 +97,61 @@ def feeds_alone(value: ov.Output, names: Collection[str]) -> bool:
     )
 
 
-def unsigned_range(value: ov.Output, scale: float) -> tuple[float, float]:
+def unsigned_range(value: ov.Output, scale: float, lowest: float) -> tuple[float, float]:
     """What 256 levels of an activation that is quantized to int8 should span, so that they are uint8.
 
-    What is never negative takes all levels for what int8 has 128 for, and so half the rounding error. What may be
-    negative gets -127..128 steps instead of -128..127, with the same values between: only so does OpenVINO see a zero
-    point. An image keeps its range, in which -128 is black.
+    What is never negative takes all levels for what int8 has 128 for, and so half the rounding error; what is hardly
+    ever negative, as behind a SiLU, most of them. What else may be negative gets -127..128 steps instead of -128..127,
+    with the same values between: only so does OpenVINO see a zero point. An image keeps its range, in which -128 is
+    black.
 
     Args:
         value: the activation.
         scale: of one step of int8.
+        lowest: what the activation is at least.
     """
-    if never_negative(value):
-        return 0, 127 * scale
-    if cpu_identity()["machine"] not in X86 or comes_from_image(value):
-        return -128 * scale, 127 * scale
-    return -127 * scale, 128 * scale
+    high = 127 * scale
+    if lowest >= 0:
+        return 0, high
+    if cpu_identity()["machine"] not in X86:
+        return -128 * scale, high
+    zero = math.ceil((LEVELS - 1) / (1 - high / lowest))  # a whole number of steps
+    if zero < 127:
+        return -high * zero / (LEVELS - 1 - zero), high
+    return (-128 * scale, high) if comes_from_image(value) else (-high, 128 * scale)
 
 
-def never_negative(value: ov.Output) -> bool:
-    """Whether a tensor comes from an activation that gives nothing below 0, and was only moved or pooled since."""
-    node = value.get_node()
-    while node.get_type_name() in MOVES:
-        node = node.input_value(0).get_node()
-    if node.get_type_name() in ("Maximum", "Minimum"):
-        limits = [constant(given.get_node()) for given in node.input_values()]
-        others = [given for given, limit in zip(node.input_values(), limits, strict=True) if limit is None]
-        known = all((limit >= 0).all() for limit in limits if limit is not None)
-        one = node.get_type_name() == "Maximum" and len(others) < len(limits)
-        return known and (one or all(map(never_negative, others)))
-    return node.get_type_name() in ("Relu", "Sigmoid")
+def lowest_values(model: ov.Model) -> dict[str, float]:
+    """What every node gives at least, whatever the image, as far as the nodes say that make it, by name."""
+    lowest: dict[str, float] = {}
+    for node in model.get_ordered_ops():
+        given = [lowest[value.get_node().get_friendly_name()] for value in node.input_values()]
+        lowest[node.get_friendly_name()] = lowest_of(node, given)
+    return lowest
+
+
+def lowest_of(node: ov.Node, given: Sequence[float]) -> float:
+    """What a node gives at least; minus infinity where that is not known.
+
+    Args:
+        node: any.
+        given: what each of its inputs is at least.
+    """
+    kind, values = node.get_type_name(), node.input_values()
+    if kind in MOVES or kind in PARTS:
+        return given[0]
+    if kind == "Concat":
+        return min(given)
+    if kind in ("Maximum", "Minimum"):
+        limits = [constant(value.get_node()) for value in values]
+        known = [low if limit is None else float(limit.min()) for low, limit in zip(given, limits, strict=True)]
+        return max(known) if kind == "Maximum" else min(known)
+    if kind == "Multiply":
+        for gate, other, low in ((values[0], values[1], given[1]), (values[1], values[0], given[0])):
+            if gate.get_node().get_type_name() in GATES:
+                own = gate.get_node().get_type_name() == "Sigmoid" and gate.get_node().input_value(0) == other
+                return LOWEST_SILU if own else min(low, 0)
+    return LOWEST.get(kind, -math.inf)
 
 
 def comes_from_image(value: ov.Output) -> bool:

@@ -111,6 +111,11 @@ NEVER_NEGATIVE: dict[str, tuple[Callable[[Any, Any], Any], Callable[[np.ndarray]
     "clip": (lambda ops, value: ops.minimum(ops.maximum(value, np.float32(0)), np.float32(6)), lambda x: x.clip(0, 6)),
     "moved": (lambda ops, value: ops.transpose(ops.relu(value), [0, 3, 2, 1]), lambda x: x.clip(0).swapaxes(1, 3)),
     "sigmoid": (lambda ops, value: ops.sigmoid(value), lambda x: 1 / (1 + np.exp(-x))),
+    "gated": (
+        lambda ops, value: ops.multiply(ops.sigmoid(value), ops.relu(value)),
+        lambda x: x.clip(0) / (1 + np.exp(-x)),
+    ),
+    "joined": (lambda ops, value: ops.concat([ops.relu(value)] * 2, 1), lambda x: np.concatenate([x.clip(0)] * 2, 1)),
 }
 
 
@@ -126,10 +131,46 @@ def test_what_is_never_negative_takes_all_levels_of_unsigned_integers_for_the_sa
     np.testing.assert_allclose(run(model), steps * step, atol=1e-6)
 
 
+HARDLY_NEGATIVE: dict[str, tuple[float, Callable[[Any, Any], Any]]] = {
+    "hard swish": (-0.375, lambda ops, value: ops.hswish(value)),
+    "swish": (-0.2785, lambda ops, value: ops.multiply(value, ops.sigmoid(value))),
+    "swish, the other way round": (-0.2785, lambda ops, value: ops.multiply(ops.sigmoid(value), value)),
+    "gelu": (-0.17, lambda ops, value: ops.gelu(value, "erf")),
+    "gelu by tanh": (-0.1701, lambda ops, value: ops.gelu(value, "tanh")),
+    "gated": (
+        -0.375,
+        lambda ops, value: ops.multiply(ops.hswish(value), ops.hard_sigmoid(value, *np.float32([0.2, 0.5]))),
+    ),
+    "joined": (-0.375, lambda ops, value: ops.concat([ops.relu(value), ops.hswish(value)], 1)),
+    "cut": (-0.375, lambda ops, value: ops.split(ops.hswish(value), 1, 2).output(1)),
+    "at least -1": (-1, lambda ops, value: ops.maximum(value, np.float32(-1))),
+}
+
+
+@pytest.mark.skipif(cpu_identity()["machine"] not in X86, reason="it is about x86")
+@pytest.mark.parametrize("name", HARDLY_NEGATIVE)
+def test_what_is_hardly_negative_gets_a_zero_point_by_what_it_is_at_least(name: str) -> None:
+    lowest, make = HARDLY_NEGATIVE[name]
+    plain = run(model_of(lambda value: make(openvino().opset13, value)))
+    model = model_of(lambda value: pair(make(openvino().opset13, value)))
+    assert fuse_quantizers(openvino(), model) == 1
+    low, high = limits(model)
+    step = (high - low) / 255
+    assert high == pytest.approx(127 * SCALE) and lowest - 1.5 * step < low < lowest <= plain.min() + 1e-3
+    assert -low / step == pytest.approx(round(-low / step), abs=1e-4)  # a whole number, so that 0 stays 0
+    steps = np.clip(np.rint(plain / step), round(low / step), 255 + round(low / step))
+    np.testing.assert_allclose(run(model), steps * step, atol=step * 1.01 if "wish" in name else 1e-5)
+    assert np.abs(run(model) - plain)[plain < high].max() < 0.51 * step
+
+
 SIGNED: dict[str, Callable[[Any, Any], Any]] = {
     "tanh": lambda ops, value: ops.multiply(ops.tanh(value), np.float32(127 * SCALE)),
     "leaky": lambda ops, value: ops.prelu(value, np.float32(0.1)),
-    "at least -1": lambda ops, value: ops.maximum(value, np.float32(-1)),
+    "at least -5": lambda ops, value: ops.maximum(value, np.float32(-5)),
+    "gated by another": lambda ops, value: ops.multiply(
+        ops.prelu(value, np.float32(2)), ops.sigmoid(ops.negative(value))
+    ),
+    "joined": lambda ops, value: ops.concat([ops.relu(value), value], 1),
     "at most 6": lambda ops, value: ops.minimum(value, np.float32(6)),
 }
 

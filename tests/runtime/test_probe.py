@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from runtime.errors import BundleCorruptError, SelfCheckError
-from runtime.probe import LIMITS, Probe, ProbeCheck, centred_logs, check_probe
+from runtime.probe import LIMITS, Probe, ProbeCheck, centred_logs, check_probe, distance, limit_for
 from runtime.spec import Precision
 from tests.fakes import fake_session
 from tests.tiny import CLASSES, expected_answers, make_images, make_spec
@@ -95,6 +95,29 @@ def test_another_class_counts_only_where_it_was_not_close() -> None:
     result = check(clear[:, [1, 0, 2, 3]], one_image(clear), limit=0.1)
     assert (result.wrong, result.ok) == (1, False)
     assert not ProbeCheck(distance=0.0, limit=1.0, wrong=1).ok
+
+
+def test_two_classes_are_close_as_far_as_the_limit_lets_answers_differ() -> None:
+    answer = distribution([0.58, 0.42, 1e-6, 1e-6])  # two that are never meant make the norm large
+    result = check(answer[:, [1, 0, 2, 3]], one_image(answer), limit=0.1)
+    assert result.distance == pytest.approx(0.035, abs=0.001) and result.ok
+
+
+def test_a_network_that_a_precision_costs_more_is_held_to_no_less_than_two_roundings_of_it() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20, 1000))
+    scale = 0.2 * np.linalg.norm(logits, axis=1, keepdims=True)
+
+    def rounded() -> NDArray[np.float32]:
+        away = rng.normal(size=logits.shape)
+        found = np.exp(logits + scale * away / np.linalg.norm(away, axis=1, keepdims=True))
+        return np.asarray(found / found.sum(axis=1, keepdims=True), np.float32)
+
+    fp32 = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    probe = Probe(IMAGES, rounded(), fp32.astype(np.float32))
+    limit = limit_for("int8", probe)
+    assert distance(rounded(), probe.expected) < limit < 2 * distance(probe.expected, probe.fp32)
+    assert limit_for("int8", PROBE) == LIMITS["int8"]
 
 
 def test_a_failed_check_says_how_far_off_and_what_to_do() -> None:
