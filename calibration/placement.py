@@ -28,6 +28,9 @@ PASSES_SCALE = frozenset(
     }
 )
 
+# How names of operators begin that take integers as they are, without Q/DQ around them.
+TAKES_INTEGERS = ("QLinear", "QGemm", "ConvInteger", "MatMulInteger")
+
 GIVEN_BACK = "given back to float for the accuracy budget"
 
 
@@ -126,6 +129,11 @@ def came_quantized(tensor: str, made_by: dict[str, onnx.NodeProto]) -> bool:
     return maker is not None and maker.op_type == "DequantizeLinear"
 
 
+def integer_operators(model: onnx.ModelProto) -> tuple[str, ...]:
+    """The operators of a graph that take integers as they are, as those of ONNX Runtime's QOperator form do."""
+    return tuple(sorted({node.op_type for node in model.graph.node if node.op_type.startswith(TAKES_INTEGERS)}))
+
+
 def weights_of_7_bits(model: onnx.ModelProto) -> bool:
     """Whether the INT8 weights that a graph came with keep to -64..64, so that no CPU overflows."""
     constants = initializers(model.graph)
@@ -135,10 +143,9 @@ def weights_of_7_bits(model: onnx.ModelProto) -> bool:
         if node.op_type == "DequantizeLinear" and node.input[0] in constants
     ]
     kept = (TensorProto.INT8, TensorProto.INT32)  # a bias may be of 32 bits
-    elsewhere = any(node.op_type.startswith("QLinear") for node in model.graph.node)
     return (
         bool(stored)
-        and not elsewhere
+        and not integer_operators(model)
         and all(
             tensor.data_type in kept
             and (tensor.data_type != TensorProto.INT8 or np.abs(numpy_helper.to_array(tensor).astype(int)).max() <= 64)

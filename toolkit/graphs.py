@@ -21,7 +21,7 @@ from calibration.calibration import MOST_COMPARED, CalibrationRequest
 from calibration.errors import measure_sqnr
 from calibration.judging import logits_of
 from calibration.options import CalibrationOptions
-from calibration.placement import Plan, plan, weights_of_7_bits, without_layers
+from calibration.placement import Plan, integer_operators, plan, weights_of_7_bits, without_layers
 from calibration.quantize import HALVED, QUANTIZED, at_precision, require_quantizable
 from calibration.ranges import wide_nodes
 from calibration.record import Calibration
@@ -109,19 +109,26 @@ class Graphs:
         calibration: that the INT8 graphs were made with; None where none was needed.
         came_reduced: the model came with INT8 weights of 7 bits.
         all_int8: by precision, what a graph would be without the layers that a budget gave back to float.
+        integer_operators: those that the model came with and that take integers as they are.
     """
 
     by_precision: dict[Precision, Graph]
     calibration: Calibration | None
     came_reduced: bool = False
     all_int8: Mapping[Precision, Graph] = field(default_factory=dict)
+    integer_operators: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """For the user."""
         images = self.calibration.images if self.calibration else FEW_IMAGES
         few = f"thresholds come from {counted(images, 'image')} alone, a quarter is held out: give some hundred"
-        return (few,) if images < FEW_IMAGES else ()
+        operators = (
+            f"it came with {', '.join(self.integer_operators)}, which few engines but ONNX Runtime have, and of which "
+            "no layer is told: give the float model, or one with Q/DQ (QuantFormat.QDQ of ONNX Runtime's tools)"
+        )
+        said = {few: images < FEW_IMAGES, operators: bool(self.integer_operators)}
+        return tuple(warning for warning, applies in said.items() if applies)
 
     @property
     def reduced_range(self) -> bool:
@@ -212,7 +219,8 @@ def make_graphs(
             path = fp32_path.with_name(f"{precision}-all.onnx")
             path.write_bytes(converted.SerializeToString(deterministic=True))
             all_int8[precision] = Graph(path, layer_entries(planned, precision, kept), GraphError(None, 0))
-    return Graphs(made, calibration, planned.quantized_already and weights_of_7_bits(model), all_int8)
+    reduced = planned.quantized_already and weights_of_7_bits(model)
+    return Graphs(made, calibration, reduced, all_int8, integer_operators(model))
 
 
 def calibrate_graph(source: Source, fp32_path: Path, progress: Progress) -> Calibration:

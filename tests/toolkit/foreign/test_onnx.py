@@ -130,6 +130,21 @@ def test_a_model_with_q_dq_passes_through(tmp_path: Path) -> None:
         assert_clean_failure(toolkit("build", "qdq.onnx", option, cwd=tmp_path), "came with Q/DQ", "--int8")
 
 
+@pytest.mark.parametrize("form", QuantFormat)
+def test_a_model_whose_operators_take_integers_is_said_to_run_on_few_engines(form: QuantFormat, tmp_path: Path) -> None:
+    """As ONNX Runtime's quantizer writes it in its other form, which OpenVINO and TensorRT do not read."""
+    onnx.save(graphs.of_tomorrow(13), tmp_path / "float.onnx")
+    reader = iter([{"data": np.random.default_rng(0).random((4, 3, 16, 16), np.float32)}])
+    quantize_static(
+        tmp_path / "float.onnx", tmp_path / "net.onnx", SimpleNamespace(get_next=lambda: next(reader, None)),  # type: ignore[arg-type]
+        quant_format=form,
+    )  # fmt: skip
+    done = toolkit("build", "net.onnx", "--int8", "--target", "onnxruntime", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = [warning for warning in json.loads(done.stdout)["warnings"] if "QLinearConv" in warning]
+    assert len(said) == (form == QuantFormat.QOperator) and all("QuantFormat.QDQ" in warning for warning in said)
+
+
 def test_nodes_that_are_called_as_those_of_the_front_are_renamed(tmp_path: Path) -> None:
     make = Maker()
     make.conv("data", "front/float", 4, 3, strides=[8, 8])
