@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from runtime.bundle import Bundle
 from runtime.child import peak_bytes
 from runtime.errors import ToolkitError
 from runtime.measure.cold import Opening, Started
+from runtime.text import plain
 
 CALLS = 10  # after the first: some engines take memory only then
 
@@ -22,9 +24,9 @@ def main() -> None:
     """Do what the command line says; the answer is the last line of standard output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the parent, who ends this
     try:
-        told = start(msgspec.json.decode(sys.argv[1], type=Opening))
+        told = start(msgspec.convert(json.loads(sys.argv[1]), type=Opening))
     except ToolkitError as error:
-        told = Started(error=error.message, hint=error.hint)
+        told = Started(error=plain(error.message), hint=plain(error.hint))
     print(f"\n{msgspec.json.encode(told).decode()}", flush=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -122,7 +123,8 @@ def start_child(opening: Opening) -> tuple[int, Started]:
         BackendError: it gave no answer.
     """
     code = CODE.format(root=str(ROOT), module=CHILD)
-    command = [sys.executable, "-c", code, msgspec.json.encode(opening).decode()]
+    # msgspec takes no name of a file that is no UTF-8.
+    command = [sys.executable, "-c", code, json.dumps(msgspec.to_builtins(opening))]
     before = time.monotonic_ns()
     # Left by any way, also by Ctrl-C, `run` ends the child.
     try:

@@ -21,6 +21,7 @@ from runtime.backends.tensorrt.product import PRODUCTS
 from runtime.child import CODE, ROOT
 from runtime.errors import BackendError
 from runtime.progress import Progress, Stage, advance_or_stop
+from runtime.text import plain
 
 WORKER = "runtime.backends.tensorrt.worker"
 PARTS = 1000  # of the progress bar
@@ -53,9 +54,12 @@ def build_plan(
         worker: the module of the child process.
 
     Raises:
-        BackendError: TensorRT refuses the graph, or ended without a plan.
+        BackendError: TensorRT refuses the graph or a name, or ended without a plan.
     """
     title = PRODUCTS[request.product].title
+    for path in (request.model, request.plan, request.timing_cache):
+        if plain(path) != path:
+            raise BackendError(f"{title} takes no name that is not UTF-8, as that of {path}", "rename the folder")
     tried: list[Request] = []
     with progress.stage(f"build with {title}", PARTS) as stage:
         if note:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +37,15 @@ def test_what_a_process_cannot_open_it_says(tiny_bundle: Path, changes: dict[str
         start_child(Opening(**{"bundle": str(tiny_bundle), **changes}))
     assert words in caught.value.message and "could not answer" in caught.value.message
     assert caught.value.hint
+
+
+def test_a_name_that_is_no_utf8_is_a_name(tiny_bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(tiny_bundle, folder)
+    assert not start_child(Opening(str(folder), backend="onnxruntime"))[1].error
+    (folder / "model.onnx").unlink()
+    with pytest.raises(BackendError, match=r"model\.onnx is missing"):
+        start_child(Opening(str(folder), backend="onnxruntime"))
 
 
 def test_a_process_takes_nothing_from_the_folder_that_it_is_in(
