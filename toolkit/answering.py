@@ -11,7 +11,7 @@ import click
 from runtime.classification import Classified, ImageInput, Unreadable, classify
 from runtime.progress import Stage, advance_or_stop
 from runtime.session import Session
-from toolkit.answers import AnswersFile, Result
+from toolkit.answers_file import AnswersFile, Result
 from toolkit.console import print_table, printable
 from toolkit.progress import BarStage
 

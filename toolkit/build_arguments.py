@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from runtime.backends.tensorrt.options import TensorRtOptions
     from runtime.bundle import Bundle
     from runtime.spec import BatchRange, Precision
+    from toolkit.build_result import BuildResult
     from toolkit.options import ModelChoice
-    from toolkit.outcome import BuildResult
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from runtime.backends.tensorrt.options import TensorRtOptions
 from runtime.bundle import is_bundle
 from runtime.progress import Progress
 from toolkit.build_arguments import Arguments, build_from_model, open_source, refuse_existing
-from toolkit.outcome import BuildResult
+from toolkit.build_result import BuildResult
 from toolkit.remote.build import Wanted, build_there
 from toolkit.remote.options import forwarded
 from toolkit.remote.session import Remote

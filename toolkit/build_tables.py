@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from runtime.manifest import LayerEntry
 from runtime.race import SAME_GRAPH, RaceRow
+from toolkit.build_result import BudgetOutcome, BuildResult
 from toolkit.console import milliseconds, points, print_table, say, size
-from toolkit.outcome import BudgetOutcome, BuildResult
 
 SHORT_STAGE_S = 0.05  # shorter stages are left to the JSON
 MOST_LAYERS = 20  # of the table; `inspect` and the JSON have all

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from toolkit.gates import Figure
 
 if TYPE_CHECKING:
+    from toolkit.build_result import BuildResult
     from toolkit.comparison.result import Comparison
-    from toolkit.outcome import BuildResult
     from toolkit.results import BenchRow
 
 LATENCIES = ("p50_ms", "p90_ms", "p99_ms")

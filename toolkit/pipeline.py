@@ -28,8 +28,8 @@ from runtime.progress import Progress, TimedProgress
 from runtime.race import Race, resolve_targets, run_race
 from runtime.spec import ModelSpec, Precision
 from toolkit import toolkit_version
+from toolkit.build_result import BudgetOutcome, BuildResult, make_result
 from toolkit.graphs import Graphs, Source, export_fp32, make_graphs
-from toolkit.outcome import BudgetOutcome, BuildResult, make_result
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from runtime.manifest import LayerEntry, ProbeResult
 from runtime.progress import TimedProgress
 from runtime.race import resolve_targets, run_race
 from toolkit import toolkit_version
-from toolkit.outcome import BuildResult, make_result
+from toolkit.build_result import BuildResult, make_result
 
 KEPT_FILES = (MODEL, CALIBRATION, PROBE)
 

@@ -1,4 +1,4 @@
-"""What `bench` and `verify` print with --json. Values only; the other commands print values that they work with."""
+"""What `bench`, `verify` and `export --format triton` print with --json: values only, without PyTorch and ONNX."""
 
 from __future__ import annotations
 

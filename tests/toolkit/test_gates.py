@@ -20,9 +20,9 @@ from runtime.measure.turns import Block
 from runtime.race import RaceRow
 from runtime.session import open_session
 from tests.command import call, require_documented
+from toolkit.build_result import BuildResult
 from toolkit.figures import BENCH_FIGURES, BUILD_FIGURES, bench_figures, build_figures
 from toolkit.gates import Gate, GateResult, judge, parse_gate
-from toolkit.outcome import BuildResult
 from toolkit.results import BenchRow
 
 NAMES = ("top1", "drop_points", "p50_ms")

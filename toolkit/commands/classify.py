@@ -21,7 +21,7 @@ from toolkit.progress import BarProgress
 if TYPE_CHECKING:
     from runtime.bundle import Bundle
     from toolkit.answering import Meter
-    from toolkit.answers import AnswersFile
+    from toolkit.answers_file import AnswersFile
 
 
 @click.command()
@@ -178,7 +178,7 @@ def classify_with_ray(
 @contextmanager
 def open_file(output: str, bundle: Bundle, top: int, resume: bool, force: bool) -> Iterator[AnswersFile]:
     """The file of `-o`, with what an earlier run has left of it."""
-    from toolkit.answers import Header, answers_file, require_writer
+    from toolkit.answers_file import Header, answers_file, require_writer
     from toolkit.output_file import place_for
 
     path = Path(output)

@@ -17,7 +17,7 @@ from runtime.folder import draft
 from runtime.progress import Progress
 from runtime.spec import Precision
 from toolkit import board
-from toolkit.outcome import BuildResult
+from toolkit.build_result import BuildResult
 from toolkit.remote.answer import decode
 from toolkit.remote.session import Remote, at_work
 from toolkit.remote.work import Work

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 # Command -> the types, as "module:Type", that it may print. A module is imported only to generate.
 RESULTS: dict[str, tuple[str, ...]] = {
-    "build": ("toolkit.outcome:BuildResult",),
+    "build": ("toolkit.build_result:BuildResult",),
     "export": ("toolkit.model_results:Exported", "toolkit.results:TritonModel"),
     "calibrate": ("toolkit.model_results:Calibrated",),
     "classify": ("runtime.classification:Classified", "runtime.classification:Unreadable"),

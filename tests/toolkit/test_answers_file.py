@@ -12,7 +12,7 @@ import pytest
 
 from runtime.classification import Answer, Classified, ImageInput, Unreadable
 from runtime.errors import ToolkitError
-from toolkit.answers import AnswersFile, Header, answers_file, require_writer
+from toolkit.answers_file import AnswersFile, Header, answers_file, require_writer
 
 HEADER = Header("digest", 2)
 ANSWERS = [
