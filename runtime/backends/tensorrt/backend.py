@@ -66,8 +66,8 @@ class TensorRtBackend:
             on_jetson = "toolkit doctor  (TensorRT comes with JetPack, not from pip: it says how this Python finds it)"
             return Availability(False, reason=reason, command=on_jetson if jetson_linux() else command)
         version = installed_version(product)
-        if too_old(product, version):
-            return Availability(False, version, reason=too_old(product, version), command="toolkit doctor")
+        if reason := too_old(product, version):
+            return Availability(False, version, reason=reason, command="toolkit doctor")
         try:
             cuda = open_cuda()
             devices = cuda.devices()
@@ -81,8 +81,8 @@ class TensorRtBackend:
         except Exception as error:  # whatever a broken library raises
             reason = f"the package {product.package} is installed but cannot be imported: {error}"
             return Availability(False, reason=reason, command=f"pip install --force-reinstall {product.package}")
-        if too_old(product, version):  # the system's packages may have no metadata
-            return Availability(False, version, reason=too_old(product, version), command="toolkit doctor")
+        if reason := too_old(product, version):  # the system's packages may have no metadata
+            return Availability(False, version, reason=reason, command="toolkit doctor")
         known, first = capabilities(load_module(product)), devices[0]
         if known and not any(device.compute_capability in known for device in devices):
             reason = f"{product.title} does not list {first.name} ({first.compute_capability})"
