@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.option_types import FILE
+from toolkit.option_types import FILE, FiniteRange
 from toolkit.options import as_one
+
+if TYPE_CHECKING:
+    from runtime.camera.pipeline import Limits
 
 
 class Pixels(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
@@ -34,6 +37,65 @@ class Pixels(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
         if not good or any(number < least for number, least in zip(numbers, self.least, strict=True)):
             self.fail(f"'{value}' is not {self.name} in pixels, such as {self.example}", param, ctx)
         return numbers
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """How sources are opened.
+
+    Attributes:
+        fast, size, fps, timeout_s: as `open_source` takes them.
+    """
+
+    fast: bool
+    size: tuple[int, int] | None
+    fps: float | None
+    timeout_s: float
+
+
+source_options = as_one(
+    "asked",
+    SourceOptions,
+    click.option("--fast", is_flag=True, help="Read a video or synthetic:// as fast as it goes, not at its own pace."),
+    click.option("--size", type=Pixels("WxH", "x", (1, 1), "1280x720"), help="Ask the camera for frames of this size."),
+    click.option(
+        "--fps",
+        type=FiniteRange(min=0, min_open=True),
+        help="Ask the camera for so many frames a second; of pictures, show so many.",
+    ),
+    click.option(
+        "--source-timeout",
+        "timeout_s",
+        type=FiniteRange(min=0, min_open=True),
+        default=5.0,
+        show_default=True,
+        metavar="S",
+        help="Open the source anew when no frame came for so long.",
+    ),
+)
+
+
+def make_limits(frames: int | None, seconds: float | None, max_age: float) -> Limits:
+    """When the reading ends, and which frames are too old for it."""
+    from runtime.camera.pipeline import Limits
+
+    return Limits(frames, seconds, max_age / 1000)
+
+
+limit_options = as_one(
+    "limits",
+    make_limits,
+    click.option("--frames", type=click.IntRange(min=1), help="Stop after so many frames."),
+    click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Stop after so many seconds."),
+    click.option(
+        "--max-age",
+        type=FiniteRange(min=0, min_open=True),
+        default=500.0,
+        show_default=True,
+        metavar="MS",
+        help="Drop frames of a live source that are older.",
+    ),
+)
 
 
 @dataclass(frozen=True)

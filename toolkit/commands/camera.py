@@ -13,13 +13,14 @@ import click
 
 from runtime.text import counted
 from toolkit import board, stopping
-from toolkit.camera_options import Pixels, WebOptions, web_options
+from toolkit.camera_options import Pixels, SourceOptions, WebOptions, limit_options, source_options, web_options
 from toolkit.console import print_json, print_table, printable
 from toolkit.option_types import FOLDER, FiniteRange
 from toolkit.options import EngineChoice, bundle_argument, engine_options, output_options
 
 if TYPE_CHECKING:
     from runtime.camera.frame import Source
+    from runtime.camera.pipeline import Limits
     from runtime.camera.summary import Summary
     from runtime.camera.tracking import Tracker
     from runtime.spec import ModelSpec
@@ -68,32 +69,9 @@ END_S = 60.0  # and after the last frame, while no signal comes
     show_default=True,
     help="What is less sure is no digit, 0 to 1; nor is what the bundle's own threshold refuses.",
 )
-@click.option(
-    "--max-age",
-    type=FiniteRange(min=0, min_open=True),
-    default=500.0,
-    show_default=True,
-    metavar="MS",
-    help="Drop frames of a live source that are older.",
-)
-@click.option("--fast", is_flag=True, help="Read a video or synthetic:// as fast as it goes, not at its own pace.")
+@source_options
+@limit_options
 @click.option("--every-frame", is_flag=True, help="Read frames on which nothing has changed, too.")
-@click.option("--frames", type=click.IntRange(min=1), help="Stop after so many frames.")
-@click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Stop after so many seconds.")
-@click.option("--size", type=Pixels("WxH", "x", (1, 1), "1280x720"), help="Ask the camera for frames of this size.")
-@click.option(
-    "--fps",
-    type=FiniteRange(min=0, min_open=True),
-    help="Ask the camera for so many frames a second; of pictures, show so many.",
-)
-@click.option(
-    "--source-timeout",
-    type=FiniteRange(min=0, min_open=True),
-    default=5.0,
-    show_default=True,
-    metavar="S",
-    help="Open the source anew when no frame came for so long.",
-)
 @click.option(
     "--mqtt",
     envvar="TOOLKIT_MQTT",
@@ -114,14 +92,9 @@ def command(
     snapshots: Path,
     roi: tuple[int, int, int, int] | None,
     threshold: float,
-    max_age: float,
-    fast: bool,
+    asked: SourceOptions,
+    limits: Limits,
     every_frame: bool,
-    frames: int | None,
-    seconds: float | None,
-    size: tuple[int, int] | None,
-    fps: float | None,
-    source_timeout: float,
     mqtt: str | None,
     force: bool,
     web: WebOptions,
@@ -144,7 +117,7 @@ def command(
     from runtime.camera.outputs.outputs import Output, Outputs
     from runtime.camera.outputs.publishing import Publishing
     from runtime.camera.outputs.recording import Recording
-    from runtime.camera.pipeline import Limits, run
+    from runtime.camera.pipeline import run
     from runtime.camera.reading.reader import DigitReader
     from runtime.camera.sources.open import open_source
     from runtime.camera.stages import Stages
@@ -172,7 +145,7 @@ def command(
         session = stack.enter_context(engine.open(bundle))
         require_digits(session.spec)
         stop = stack.enter_context(stopping.only_noted())
-        sources = [open_source(one, fast=fast, size=size, fps=fps, timeout_s=source_timeout) for one in own]
+        sources = [open_source(one, **vars(asked)) for one in own]
         names = [source.name for source in sources]
         require_different(names)
         reader = DigitReader(session, threshold)
@@ -191,7 +164,6 @@ def command(
         try:
             with board.saying("stage", f"reading {', '.join(names) or VISITORS}"):
                 stages = Stages(reader, make_tracker, read_numbers, every_frame)
-                limits = Limits(frames, seconds, max_age / 1000)
                 ended_by, tally = run(feed, stages, outputs, controls, limits, stop)
         finally:
             feed.close()
