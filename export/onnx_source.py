@@ -35,6 +35,10 @@ def read_onnx(path: Path, allow: Callable[[int], None] | None = None) -> onnx.Mo
         if not path.is_file() and path.exists():
             what = "a folder" if path.is_dir() else "no file"
             raise ModelError(f"{path} is {what}", "give an ONNX file")
+        if not path.stat().st_size:
+            raise ModelError(
+                f"{path} is empty (0 bytes)", "it may have been cut off while it was copied: copy it again"
+            )
         if path.stat().st_size > LARGEST:
             raise ModelError(f"{path} has {path.stat().st_size / 1e9:.1f} GB", "an ONNX file has at most 2 GB")
         model = onnx.load(path, load_external_data=False)

@@ -213,7 +213,7 @@ def test_weights_of_torch_save_that_are_cut_off_are_refused(
 ) -> None:
     write(ZOO["lenet"].make().state_dict(), tmp_path / "whole.pth")
     data = (tmp_path / "whole.pth").read_bytes()
-    for keep in (0, 1, 4, 9, 100, *(len(data) * eighth // 8 for eighth in range(1, 8)), len(data) - 1):
+    for keep in (1, 4, 9, 100, *(len(data) * eighth // 8 for eighth in range(1, 8)), len(data) - 1):
         (tmp_path / "half.pth").write_bytes(data[:keep])
         assert "torch.save" in str(refused(tmp_path / "half.pth"))
 
@@ -234,7 +234,7 @@ def test_archives_that_torch_save_does_not_write_are_refused(tmp_path: Path) -> 
 def test_a_file_that_is_cut_off_at_any_eighth_is_refused(tmp_path: Path) -> None:
     save_weights(ZOO["lenet"].make(), tmp_path / "whole.safetensors", CARD)
     data = (tmp_path / "whole.safetensors").read_bytes()
-    for keep in (0, 4, 7, 8, 100, *(len(data) * eighth // 8 for eighth in range(1, 8)), len(data) - 1):
+    for keep in (1, 4, 7, 8, 100, *(len(data) * eighth // 8 for eighth in range(1, 8)), len(data) - 1):
         (tmp_path / "half.safetensors").write_bytes(data[:keep])
         assert "safetensors" in refused(tmp_path / "half.safetensors", "not a whole").hint
 
@@ -265,6 +265,11 @@ def test_a_forged_header_is_refused(tmp_path: Path, header: str, claimed: int | 
     length = len(header) if claimed is None else claimed
     (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", length) + header.encode() + bytes(body))
     refused(tmp_path / "w.safetensors", "not a whole safetensors file")
+
+
+def test_an_empty_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").touch()
+    refused(tmp_path / "w.safetensors", "w.safetensors are empty (0 bytes)")
 
 
 def test_a_pointer_of_git_lfs_is_told(tmp_path: Path) -> None:

@@ -94,6 +94,8 @@ def read_state(path: Path, limit: int) -> dict[str, Tensor]:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise WeightsError(f"the weights {path} are not a file", HINT)
+        if not status.st_size:
+            raise WeightsError(f"the weights {path} are empty (0 bytes)", "copy or save them again")
         if status.st_size > limit:
             raise WeightsError(f"{path} has {status.st_size / 1e6:,.0f} MB, far too many for this model", HINT)
         with path.open("rb") as file:

@@ -17,7 +17,7 @@ from tests.hostile.corpus.case import CASES, Case, base, file
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 12345\n" % (b"4d7a" * 16)
 
 
-@file("no nodes")
+@file("model.onnx is empty (0 bytes)")
 def empty(folder: Path) -> None:
     (folder / "model.onnx").write_bytes(b"")
 
