@@ -65,7 +65,7 @@ def fuse_quantizers(openvino: Any, model: ov.Model, floats: Collection[str] = ()
         kind = quantize.get_output_element_type(0).to_dtype()
         given = [quantize.input_value(index) for index in range(3)]
         if symmetric:
-            least = lowest[given[0].get_node().get_friendly_name()]
+            least = lowest.get(given[0].get_node().get_name(), -math.inf)  # of a quantizer that was just made
             low, high = (np.full_like(low, limit) for limit in unsigned_range(given[0], high.item() / 127, least))
             given[1:] = [openvino.opset13.constant(limit.astype(kind)) for limit in (low, high)]
         limits = [openvino.opset13.constant(limit.astype(kind)) for limit in (low, high)]
@@ -122,11 +122,14 @@ def unsigned_range(value: ov.Output, scale: float, lowest: float) -> tuple[float
 
 
 def lowest_values(model: ov.Model) -> dict[str, float]:
-    """What every node gives at least, whatever the image, as far as the nodes say that make it, by name."""
+    """What every node gives at least, whatever the image, as far as the nodes say that make it, by its own name.
+
+    What files call nodes may be the same of two.
+    """
     lowest: dict[str, float] = {}
     for node in model.get_ordered_ops():
-        given = [lowest[value.get_node().get_friendly_name()] for value in node.input_values()]
-        lowest[node.get_friendly_name()] = lowest_of(node, given)
+        given = [lowest[value.get_node().get_name()] for value in node.input_values()]
+        lowest[node.get_name()] = lowest_of(node, given)
     return lowest
 
 

@@ -163,6 +163,28 @@ def test_what_is_hardly_negative_gets_a_zero_point_by_what_it_is_at_least(name: 
     assert np.abs(run(model) - plain)[plain < high].max() < 0.51 * step
 
 
+def test_nodes_of_one_name_are_told_apart() -> None:
+    ops = openvino().opset13
+
+    def make(value: Any) -> Any:
+        signed, relu = ops.prelu(value, np.float32(2)), ops.relu(value)
+        for node in (signed, relu):
+            node.set_friendly_name("same")
+        return ops.add(ops.add(pair(signed), relu), np.float32(0))
+
+    model = model_of(make)
+    assert fuse_quantizers(openvino(), model) == 1
+    assert limits(model)[0] < -120 * SCALE
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_what_is_quantized_may_be_quantized_again(half: bool) -> None:
+    ops = openvino().opset13
+    model = model_of(lambda value: ops.convert(pair(pair(ops.relu(value), half=half), half=half), "f32"))
+    assert fuse_quantizers(openvino(), model) == 2
+    np.testing.assert_allclose(run(model), VALUES.clip(0, 127 * SCALE), atol=0.8 * SCALE)
+
+
 SIGNED: dict[str, Callable[[Any, Any], Any]] = {
     "tanh": lambda ops, value: ops.multiply(ops.tanh(value), np.float32(127 * SCALE)),
     "leaky": lambda ops, value: ops.prelu(value, np.float32(0.1)),
