@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 # make test-runtime: an environment for each Python and each file of constraints, without PyTorch and ONNX.
 CONSTRAINTS ?=
 RUNTIME_NAME = py$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')$(addprefix -,$(basename $(notdir $(CONSTRAINTS))))
-RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,answers bench bundle_commands camera camera_web classify cli doctor_nvidia download \
+RUNTIME_TESTS := tests/runtime $(patsubst %,tests/toolkit/test_%.py,answers_file bench bundle_commands camera camera_web classify cli doctor_nvidia download \
     gates imagenet killed labels on_ray rebuild remote remote_parts report schema stopping supervisor)
 
 DEMO_BUNDLE := build/lenet-int8
