@@ -16,7 +16,7 @@ from runtime.cache import read_entry, write_entry
 from runtime.errors import DataError
 from runtime.progress import Progress
 
-ALGORITHM = 3  # of thresholds: one more wherever the same images would give others
+ALGORITHM = 4  # of thresholds: one more wherever the same images would give others
 
 
 def cached_calibration(request: CalibrationRequest, cache_dir: Path | None, progress: Progress) -> Calibration:

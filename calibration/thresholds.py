@@ -11,6 +11,7 @@ from calibration.observers import Histogram
 
 LEVELS = 128  # magnitudes that INT8 tells apart
 PERCENTILE = 99.99
+MOST_CLIPPED = 0.05  # of the values that are not 0, by `entropy`
 TOGETHER = 256  # thresholds that are tried at once: what is computed of them fits a processor's cache
 
 
@@ -31,9 +32,10 @@ def entropy(histogram: Histogram) -> float:
 
     Source: S. Migacz, "8-bit Inference with TensorRT", GPU Technology Conference 2017. What lies beyond a threshold is
     counted in the last bin below it that is not empty; a level spreads its sum evenly over those of its bins that are
-    not empty.
+    not empty. A divergence knows nothing of how far a clipped value is moved: where most values are alike, as in what a
+    layer makes of a black background, they may all be clipped to one that is too. So no more than a tail is clipped.
     """
-    return best(histogram, divergences)
+    return best(histogram, divergences, MOST_CLIPPED)
 
 
 def divergences(counts: NDArray[np.float64], stops: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -108,20 +110,25 @@ def squared_errors(counts: NDArray[np.float64], stops: NDArray[np.int64]) -> NDA
 
 
 def best(
-    histogram: Histogram, losses: Callable[[NDArray[np.float64], NDArray[np.int64]], NDArray[np.float64]]
+    histogram: Histogram,
+    losses: Callable[[NDArray[np.float64], NDArray[np.int64]], NDArray[np.float64]],
+    most_clipped: float = 1.0,
 ) -> float:
     """The end of the bin at which clipping loses least, the first 128 bins at least being kept.
 
     Args:
         histogram: of the tensor.
         losses: from the counts, float64 (n,), and how many bins are kept, int64 (m,), to float64 (m,).
+        most_clipped: the largest share of the values that are not 0 which may lie beyond.
     """
     filled = np.flatnonzero(histogram.counts)
     used = int(filled[-1]) + 1 if len(filled) else 0
     if used <= LEVELS:
         return minmax(histogram)
-    stops = np.arange(LEVELS, used + 1)
     counts = histogram.counts[:used].astype(np.float64)
+    until = np.cumsum(counts)
+    fewest = int(np.searchsorted(until, (1 - most_clipped) * until[-1])) + 1
+    stops = np.arange(max(LEVELS, fewest), used + 1)
     parts = np.split(stops, range(TOGETHER, len(stops), TOGETHER))
     found = np.concatenate([losses(counts, part) for part in parts])
     stop = int(stops[np.argmin(found)])

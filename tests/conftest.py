@@ -143,7 +143,7 @@ def lenet_fp32(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path
 
 @pytest.fixture(scope="session")
 def lenet_28_fp32(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The same of lenet-28, for which entropy finds a bad threshold."""
+    """The same of lenet-28."""
     return fp32_graph("lenet-28", tmp_path_factory, worker_id)
 
 

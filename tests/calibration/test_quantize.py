@@ -74,8 +74,7 @@ def test_three_quarters_calibrate_and_a_quarter_chooses(lenet_28_fp32: Path) -> 
     assert (calibration.images, calibration.held_out) == (600, 200)
     assert (progress.stages["calibrate"].done, progress.stages["compare methods"].done) == (600, 200)
     assert set(calibration.compared) == set(METHODS)
-    assert calibration.compared["minmax"] > calibration.compared["entropy"] + 20
-    assert calibration.method in ("minmax", "percentile", "mse")
+    assert min(calibration.compared.values()) > calibration.compared["minmax"] - 3  # none clips the bulk of a tensor
 
 
 def test_a_method_that_clips_has_to_be_better_beyond_chance() -> None:

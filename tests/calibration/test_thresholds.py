@@ -39,6 +39,15 @@ def test_entropy_clips_an_outlier_behind_a_gap(outlier: float) -> None:
     assert entropy(observed(values)) <= outlier / 8
 
 
+def test_entropy_clips_no_more_than_a_tail_where_most_values_are_alike() -> None:
+    """As behind a tanh on black images: the background has a few values, and a divergence knows no distances."""
+    rng = np.random.default_rng(0)
+    background = np.repeat([0.05, 0.4, 0.7], 60_000) + rng.normal(0, 1e-4, 180_000)
+    values = np.concatenate([background, np.tanh(rng.normal(0, 0.6, 60_000))])
+    threshold = entropy(observed(values))
+    assert (np.abs(values) > threshold).mean() < 0.05 < (np.abs(values) > 0.6).mean()
+
+
 def test_entropy_keeps_what_is_evenly_spread() -> None:
     histogram = observed(np.linspace(-1.9, 1.9, 100_001))
     assert entropy(histogram) > 1.8

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from calibration.record import read_calibration
+from calibration.record import read_calibration, write_calibration
 from calibration.thresholds import METHODS
 from runtime.bundle import Bundle
+from tests.calibration.spoiled import spoiled
 from tests.command import assert_clean_failure, toolkit
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with calibration.json of lenet-28 by entropy, from 200 images, and TensorRT's cache."""
+    """A folder with calibration.json of lenet-28 by entropy, from 200 images, bad for conv2, and TensorRT's cache."""
     folder = tmp_path_factory.mktemp("made")
     done = toolkit(
         "calibrate", "lenet-28", "--calib-images", 200, "--method", "entropy", "-o", "calibration.json",
@@ -26,6 +27,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     head, *lines = (folder / "lenet.cache").read_text().splitlines()
     assert head == "TRT-8601-EntropyCalibration2" and "image_minus_128: 3f800000" in lines
     assert {"conv2d", "max_pool2d", "logits"} < {line.partition(": ")[0] for line in lines}
+    path = folder / "calibration.json"
+    write_calibration(path, spoiled(read_calibration(path), "tanh"))
     return folder
 
 
@@ -43,6 +46,16 @@ def test_a_file_that_is_given_is_used_and_a_budget_is_met(made: Path, few_digits
     layers = {layer.name: layer for layer in Bundle.open(tmp_path / "bundle").manifest.layers}
     assert layers["conv2"].asked == "fp32" and "budget" in layers["conv2"].reason
     assert {layer.asked for layer in layers.values() if layer.name != "conv2"} == {"int8"}
+
+
+@pytest.mark.parametrize("method", ["entropy", "minmax"])
+def test_thresholds_that_do_badly_are_warned_of(made: Path, few_digits: Path, tmp_path: Path, method: str) -> None:
+    build = ("build", "lenet-28", "--int8", "--target", "onnxruntime", "--calibration", made / "calibration.json")
+    done = toolkit(*build, "--method", method, "--eval-data", few_digits, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert any("--method auto" in warning for warning in result["warnings"]) == (method == "entropy")
+    assert result["method"] == method
 
 
 def test_the_export_takes_another_method_of_the_file(made: Path, tmp_path: Path) -> None:

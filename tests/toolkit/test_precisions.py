@@ -58,16 +58,6 @@ def test_without_a_flag_precisions_race_and_the_table_tells_why(few_digits: Path
     assert ("calibration.json" in manifest.files) == ("int8" in manifest.precision)
 
 
-def test_a_method_that_does_badly_is_warned_of(few_digits: Path, tmp_path: Path) -> None:
-    line = ("build", "lenet-28", "--int8", "--method", "entropy", "--target", "openvino", "--eval-data", few_digits)
-    done = toolkit(*line, "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    lost = result["accuracy"]["drop_points"]
-    assert any("--method auto" in warning for warning in result["warnings"]) == (lost > 1)
-    assert result["method"] == "entropy"
-
-
 def test_two_builds_in_two_folders_give_the_same_bytes(lenet_bundle: Path, few_digits: Path, tmp_path: Path) -> None:
     options = ("--target", "openvino", "--threads", 1, "--cache-dir", "cache", "--eval-data", few_digits)
     arguments = ("build", "lenet", "--int8", *options)
