@@ -1,8 +1,8 @@
 #!/bin/sh
-# Train a LeNet-5 as the one that ships was (docs/measurements.md says how it went on), with toolkit on the PATH:
+# Train a LeNet-5 as the one that ships was, with toolkit on the PATH:
 #   examples/train_lenet.sh MNIST FASHION_MNIST OUTPUT
 # MNIST and FASHION_MNIST are folders with the four IDX files of each, OUTPUT is the file to write, OUTPUT.teacher that of a
-# network three times as wide, which is trained first and then followed. Two hours on a core.
+# network three times as wide, which is trained first and then followed. An hour and a half on a core.
 # The same machine's CPU gives the same weights each time, bit for bit; another one, or another version of the camera's reader,
 # which cuts the digits out of drawn scenes, gives weights that are about as good.
 # What it makes of their answers is fitted afterwards: python -m toolkit.training.evidence BUNDLE MNIST

@@ -213,7 +213,7 @@ def test_lenet_28_sees_what_lenet_sees_without_the_black_round_it() -> None:
     assert padded.sum() == bare.sum() > 0
 
 
-@pytest.mark.parametrize(("name", "top1"), [("lenet", 99.49), ("lenet-28", 99.21)])
+@pytest.mark.parametrize(("name", "top1"), [("lenet", 99.5), ("lenet-28", 99.21)])
 def test_the_weights_that_ship_read_the_test_digits(name: str, top1: float) -> None:
     model = ZOO[name]
     module = make_with_weights(model)

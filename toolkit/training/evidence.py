@@ -40,7 +40,7 @@ HELD_OUT = 5000
 ORDER = (*DIFFICULTIES, "desk")
 MATCH = 0.5  # intersection over union, from which a box is in the right place
 LEAST_DEVIATION = 0.001
-HIDDEN = (128, 32)  # these and what follows were chosen on other scenes
+HIDDEN = (256, 128)  # these and what follows were chosen on other scenes
 EPOCHS, BATCH, RATE, DECAY = 20, 512, 2e-3, 1e-3
 DROPPED, NOISE = 0.3, 0.05  # share of the first layer's sums; deviations that factors are moved by
 DECIMALS = 4  # of what is written
@@ -131,7 +131,7 @@ class Work:
 @click.command()
 @click.argument("bundle", type=click.Path(exists=True, path_type=Path))
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.option("--scenes", default=12000, show_default=True, help="To draw and read.")
+@click.option("--scenes", default=24000, show_default=True, help="To draw and read.")
 @click.option("--seed", default=0, show_default=True)
 @click.option(
     "--workers",

@@ -62,6 +62,13 @@ class Answer:
         return self.probability >= SETTLED and not self.bar and not self.candidate.joined
 
     @property
+    def in_doubt(self) -> bool:
+        """Whether it is not clearly a digit, and there are not clearly digits in it."""
+        return self.probability < SETTLED and not any(
+            all(part.probability >= SETTLED for part in way) for way in self.ways
+        )
+
+    @property
     def halves(self) -> float:
         """The least probability among the parts that it was cut into, of the best way to do so; or 0."""
         return max(

@@ -105,13 +105,15 @@ def cut(shapes: Sequence[Shape]) -> dict[Shape, Candidate]:
     bounds = bounds_of(inks)
     reductions = np.array([shape.level.reduction for shape in fitting])
     places = np.column_stack([squares[:, :2], squares[:, 2] / RASTER]) * reductions[:, None]
+    places[:, :2] += [shape.level.origin for shape in fitting]
     kept = np.flatnonzero((strength > 0) & (bounds[:, 3] > 0))
     images = all_to_mnist(inks[kept], bounds[kept])
     result = {}
     for number, image in zip(kept.tolist(), images, strict=True):
         shape, (left, top, step), about = fitting[number], places[number].tolist(), bounds[number].tolist()
-        rows, columns = (side * shape.level.reduction for side in shape.level.gray.shape)
-        square = Square(left, top, step, gray[number], (columns, rows))
+        (x, y), (rows, columns) = shape.level.origin, shape.level.gray.shape
+        end = (x + columns * shape.level.reduction, y + rows * shape.level.reduction)
+        square = Square(left, top, step, gray[number], end)
         box = square.box(about)
         if box[3] < SMALLEST:
             continue

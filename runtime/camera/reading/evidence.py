@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from runtime.camera.frame import Picture
 from runtime.camera.reading.answer import DIGITS, Answer
 from runtime.camera.reading.cut import Candidate
-from runtime.camera.reading.normalize import INK
+from runtime.camera.reading.normalize import INK, PLACES
 from runtime.camera.reading.sureness import Doubles, sureness
-from runtime.camera.reading.surroundings import look_around
+from runtime.camera.reading.surroundings import Surroundings, look_around
 
 FACTORS = (
     "sure",  # log odds of the model's answer
@@ -30,6 +30,11 @@ FACTORS = (
     "other_color",  # and how far from the colour of the next of them
     "company",  # share of the answers that are sure, but for itself, and half of one more; 0 where none is
     "beside",  # 1 where one of those is next to it in a line, less where it is farther away
+    "thinner",  # how much thinner its strokes are than those of the sure ones, as a logarithm,
+    "thicker",
+    "leaning",  # and how much more it leans
+    "above",  # how far it stands out above the next of them in its line, as a share of that one's height,
+    "below",
     "other_ink",  # share of the sure ones that are light where it is dark, or dark where it is light
     "deep",  # shapes that it is a part of, but for those that were put together
     "cut_out",  # logarithms: how much longer the shape is that stronger ink alone parts it from,
@@ -44,6 +49,7 @@ FACTORS = (
     "strong",  # contrast of its ink,
     "answers",  # how many there are on the frame,
     "sure_ones",  # and how many of them are what others are compared with, and one more
+    "leans",  # to the right, as a share of its height
     "light_ink",
     "inked",  # share of a square as long as it is, that is ink
     *DIGITS,  # what it is taken for
@@ -97,7 +103,7 @@ def measure(frame: Picture, answers: Sequence[Answer]) -> Doubles:
     column["answers"][:] = math.log(len(answers))
     column["sure_ones"][:] = math.log(1 + len(sure))
     if len(sure):
-        compare(candidates, around.color, sure, column)
+        compare(candidates, around, sure, column)
     return factors
 
 
@@ -116,7 +122,23 @@ def look_at_itself(candidates: Sequence[Candidate], rows: int, column: dict[str,
     column["wide"][:] = np.log(width / height)
     column["strong"][:] = np.log([candidate.strength for candidate in candidates])
     column["light_ink"][:] = [candidate.light_ink for candidate in candidates]
+    column["leans"][:] = lean_of(inks)
     column["inked"][:] = np.count_nonzero(inks > INK, (1, 2)) / longest**2
+
+
+def lean_of(inks: Picture) -> Doubles:
+    """How far shapes lean to the right, as a share of their height, by their second moments: float64 (N,).
+
+    Args:
+        inks: uint8 (N, RASTER, RASTER).
+    """
+    ink = inks.astype(np.float32)
+    rows = ink.sum(2)
+    mass = np.maximum(rows.sum(1), 1)
+    down = PLACES - (rows @ PLACES / mass)[:, None]
+    spread = np.einsum("ny,ny->n", rows, down**2)
+    lean: Doubles = -np.einsum("ny,ny->n", ink @ PLACES, down) / np.maximum(spread, mass / 12)  # a row spreads as much
+    return lean
 
 
 def longer(candidate: Candidate) -> tuple[float, float]:
@@ -130,13 +152,13 @@ def longer(candidate: Candidate) -> tuple[float, float]:
 
 
 def compare(
-    candidates: Sequence[Candidate], color: NDArray[np.float32], sure: NDArray[np.intp], column: dict[str, Doubles]
+    candidates: Sequence[Candidate], around: Surroundings, sure: NDArray[np.intp], column: dict[str, Doubles]
 ) -> None:
     """Set the factors that compare candidates with those that are surely digits.
 
     Args:
         candidates: N of them.
-        color: of each, (N, 2).
+        around: what is round them.
         sure: which of them are digits.
         column: of the factors, (N,) each.
     """
@@ -144,9 +166,13 @@ def compare(
     strength = np.array([candidate.strength for candidate in candidates])
     light_ink = np.array([candidate.light_ink for candidate in candidates], np.float64)
     height = boxes[:, 3]
-    lower, fainter = (np.log(median(values[sure].tolist()) / values) for values in (height, strength))
+    lower, fainter, thinner = (
+        np.log(median(values[sure].tolist()) / values) for values in (height, strength, around.stroke)
+    )
     column["lower"][:], column["higher"][:] = np.maximum(lower, 0), np.maximum(-lower, 0)
     column["fainter"][:] = np.maximum(fainter, 0)
+    column["thinner"][:], column["thicker"][:] = np.maximum(thinner, 0), np.maximum(-thinner, 0)
+    column["leaning"][:] = np.abs(column["leans"] - median(column["leans"][sure].tolist()))
     column["other_ink"][:] = np.abs(light_ink - light_ink[sure].mean())
     others = len(sure) - np.bincount(sure, minlength=len(boxes))
     column["company"][:] = (others + 0.5) / len(boxes)
@@ -154,12 +180,18 @@ def compare(
     start, end = boxes[:, None, :2], boxes[:, None, :2] + boxes[:, None, 2:]
     gap = np.maximum(start, start[sure, 0]) - np.minimum(end, end[sure, 0])  # along x and y: less than 0 is overlap
     apart = (gap >= 0).any(2)  # neither itself nor what overlaps it
+    color = around.color
     distance = np.hypot(color[:, None, 0] - color[sure, 0], color[:, None, 1] - color[sure, 1])
     nearest = np.where(apart, distance, np.inf).min(1)
     column["other_color"][:] = np.log1p(np.where(np.isfinite(nearest), nearest, 0))
     low, high = np.minimum(height[:, None], height[sure]), np.maximum(height[:, None], height[sure])
     in_line = apart & (-gap[:, :, 1] > IN_LINE * low) & (high < ALIKE * low)
-    column["beside"][:] = np.exp(-np.where(in_line, gap[:, :, 0], np.inf).min(1) / height)
+    away = np.where(in_line, gap[:, :, 0], np.inf)
+    column["beside"][:] = np.exp(-away.min(1) / height)
+    near = boxes[sure[away.argmin(1)]]
+    alone = ~in_line.any(1)
+    top, bottom = near[:, 1] - boxes[:, 1], boxes[:, 1] + boxes[:, 3] - near[:, 1] - near[:, 3]
+    column["above"][:], column["below"][:] = np.where(alone, 0, (top, bottom) / near[:, 3])
 
 
 def log_odds(probability: Doubles) -> Doubles:

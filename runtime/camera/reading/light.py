@@ -49,6 +49,7 @@ class Level:
         stops: of light, 0..255, each pixel the mean of `CELL` x `CELL` of the level.
         frame: the light of the frame itself, where it has more pixels and small digits are looked for, uint8.
         barred: whether bars were taken for ground; strokes of digits that are too high for it may be among them.
+        origin: of it, x and y, in pixels of the frame, of which it may be a part.
     """
 
     reduction: int
@@ -61,6 +62,12 @@ class Level:
     stops: Picture
     frame: Picture | None = None
     barred: bool = False
+    origin: tuple[int, int] = (0, 0)
+
+    def on_frame(self, box: Box) -> Box:
+        """A box, in pixels of the frame."""
+        x, y, width, height = (side * self.reduction for side in box)
+        return (self.origin[0] + x, self.origin[1] + y, width, height)
 
 
 def light_of(image: Picture) -> Picture:
@@ -89,7 +96,11 @@ def reduce(image: Picture, reduction: int) -> Picture:
 
 
 def take_light_out(
-    gray: Picture, reduction: int, heights: tuple[float, float], frame: Picture | None = None
+    gray: Picture,
+    reduction: int,
+    heights: tuple[float, float],
+    frame: Picture | None = None,
+    origin: tuple[int, int] = (0, 0),
 ) -> list[Level]:
     """A level of a frame for each kind of ground that is on it.
 
@@ -98,6 +109,7 @@ def take_light_out(
         reduction: of that against the frame.
         heights: of the digits to look for, in pixels of the level.
         frame: as in `Level`.
+        origin: the same.
     """
     stops = as_image(cv2.LUT(in_cells(gray), STOPS))
     lean = lean_of(stops)
@@ -113,7 +125,9 @@ def take_light_out(
             if bars is not None:
                 surface = np.where(bars, ground_of(gray, light_ink), surface)
                 contrast = contrast_of(gray, surface, light_ink)
-            levels.append(Level(reduction, heights, light_ink, gray, surface, contrast, faintest, stops, frame, barred))
+            levels.append(
+                Level(reduction, heights, light_ink, gray, surface, contrast, faintest, stops, frame, barred, origin)
+            )
     return levels
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import nlargest
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from runtime.camera.frame import Box, Digit, Picture, Reading
 from runtime.camera.reading.answer import DIGITS, SETTLED, Answer, Said, attach_parts, walk, walk_answers
 from runtime.camera.reading.apart import Cutter
-from runtime.camera.reading.boxes import WITHIN, inside, touching
+from runtime.camera.reading.boxes import SAME, WITHIN, around, common_area, inside, overlap, touching
 from runtime.camera.reading.choose import choose, without_doubles
 from runtime.camera.reading.cut import Candidate
 from runtime.camera.reading.evidence import LEAST, weigh
@@ -32,6 +32,8 @@ THRESHOLD = 0.5  # what is likelier no digit than one is refused
 LARGEST = 0.75  # of the height of the frame
 NOISY = 20  # contrast: where ink is not seen below that, the next level may show it, with less noise
 MOST = 2000  # shapes of a frame
+MOST_CLOSER = 40  # things of a frame that are looked at closer
+ABOUT = 20  # pixels of the frame round them, that are, too
 SPECK = 0.7  # of the height of the lowest digit: what is lower and refused is not worth a word
 
 
@@ -85,14 +87,26 @@ class DigitReader:
         left_to_right = sorted(accepted, key=lambda digit: digit.box[0])
         return Reading(
             tuple(Digit(digit.box, digit.label, digit.sureness) for digit in left_to_right),
-            tuple(refused(answers, accepted, SPECK * min((digit.box[3] for digit in accepted), default=0))),
+            once(refused(answers, accepted, SPECK * min((digit.box[3] for digit in accepted), default=0))),
         )
 
     def look(self, images: Sequence[Picture]) -> list[list[Answer]]:
-        """What the model says of what may be digits on each frame, and of the parts of what it is not sure of."""
+        """What the model says of what may be digits on each frame, and of the parts of what it is not sure of.
+
+        Where it is not sure of anything, that part of the frame is looked at once more, with all of its pixels.
+        """
         self.stages, self.since = {}, time.perf_counter()
         shapes = [find_all_shapes(image) for image in images]
         self.lap("find")
+        looks = self.ask(shapes)
+        closer = [find_closer(image, answers) for image, answers in zip(images, looks, strict=True)]
+        self.lap("find")
+        if not any(closer):
+            return looks
+        return [answers + more for answers, more in zip(looks, self.ask(closer), strict=True)]
+
+    def ask(self, shapes: Sequence[Sequence[Shape]]) -> list[list[Answer]]:
+        """What the model says of the shapes of each frame, and of the parts of those that it is not sure of."""
         cutter = Cutter()
         roots = cutter.cut_out(shapes)
         self.lap("crop")
@@ -170,6 +184,16 @@ def refused(answers: list[Answer], accepted: list[Answer], lowest: float) -> Ite
             yield answer.box
 
 
+def once(boxes: Iterable[Box]) -> tuple[Box, ...]:
+    """Boxes, but for those about what one before is about: a thing may be found on several levels."""
+    every = list(boxes)
+    kept: set[int] = set()
+    for place, near in enumerate(touching(every, every)):
+        if not any(other in kept and overlap(every[place], every[other]) > SAME for other in near):
+            kept.add(place)
+    return tuple(every[place] for place in sorted(kept))
+
+
 def find_all_shapes(image: Picture) -> list[Shape]:
     """Of the levels of a frame, as long as one has shapes, noise or bars that the next is needed for, and of the last.
 
@@ -194,6 +218,49 @@ def find_all_shapes(image: Picture) -> list[Shape]:
         unseen = any(level.faintest > NOISY or level.barred for level in levels)
         enough = not unseen and all(shape.box[3] < 2 * LOWEST for shape in found)
     return shapes if len(shapes) <= MOST else nlargest(MOST, shapes, lambda shape: shape.box[3] * shape.level.reduction)
+
+
+def find_closer(image: Picture, answers: Sequence[Answer]) -> list[Shape]:
+    """The shapes where answers are in doubt, with twice as many pixels of the frame as on its finest level.
+
+    Thin lines that all but touch are one there, and small digits as wide as their strokes.
+
+    Args:
+        image: uint8 (H, W, 3) BGR, or (H, W).
+        answers: about the shapes of its levels.
+    """
+    rows, columns = image.shape[:2]
+    finest = reductions(rows, columns)[0]
+    if finest == 1:
+        return []
+    reduction = finest // 2
+    doubtful = [answer for answer in answers if answer.in_doubt and answer.box[3] <= HIGHEST * reduction]
+    likeliest = nlargest(MOST_CLOSER, doubtful, lambda answer: answer.probability)
+    shapes: list[Shape] = []
+    for left, top, width, height in regions([answer.box for answer in likeliest], columns, rows):
+        gray = reduce(light_of(image[top : top + height, left : left + width]), reduction)
+        for level in take_light_out(gray, reduction, (2 * SMALLEST, HIGHEST), origin=(left, top)):
+            shapes += [shape for shape in join(find_shapes(level)) if not shape.flat]
+    known = [answer.box for answer in answers if answer.settled]
+    boxes = [shape.level.on_frame(shape.box) for shape in shapes]
+    return [
+        shape
+        for shape, box, near in zip(shapes, boxes, touching(boxes, known), strict=True)
+        if not any(inside(box, known[place]) > WITHIN for place in near)
+    ]
+
+
+def regions(boxes: Sequence[Box], width: int, height: int) -> list[Box]:
+    """Parts of a frame of that size that hold boxes and what is about them, and do not overlap."""
+    parts: list[Box] = []
+    for x, y, wide, high in boxes:
+        left, top = max(0, x - ABOUT), max(0, y - ABOUT)
+        part = (left, top, min(width, x + wide + ABOUT) - left, min(height, y + high + ABOUT) - top)
+        while near := [other for other in parts if common_area(part, other)]:
+            part = around([part, *near])
+            parts = [other for other in parts if other not in near]
+        parts.append(part)
+    return parts
 
 
 def find_candidates(image: Picture) -> list[Candidate]:

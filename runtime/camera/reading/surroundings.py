@@ -30,11 +30,13 @@ class Surroundings:
         uneven: standard deviation of the ground's lightness, float32 (N,).
         like_ink: share of the ground that is nearer to the ink, float32 (N,).
         color: a and b of the ink in CIE L*a*b*, float32 (N, 2).
+        stroke: how thick its strokes are, in pixels of the frame, (N,).
     """
 
     uneven: Floats
     like_ink: Floats
     color: Floats
+    stroke: NDArray[np.float64]
 
 
 def look_around(frame: Picture, candidates: Sequence[Candidate]) -> Surroundings:
@@ -51,7 +53,8 @@ def look_around(frame: Picture, candidates: Sequence[Candidate]) -> Surroundings
     limit = np.minimum(INK, inks.max((1, 2)) // 2)
     whole = in_column((inks > limit[:, None, None]).view(np.uint8))
     core = np.asarray(cv2.erode(whole, ROUND)).reshape(count, -1)
-    thin = np.count_nonzero(core, 1) < LEAST_INK
+    inner, area = np.count_nonzero(core, 1), np.count_nonzero(whole.reshape(count, -1), 1)
+    thin = inner < LEAST_INK
     near = cv2.dilate(whole, NEAR)
     masks = np.empty((count, 2, core.shape[1]), np.float32)  # of the ground and the ink
     masks[:, 0] = cv2.subtract(cv2.dilate(near, FAR), near).reshape(count, -1)
@@ -69,6 +72,7 @@ def look_around(frame: Picture, candidates: Sequence[Candidate]) -> Surroundings
         uneven=np.sqrt(np.einsum("np,np->n", from_ground, from_ground) / pixels[:, 0]) / depth,
         like_ink=np.einsum("np,np->n", masks[:, 0], nearer_ink) / pixels[:, 0],
         color=colors(frame, candidates, core.view(bool)),
+        stroke=2 * area / np.maximum(area - inner, 1) * [candidate.square.step for candidate in candidates],
     )
 
 

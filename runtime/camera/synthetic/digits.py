@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.camera.synthetic.noise import chance, pick, smooth
+from runtime.camera.synthetic.signs import Written
 from runtime.camera.synthetic.strokes import Mark, grey_mark, ink_points, line_mark, solid_mark
 
 MOST_SLANT = np.radians(30)
@@ -81,27 +82,33 @@ class Plan:
 
 
 def plan_number(
-    rng: np.random.Generator, images: Sequence[NDArray[np.uint8]], tall: float, angle: float, camera: float, hand: Hand
+    rng: np.random.Generator, line: Sequence[Written], tall: float, angle: float, camera: float, hand: Hand
 ) -> Plan:
-    """Set digits side by side on a line.
+    """Set digits and signs side by side on a line.
 
     Args:
         rng: what is drawn by chance.
-        images: uint8 (28, 28) each.
+        line: what is written, from left to right.
         tall: height of a digit in pixels of the canvas.
         angle: of the line, in radians.
         camera: angle that the camera adds.
         hand: the way of writing.
     """
     cursor, matrices = 0.0, []
-    for image in images:
-        points = ink_points(image)
-        scale = tall * float(np.exp(rng.normal(0, 0.06 * hand.loose))) / max(float(np.ptp(points[:, 1])) + 1, 12.0)
+    for one in line:
+        points = ink_points(one.image)
+        scale = (
+            one.height
+            * tall
+            * float(np.exp(rng.normal(0, 0.06 * hand.loose)))
+            / max(float(np.ptp(points[:, 1])) + 1, 12.0)
+        )
         shear = hand.shear + float(rng.normal(0, 0.06)) * hand.loose
         shape = np.array(((scale * hand.aspect, shear * scale), (0, scale)))
         laid = points @ shape.T
         low, high = laid.min(axis=0), laid.max(axis=0)
         move = np.array((cursor - low[0], -high[1] + float(rng.normal(0, 0.04)) * tall * hand.loose))
+        move[1] += (one.height - 1) / 2 * tall  # the middle is where it is of the others
         cursor += high[0] - low[0] + scale + tall * (hand.gap + 0.3 * abs(hand.gap) * pick(rng, -1, 1))
         turn = hand.turn + float(rng.normal(0, 0.05)) * hand.loose
         lean = float(np.arctan(-shear))
@@ -112,8 +119,8 @@ def plan_number(
     spin, half = rotation(angle), np.array((cursor / 2, -tall / 2))
     whole = [np.concatenate((spin @ m[:, :2], (spin @ (m[:, 2] - half))[:, None]), 1) for m in matrices]
     boxes = []
-    for image, matrix in zip(images, whole, strict=True):
-        places = ink_points(image) @ matrix[:, :2].T + matrix[:, 2]
+    for one, matrix in zip(line, whole, strict=True):
+        places = ink_points(one.image) @ matrix[:, :2].T + matrix[:, 2]
         pad = 0.5 * tall / 20 + 2
         boxes.append((*(places.min(axis=0) - pad), *(places.max(axis=0) + pad)))
     return Plan(whole, np.array(boxes))

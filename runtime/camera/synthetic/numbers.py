@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from runtime.camera.synthetic.digits import Hand, bent, plan_number, written
 from runtime.camera.synthetic.ink import Pen, luma, write
 from runtime.camera.synthetic.noise import chance, pick
+from runtime.camera.synthetic.signs import Written, with_signs
 from runtime.camera.synthetic.stage import Stage, Thing
 from runtime.camera.synthetic.strokes import drawn_mark
 from runtime.camera.synthetic.traces import enclose
 
 TRIES = 40
+SIGNED = 0.06  # of numbers on a desk, that have signs among their digits
+HUGE = 0.1  # of desks, whose first number is many times as high as the others
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,16 @@ def write_digits(
         pen = pens[surface] if one_pen else stage.surfaces[surface].pen(rng)
         hand = common if one_hand else Hand.of(rng, desk)
         tall = max(height * float(np.exp(rng.normal(0, spread))) * shrink, least)
-        chosen = rng.integers(0, len(digits), many)
+        if desk and not number and chance(rng, HUGE):
+            tall *= pick(rng, 2, 5)
         angle = stage.surfaces[surface].angle
-        images = [bent(rng, image) if chance(rng, 0.4) else image for image in digits[chosen]]
-        plan = plan_number(rng, images, tall, angle, turn, hand)
+        line = [
+            Written(bent(rng, digits[index]) if chance(rng, 0.4) else digits[index], int(labels[index]))
+            for index in rng.integers(0, len(digits), many)
+        ]
+        if desk and chance(rng, SIGNED):
+            line = with_signs(rng, line)
+        plan = plan_number(rng, line, tall, angle, turn, hand)
         pad = tall * pick(rng, 0.12, 0.35) + 3 if desk and chance(rng, 0.08) else 0.0
         at = stage.find(rng, plan.boxes + np.array((-1, -1, 1, 1)) * pad, surface)
         if at is None:
@@ -82,12 +91,16 @@ def write_digits(
         if pad:
             enclose(rng, stage.canvas, at, plan.boxes, angle, pad)
         outlines = []
-        for image, index, matrix in zip(images, chosen, plan.matrices, strict=True):
-            mark = written(rng, image, matrix, at, hand)
+        for one, matrix in zip(line, plan.matrices, strict=True):
+            mark = written(rng, one.image, matrix, at, hand)
             write(rng, stage.canvas, mark, pen)
             outlines.append(mark.outline())
-            stage.things.append(Thing(outlines[-1], int(labels[index]), "digit", number))
-            smallest = min(smallest, float(np.ptp(outlines[-1][:, 1])))
+            if one.label is None:
+                stage.add(outlines[-1], "sign", taken=False)
+                number += 1
+            else:
+                stage.things.append(Thing(outlines[-1], one.label, "digit", number))
+                smallest = min(smallest, float(np.ptp(outlines[-1][:, 1])))
         for outline in outlines:
             stage.take(outline, 0.06 * tall + 3 + 1.5 * pad)
         contrast = min(contrast, weight_of(pen, ground))

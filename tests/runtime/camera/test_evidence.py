@@ -108,6 +108,7 @@ def test_a_digit_like_the_others_has_nothing_against_it() -> None:
     seen = factors(answers(frame), frame)
     for name in set(FACTORS[FACTORS.index("lower") : FACTORS.index("high")]) - {"company", "beside"}:
         assert seen[name] == pytest.approx(0, abs=0.7 if name == "other_color" else 1e-6), name
+    assert seen["leans"] == pytest.approx(-8 / 40, abs=0.02)  # to the left, as all do
     assert seen["company"] == pytest.approx(3.5 / 4)  # three of four are other ones
     assert seen["beside"] == pytest.approx(np.exp(-32 / 44), abs=0.06)  # its neighbour is as far away, both as high
 
@@ -139,6 +140,36 @@ def test_what_is_unlike_the_others_is_seen() -> None:
     assert seen["fainter"] == pytest.approx(np.log(3), abs=0.01)
     assert seen["lower"] == pytest.approx(np.log(2), abs=0.05)
     assert seen["other_ink"] == 0.75
+
+
+@pytest.mark.parametrize(("thick", "factor"), [(3, "thinner"), (10, "thicker")])
+def test_strokes_of_another_pen_are_known(thick: int, factor: str) -> None:
+    frame = paper()
+    given = answers(frame, 3)
+    mask = np.zeros(frame.shape[:2], np.uint8)
+    cv2.line(mask, (155, 60), (163, 100), 255, thick, cv2.LINE_AA)
+    frame[mask > 100] = 40
+    x, y, wide, high = cv2.boundingRect((mask > 100).astype(np.uint8))
+    given.append(Answer(on(frame, (x, y, wide, high), mask[y : y + high, x : x + wide]), *said(7, 0.99)))
+    seen = factors(given, frame)
+    assert 0.15 < seen[factor] < abs(np.log(thick / 5)) + 0.1  # a stroke has a soft edge, which is no less than it is
+    assert seen["thinner" if factor == "thicker" else "thicker"] == 0
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_slash_leans_and_stands_out_of_its_line(size: int) -> None:
+    frame = paper()
+    given = answers(frame, 3)
+    given.append(Answer(on(frame, *stroke(frame, ((176, 50), (154, 106)))), *said(1, 0.9)))
+    for answer in given:
+        answer.candidate.square.step *= size
+        answer.candidate.box = tuple(size * side for side in answer.box)  # type: ignore[assignment]
+    seen = factors(given, as_image(cv2.resize(frame, None, fx=size, fy=size)))
+    assert seen["leans"] == pytest.approx(22 / 56, abs=0.05)
+    assert seen["leaning"] == pytest.approx(22 / 56 + 8 / 40, abs=0.05)
+    assert seen["above"] == pytest.approx(10 / 44, abs=0.03)
+    assert seen["below"] == pytest.approx(6 / 44, abs=0.03)
+    assert seen["thinner"] + seen["thicker"] < 0.15
 
 
 def test_what_was_cut_out_of_a_longer_shape_is_known() -> None:
@@ -193,7 +224,8 @@ def test_what_the_model_says_of_each_digit_is_a_factor() -> None:
 def test_a_digit_alone_is_compared_with_none() -> None:
     frame = paper()
     seen = factors(answers(frame, 1), frame)
-    compared = ("lower", "higher", "fainter", "other_color", "other_ink", "beside")
+    compared = ("lower", "higher", "fainter", "other_color", "other_ink", "beside", "thinner", "thicker", "leaning",
+                "above", "below")  # fmt: skip
     assert all(seen[name] == 0 for name in compared)
 
 

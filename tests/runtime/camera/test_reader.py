@@ -10,10 +10,21 @@ import numpy as np
 import pytest
 
 from runtime import open_session
+from runtime.camera.frame import Box
 from runtime.camera.reading import reader as reader_module
-from runtime.camera.reading.boxes import overlap
+from runtime.camera.reading.answer import Answer
+from runtime.camera.reading.boxes import common_area, inside, overlap
 from runtime.camera.reading.normalize import RASTER
-from runtime.camera.reading.reader import DigitReader, find_all_shapes, find_candidates, usual
+from runtime.camera.reading.reader import (
+    DigitReader,
+    find_all_shapes,
+    find_candidates,
+    find_closer,
+    once,
+    regions,
+    usual,
+)
+from tests.runtime.camera.candidates import bare, said
 from tests.runtime.camera.digit_bundle import write_digit_bundle
 from tests.runtime.camera.mnist import DIGITS
 from tests.runtime.camera.paper import frame, page
@@ -93,3 +104,79 @@ def test_of_too_many_shapes_the_highest_are_looked_at(monkeypatch: pytest.Monkey
     found = find_candidates(frame)
     assert 0 < len(found) <= 5
     assert min(candidate.box[3] for candidate in found) > 68
+
+
+def in_a_box(gap: int = 2) -> tuple[np.ndarray, Box]:
+    """A small digit whose foot is that far above the line of a box, on the frame, and its own box."""
+    picture, boxes = page(height=30, count=10)
+    x, y, width, height = boxes[2][0]
+    ink = picture < 140
+    picture[:] = 210
+    picture[y : y + height, x : x + width][ink[y : y + height, x : x + width]] = 40
+    bottom = y + height + gap
+    cv2.rectangle(picture, (x - 14, y - 14), (x + width + 14, bottom), 40, 1)
+    return picture, (x, y, width, height)
+
+
+def test_what_is_in_doubt_is_looked_at_with_all_pixels(reader: DigitReader) -> None:
+    picture, box = in_a_box()
+    assert not any(overlap(found.box, box) > 0.7 for found in find_candidates(frame(picture)))  # in one with the line
+    (answers,) = reader.look([frame(picture)])
+    assert max(overlap(answer.box, box) for answer in answers) > 0.85
+
+
+def test_what_is_settled_is_not_looked_at_again(reader: DigitReader) -> None:
+    picture, boxes = page(height=30)
+    image = frame(picture)
+    sure = [Answer(found, *said(7, 0.99)) for found in find_candidates(image)]
+    assert len(sure) >= len(boxes)
+    assert find_closer(image, sure) == []
+    doubtful = [Answer(answer.candidate, *said(7, 0.5)) for answer in sure[:1]]
+    found = [shape.level.on_frame(shape.box) for shape in find_closer(image, doubtful + sure[1:])]
+    assert [overlap(box, sure[0].box) > 0.8 for box in found] == [True]
+
+
+def test_small_frames_have_no_more_pixels(reader: DigitReader) -> None:
+    picture, _ = page((400, 300), height=30)
+    doubtful = [Answer(found, *said(7, 0.5)) for found in find_candidates(frame(picture))]
+    assert doubtful
+    assert find_closer(frame(picture), doubtful) == []
+
+
+def test_only_so_many_are_looked_at_closer_the_likeliest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, _ = page(height=30)
+    found = find_candidates(frame(picture))
+    doubtful = [Answer(one, *said(7, 0.3 + place / 100)) for place, one in enumerate(found)]
+    monkeypatch.setattr(reader_module, "MOST_CLOSER", 1)
+    shapes = find_closer(frame(picture), doubtful)
+    assert [overlap(shape.level.on_frame(shape.box), found[-1].box) > 0.8 for shape in shapes] == [True]
+
+
+def test_regions_hold_boxes_and_do_not_overlap() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        boxes = [(int(x), int(y), 12, 20) for x, y in rng.integers(0, (620, 450), (int(rng.integers(1, 25)), 2))]
+        parts = regions(boxes, 640, 480)
+        assert all(any(inside(box, part) == 1 for part in parts) for box in boxes)
+        assert all(x >= 0 and y >= 0 and x + wide <= 640 and y + high <= 480 for x, y, wide, high in parts)
+        pairs = [(one, other) for place, one in enumerate(parts) for other in parts[:place]]
+        assert not any(common_area(one, other) for one, other in pairs)
+    assert len(regions([(10, 10, 12, 20), (400, 300, 12, 20)], 640, 480)) == 2
+    assert regions([], 640, 480) == []
+
+
+def test_a_thing_that_two_levels_show_is_refused_once(reader: DigitReader) -> None:
+    assert once([(10, 10, 30, 40), (50, 10, 30, 40), (11, 9, 30, 41)]) == ((10, 10, 30, 40), (50, 10, 30, 40))
+    assert once([(10, 10, 30, 40), (12, 12, 10, 10)]) == ((10, 10, 30, 40), (12, 12, 10, 10))  # a thing in a thing
+    strict = DigitReader(reader.session, threshold=1.01)
+    refused = strict.read(frame(in_a_box()[0])).refused
+    assert len(refused) == len(once(refused)) > 0
+
+
+def test_what_is_in_doubt() -> None:
+    whole, parts = (bare((0, 0, 60, 40)), [bare((0, 0, 20, 40)), bare((30, 0, 20, 40))])
+    assert not Answer(whole, *said(8, 0.96)).in_doubt
+    assert Answer(whole, *said(8, 0.94)).in_doubt
+    for sure in (0.96, 0.94):
+        ways = [[Answer(parts[0], *said(3, 0.99)), Answer(parts[1], *said(5, sure))]]
+        assert Answer(whole, *said(8, 0.5), ways=ways).in_doubt == (sure < 0.95)

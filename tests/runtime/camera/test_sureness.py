@@ -59,7 +59,7 @@ def test_a_digit_in_a_row_is_sure(label: str) -> None:
     "changes",
     [
         pytest.param({"sure": 2.0}, id="a doubtful model"),
-        pytest.param({"uneven": 0.8, "like_ink": 0.5}, id="an edge"),
+        pytest.param({"uneven": 1.0, "like_ink": 0.5}, id="an edge"),
         pytest.param({"lower": 1.0, "beside": 0.0, "high": -3.3}, id="much lower than the others"),
         pytest.param({"fainter": 1.0, "other_color": 4.0, "strong": 3.8}, id="other ink"),
         pytest.param({"company": 0.02, "beside": 0.0, "sure_ones": 0.0}, id="no digit about"),

@@ -13,6 +13,7 @@ import pytest
 from runtime.camera.frame import Source, State
 from runtime.camera.synthetic.noise import BLURS, tile
 from runtime.camera.synthetic.scene import DIFFICULTIES, Scene
+from runtime.camera.synthetic.signs import Written, with_signs
 from runtime.camera.synthetic.source import SCENES_KEPT, open_synthetic, shipped_digits
 from runtime.camera.synthetic.strokes import line_mark, thinned
 from runtime.errors import SourceError, ToolkitError
@@ -173,6 +174,34 @@ def test_numbers_are_digits_side_by_side():
         tall = max(one.box[3] for one in row)
         for one, following in pairwise(row):
             assert following.box[0] - one.box[0] - one.box[2] < tall
+
+
+def test_signs_stand_among_the_digits_of_a_number():
+    images, labels = shipped_digits()
+    lines, rng = [], np.random.default_rng(0)
+    for many in (1, 2, 5):
+        digits = [Written(image, int(label)) for image, label in zip(images[:many], labels[:many], strict=True)]
+        for _ in range(40):
+            line = with_signs(rng, digits)
+            assert [one for one in line if one.label is not None] == digits
+            signs = [one for one in line if one.label is None]
+            assert 1 <= len(signs) <= 2
+            assert all(sign.image.shape == (28, 28) and sign.image.max() > 150 for sign in signs)
+            lines.append(line)
+    assert {line[0].label is None for line in lines} == {line[-1].label is None for line in lines} == {True, False}
+
+
+def test_a_sign_ends_a_number(monkeypatch):
+    def everywhere(rng, line):
+        return [part for one in line for part in (one, Written(one.image, None))][:-1]
+
+    monkeypatch.setattr("runtime.camera.synthetic.numbers.SIGNED", 1.0)
+    monkeypatch.setattr("runtime.camera.synthetic.numbers.with_signs", everywhere)
+    for seed in range(5):
+        truth = scene("desk", seed).truth(0)
+        numbers = [one.number for one in truth if one.kind == "digit"]
+        assert len(numbers) == len(set(numbers)) > 0
+    assert any(one.kind == "sign" for one in truth)
 
 
 def test_impossible_scenes_are_refused():
