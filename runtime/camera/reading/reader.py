@@ -93,7 +93,7 @@ class DigitReader:
     def look(self, images: Sequence[Picture]) -> list[list[Answer]]:
         """What the model says of what may be digits on each frame, and of the parts of what it is not sure of.
 
-        Where it is not sure of anything, that part of the frame is looked at once more, with all of its pixels.
+        Where it is not sure of something, that part of the frame is looked at once more, with more of its pixels.
         """
         self.stages, self.since = {}, time.perf_counter()
         shapes = [find_all_shapes(image) for image in images]
