@@ -170,9 +170,8 @@ def give_way(model: onnx.ModelProto, output: str) -> None:
     """Rename tensors and nodes that are called as ours will be, and the output to `output`."""
     graph = model.graph
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
-    renamed = {
-        name: f"model/{name}" for name in taken if name in RESERVED or name.startswith((FRONT_PREFIX, f"{IMAGE}_minus"))
-    }
+    ours = [name for name in taken if name in RESERVED or name.startswith((FRONT_PREFIX, f"{IMAGE}_minus"))]
+    renamed = {name: free_name(name, taken) for name in ours}
     renamed[graph.output[0].name] = output
     for holder in (*graph.initializer, *graph.input, *graph.output):
         holder.name = renamed.get(holder.name, holder.name)
@@ -182,6 +181,14 @@ def give_way(model: onnx.ModelProto, output: str) -> None:
         for names in (node.input, node.output):
             for index, name in enumerate(names):
                 names[index] = renamed.get(name, name)
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """What to call a tensor instead; what was renamed before, in an export of an export, is called so already."""
+    free = f"model/{name}"
+    while free in taken:
+        free = f"model/{free}"
+    return free
 
 
 def bypass_idle(model: onnx.ModelProto) -> None:

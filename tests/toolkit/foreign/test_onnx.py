@@ -160,6 +160,16 @@ def test_nodes_that_are_called_as_those_of_the_front_are_renamed(tmp_path: Path)
     assert layer.name == "model/front/cast"
 
 
+def test_names_that_were_renamed_before_are_no_trouble(tmp_path: Path) -> None:
+    make = Maker()
+    make.conv("data", "model/image_minus_mean", 4, 3, strides=[8, 8])
+    make.node("Relu", ["model/image_minus_mean"], "image_minus_mean")
+    make.node("Flatten", ["image_minus_mean"], "answers")
+    found = opened(make.model([1, 3, 8, 8], {"answers": [1, 4]}), tmp_path)
+    names = {name for node in found.graph.graph.node for name in node.output}
+    assert {"model/image_minus_mean", "model/model/image_minus_mean"} < names
+
+
 def test_the_size_comes_from_the_graph_or_from_the_user(tmp_path: Path) -> None:
     make = Maker()
     make.conv("data", "conv", 4, 3)
