@@ -16,6 +16,7 @@ Fill: TypeAlias = Annotated[int, Meta(ge=0, le=255)]
 Symbol: TypeAlias = Annotated[str, Meta(min_length=1)]
 Color: TypeAlias = Literal["gray", "rgb", "bgr"]
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "area", "bicubic"]
+PIXEL = 1 / 255  # a std by which pixels are seen as they are
 #: What a graph holds; `int8-fp16` is INT8 with a float16 rest.
 Precision: TypeAlias = Literal["fp32", "fp16", "int8", "int8-fp16"]
 
@@ -115,6 +116,11 @@ class Preprocess(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def channels(self) -> int:
         return 1 if self.color == "gray" else 3
+
+    @property
+    def as_pixels(self) -> bool:
+        """Whether the model sees pixels of 0..255 as they are: whatever its training took off is inside its graph."""
+        return set(self.mean) == {0} and set(self.std) == {PIXEL}
 
 
 class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):

@@ -158,6 +158,23 @@ def test_a_model_from_elsewhere_takes_images_as_the_other_side_does(
     assert code == 1 and "takes images of 32x32x3, and" in err and "of 32x32x1" in err
 
 
+def test_what_was_exported_is_compared_as_it_was(tmp_path: Path, lenet_bundle: Path, compare: Any) -> None:
+    line = ("export", "module:net", "--input-size", "12", "--color", "bgr", "--mean", "0.4,0.5,0.6", "--std", "0.2")
+    (tmp_path / "module.py").write_text(
+        "from torch import nn\ndef net(): return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(400, 3))\n"
+    )
+    done = toolkit(*line, "-o", "net.onnx", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("net.onnx", "module:net"):
+        done = toolkit("compare", name, "net.onnx", "--data", str(DIGITS), "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout)
+        assert result["warnings"] == [] and result["largest_probability_difference"] < 1e-5
+    model = onnx.load(lenet_bundle / "model.onnx")  # says nothing, and takes pixels
+    onnx.save(model, tmp_path / "lenet.onnx")
+    assert compare(lenet_bundle, tmp_path / "lenet.onnx", "--images", 8, "--data", DIGITS)["warnings"] == []
+
+
 def test_models_of_different_sizes_or_classes(tiny_bundle: Path, lenet_bundle: Path, compare: Any) -> None:
     code, err = compare(tiny_bundle, lenet_bundle)
     assert code == 1 and f"{tiny_bundle} takes images of 8x8x1, and {lenet_bundle} of 32x32x1" in err

@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from calibration.record import read_calibration
+from export.own_spec import own_spec
 from runtime.bundle import Bundle
 from tests.command import assert_clean_failure, toolkit
 from toolkit.commands.calibrate import show
@@ -79,7 +80,10 @@ class TestExport:
         done = toolkit("export", "lenet", "--int8", "-o", "new/model.onnx", "--json", cwd=tmp_path, fresh=True)
         assert done.returncode == 0, done.stderr
         result = json.loads(done.stdout)
-        assert (tmp_path / "new/model.onnx").read_bytes() == (lenet_bundle / "model.onnx").read_bytes()
+        written = onnx.load(tmp_path / "new/model.onnx")
+        assert own_spec(written) == Bundle.open(lenet_bundle).spec
+        written.ClearField("metadata_props")
+        assert written.SerializeToString(deterministic=True) == (lenet_bundle / "model.onnx").read_bytes()
         assert [path.name for path in (tmp_path / "new").iterdir()] == ["model.onnx"]
         assert result["method"] == read_calibration(lenet_bundle / "calibration.json").method
         assert isinstance(result["reduced_range"], bool)

@@ -77,7 +77,8 @@ def command(
     """Write the ONNX file of MODEL, of the zoo, module:factory or model.onnx, and nothing else.
 
     Without --fp16 or --int8 it is in float32. The graph takes uint8 images (batch, height, width, channels) and gives
-    probabilities. It is held to the original's answers; a float16 or INT8 one is compared with it layer by layer.
+    probabilities. It is held to the original's answers; a float16 or INT8 one is compared with it layer by layer. Its
+    metadata say how it takes images, and name its classes: build, calibrate and compare need not be told again.
 
     With --format triton MODEL is a bundle. Its engine, or its graph where a CPU runs it, becomes a model in a folder of
     models, with batching, labels, and warm-up by the probe's first image.
@@ -108,13 +109,15 @@ def command(
             cache_dir=cache_dir,
         )
         source = make_source(wanted, progress)
+        from export.own_spec import with_own_spec
         from runtime.folder import write_atomically
+        from toolkit.foreign.spec import as_trained
         from toolkit.graphs import export_fp32, make_graphs
 
         exported = export_fp32(source, source.samples, Path(folder) / "fp32.onnx", progress)
         graphs = make_graphs(source, exported.path, (precision,), progress)
         graph = graphs.by_precision[precision]
-        data = graph.path.read_bytes()
+        data = with_own_spec(graph.path, as_trained(entry))
         write_atomically(path, data)
     from toolkit.model_results import Exported, ExportedLayer
 

@@ -151,15 +151,18 @@ def layer_of(row: Compared, pairs: ImagePairs) -> ComparedLayer:
 
 
 def differences(a: ModelSpec, b: ModelSpec) -> tuple[str, ...]:
-    """What both say otherwise of the images and the classes: an error there is often taken for one of a layer."""
-    found = [
-        f"they prepare images differently: {name} is {one} in A and {two} in B"
-        for name, one, two in (
-            ("the order of colours", a.preprocess.color, b.preprocess.color),
+    """What both say otherwise of the images and the classes: an error there is often taken for one of a layer.
+
+    Mean and deviation of a model that takes pixels as they are lie inside its graph, where nobody can tell them.
+    """
+    rows: list[tuple[str, str, str]] = [("the order of colours", a.preprocess.color, b.preprocess.color)]
+    if not (a.preprocess.as_pixels or b.preprocess.as_pixels):
+        rows += [
             ("the mean", numbers(a.preprocess.mean), numbers(b.preprocess.mean)),
             ("the standard deviation", numbers(a.preprocess.std), numbers(b.preprocess.std)),
-        )
-        if one != two
+        ]
+    found = [
+        f"they prepare images differently: {name} is {one} in A and {two} in B" for name, one, two in rows if one != two
     ]
     if a.preprocess.steps != b.preprocess.steps:
         found.append("they prepare images differently: resizing and cropping are not the same")

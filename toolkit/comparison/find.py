@@ -14,14 +14,12 @@ from runtime.errors import ExportError, ModelError, WeightsError
 from runtime.progress import Progress
 from runtime.spec import ModelSpec
 from runtime.text import by
-from toolkit.foreign.spec import Told
+from toolkit.foreign.spec import SEEN, Borrowed, Told, as_trained
 from toolkit.options import EngineChoice, ModelChoice
 from toolkit.source import resolve_model
 
 if TYPE_CHECKING:
     from toolkit.graphs import Model
-
-SEEN = {"--input-size", "--color", "--mean", "--std", "--crop-pct", "--spec"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Found:
 
     @property
     def spec(self) -> ModelSpec:
-        return self.source.spec
+        return as_trained(self.source)
 
     @property
     def bundle(self) -> Bundle | None:
@@ -146,7 +144,16 @@ def borrow(name: str, index: int, other: Found, options: Options, progress: Prog
     spec = other.spec
     image = spec.preprocess
     height, width, _ = spec.image_shape
-    told = replace(options.told, input_size=(height, width), color=image.color, mean=image.mean, std=image.std)
+    said = options.told
+    told = Borrowed(
+        (height, width),
+        image.color,
+        image.mean,
+        image.std,
+        labels=said.labels,
+        output_kind=said.output_kind,
+        output_name=said.output_name,
+    )
     try:
         model = resolve(name, index, replace(options, told=told), progress)
     except ModelError as error:
@@ -158,9 +165,13 @@ def borrow(name: str, index: int, other: Found, options: Options, progress: Prog
             f" {error.message.removeprefix(f'{name}: ')}",
             "where it takes others, say which: --input-size, --color, --mean, --std",
         ) from error
+    if getattr(model, "trained", None):
+        return model  # it says itself what it takes
     click.echo(f"{name} takes images as {other.name} does; --input-size and the like say otherwise", err=True)
     labels = model.spec.labels or spec.labels
     labels = labels if len(labels) == model.spec.classes else ()
+    given = model.spec.preprocess  # of a graph that takes pixels, mean and std are inside
+    image = structs.replace(image, mean=given.mean, std=given.std)
     return with_spec(model, structs.replace(model.spec, preprocess=image, labels=labels))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 import onnx
+from msgspec import structs
 from numpy.typing import NDArray
 
 from export import adopt, ends
@@ -18,13 +19,14 @@ from export.finite import require_finite_answers, require_finite_weights
 from export.head import LOGITS, PROBABILITIES
 from export.module import OPSET
 from export.onnx_source import read_onnx
+from export.own_spec import own_spec
 from export.parity import TOLERANCE
 from export.reference import open_reference
 from export.validate import require_sound
 from runtime.errors import ExportError, ModelError
-from runtime.spec import ModelSpec
+from runtime.spec import PIXEL, ModelSpec, Preprocess
 from toolkit.foreign.answers import kind_of_one, noise, spec_from, two_classes
-from toolkit.foreign.spec import OutputKind, Told, refuse_untold
+from toolkit.foreign.spec import SEEN, Borrowed, OutputKind, Told, labels_of, refuse_untold
 from toolkit.guard import allow
 
 HALF_TOLERANCE = 1e-2
@@ -45,6 +47,7 @@ class ForeignOnnx:
         tolerance: of a comparison with the original.
         data: None: it brings no images.
         quantized: it came with Q/DQ, so that no image is needed to find thresholds.
+        trained: how images were prepared in the training, where mean and std are inside the graph and known.
     """
 
     name: str
@@ -56,6 +59,7 @@ class ForeignOnnx:
     tolerance: float
     data: Path | None = None
     quantized: bool = False
+    trained: Preprocess | None = None
 
 
 class OriginalGraph:
@@ -131,8 +135,10 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
         found.CopyFrom(model)
         adopt.take_constants_out(model)
         value = ends.image_input(model)
+        told = with_own(told, own_spec(model), path.stem)
         if told.spec is None:
             told = with_shape(told, four_sides(ends.shape_of(value), told, path.stem))
+        trained = told.spec.preprocess if told.spec and ends.takes_pixels(model) else None
         if ends.takes_pixels(model):
             told = with_pixels(told)
         refuse_untold(told)
@@ -172,14 +178,30 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
         raise ModelError(f"{path} does not run with any batch: {why}", "export it again with a dynamic batch")
     tolerance = HALF_TOLERANCE if halves else TOLERANCE
     quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
-    return ForeignOnnx(spec.name, str(path), spec, model, original, random, tolerance, quantized=quantized)
+    return ForeignOnnx(
+        spec.name, str(path), spec, model, original, random, tolerance, quantized=quantized, trained=trained
+    )
+
+
+def with_own(told: Told, own: ModelSpec | None, name: str) -> Told:
+    """What was told of a file that `toolkit export` wrote: it says itself how it takes images, unless that was told."""
+    if own is None or (SEEN.intersection(told.flags) and not isinstance(told, Borrowed)):
+        return told
+    click.echo(f"{name} takes images as it was exported; --color and the like say otherwise", err=True)
+    labels = labels_of(name, told, own.classes) or own.labels
+    kind = told.output_kind or "probabilities"  # whatever the network gave
+    return Told(output_name=told.output_name, spec=structs.replace(own, name=name, labels=labels, output_kind=kind))
 
 
 def with_pixels(told: Told) -> Told:
     """What was told of a graph that takes uint8: pixels go in as they are."""
-    if told.mean or told.std:
+    if (told.mean or told.std) and not isinstance(told, Borrowed):
         raise ModelError("it takes uint8, so mean and std are in the graph", "leave --mean and --std out")
-    return replace(told, std=(1 / 255,)) if told.spec is None else told
+    if told.spec is None:
+        return replace(told, mean=None, std=(PIXEL,))
+    image = told.spec.preprocess
+    image = structs.replace(image, mean=(0.0,) * image.channels, std=(PIXEL,) * image.channels)
+    return replace(told, spec=structs.replace(told.spec, preprocess=image))
 
 
 def four_sides(shape: tuple[int | None, ...], told: Told, name: str) -> tuple[int | None, ...]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import click
 import msgspec
+from msgspec import structs
 
 from runtime.errors import DataError, ModelError
 from runtime.folder import read_at_most
@@ -17,6 +18,7 @@ from toolkit.labels import read_labels
 
 OutputKind = Literal["logits", "probabilities"]
 LARGEST_SPEC = 1 << 20  # bytes
+SEEN = frozenset(("--input-size", "--color", "--mean", "--std", "--crop-pct", "--spec"))  # how a model takes images
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,25 @@ class Told:
         """The options that were given."""
         names = (field.name for field in fields(self) if getattr(self, field.name) is not None)
         return tuple("--" + name.replace("_", "-") for name in names)
+
+
+class Borrowed(Told):
+    """What another model takes: where a file says itself how it takes images, that counts."""
+
+
+class Described(Protocol):
+    """A model, or a bundle."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What it takes and gives."""
+        ...
+
+
+def as_trained(model: Described) -> ModelSpec:
+    """What it takes and gives; mean and std are those of the training, where they are inside its graph and known."""
+    trained = getattr(model, "trained", None)
+    return structs.replace(model.spec, preprocess=trained) if trained else model.spec
 
 
 def refuse_told(told: Told, what: str) -> None:
@@ -111,17 +132,26 @@ def make_spec(name: str, told: Told, classes: int, kind: OutputKind) -> ModelSpe
     Raises:
         DataError: the labels cannot be read, or are not as many.
     """
+    labels, image = labels_of(name, told, classes), preprocess(told)
+    height, width = told.input_size or (0, 0)
+    return classifier_spec(
+        name, height=height, width=width, classes=classes, preprocess=image, labels=labels, output_kind=kind
+    )
+
+
+def labels_of(name: str, told: Told, classes: int) -> tuple[str, ...]:
+    """The names of the classes; none where no file of them was told.
+
+    Raises:
+        DataError: they cannot be read, or are not as many.
+    """
     labels = read_labels(told.labels) if told.labels else ()
     if labels and len(labels) != classes:
         raise DataError(
             f"{told.labels} names {len(labels)} classes, and {name} answers for {classes}",
             "give a line for each class, in the order of the answers",
         )
-    image = preprocess(told)
-    height, width = told.input_size or (0, 0)
-    return classifier_spec(
-        name, height=height, width=width, classes=classes, preprocess=image, labels=labels, output_kind=kind
-    )
+    return labels
 
 
 def read_spec(path: Path) -> ModelSpec:

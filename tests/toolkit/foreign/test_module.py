@@ -9,8 +9,10 @@ from pathlib import Path
 
 import click
 import numpy as np
+import onnx
 import pytest
 import torch
+from msgspec import structs
 
 from runtime import open_session
 from runtime.errors import ExportError, ModelError, ToolkitError, WeightsError
@@ -18,6 +20,7 @@ from runtime.spec import CenterCrop, Resize
 from tests.command import assert_clean_failure, toolkit
 from tests.toolkit.training.bars import write_bars
 from toolkit.foreign.module import ForeignModule, open_module
+from toolkit.foreign.onnx import open_onnx
 from toolkit.foreign.spec import Told, read_spec
 from toolkit.zoo import ZOO
 
@@ -347,6 +350,36 @@ def test_an_int8_bundle_of_it(mine: str, tmp_path: Path) -> None:
     with open_session(tmp_path / "several-int8") as session:
         assert session.run(images).shape == (3, 10)
         assert session.spec.label(3) == "3"
+
+
+def test_what_was_exported_knows_how_it_takes_images(
+    mine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "labels.txt").write_text("".join(f"class {i}\n" for i in range(10)))
+    told = ("--input-size", "28", "--color", "bgr", "--mean", "0.4,0.5,0.6", "--std", "0.25", "--crop-pct", "0.5")
+    line = ("export", f"{mine}:net", "--set", "channels=3", *told, "--labels", "labels.txt", "-o", "one.onnx")
+    done = toolkit(*line, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = toolkit("export", "one.onnx", "-o", "two.onnx", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("one", "two"):
+        found = open_onnx(tmp_path / f"{name}.onnx", False, Told())
+        image = found.spec.preprocess
+        assert (found.spec.name, found.spec.labels[3], image.color, image.as_pixels) == (name, "class 3", "bgr", True)
+        assert image.steps == (Resize(56, 56, "shorter"), CenterCrop(28, 28))
+        assert found.trained == structs.replace(image, mean=(0.4, 0.5, 0.6), std=(0.25,) * 3)
+        assert f"{name} takes images as it was exported" in capsys.readouterr().err
+    other = open_onnx(tmp_path / "one.onnx", False, Told(color="rgb")).spec
+    assert (other.preprocess.color, other.labels) == ("rgb", ()) and "exported" not in capsys.readouterr().err
+    spec = structs.replace(other, preprocess=structs.replace(other.preprocess, mean=(0.5,) * 3, std=(0.1,) * 3))
+    assert open_onnx(tmp_path / "one.onnx", False, Told(spec=spec)).spec.preprocess.as_pixels  # they are inside
+
+    model = onnx.load(tmp_path / "one.onnx")
+    (entry,) = model.metadata_props
+    entry.value = entry.value.replace('"bgr"', '"cmyk"')
+    onnx.save(model, tmp_path / "one.onnx")
+    with pytest.raises(ModelError, match=r"one\.onnx: its metadata .* are not a model's spec: .*cmyk"):
+        open_onnx(tmp_path / "one.onnx", False, Told())
 
 
 def test_int8_of_it_needs_images_and_float32_none(mine: str, tmp_path: Path) -> None:

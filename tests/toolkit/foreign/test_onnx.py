@@ -16,12 +16,13 @@ from onnxruntime.quantization import QuantFormat, quantize_static
 
 from calibration.placement import plan
 from export.module import export_graph
+from export.own_spec import with_own_spec
 from export.parity import normalize
 from export.reference import open_reference
 from runtime import open_session
 from runtime.errors import ModelError, ToolkitError
 from runtime.progress import SilentProgress
-from runtime.spec import BatchRange
+from runtime.spec import BatchRange, Preprocess, classifier_spec
 from tests.command import assert_clean_failure, toolkit
 from tests.toolkit.foreign import graphs
 from tests.toolkit.foreign.graphs import Maker
@@ -232,6 +233,16 @@ def test_one_number_becomes_two_classes(end: str, tmp_path: Path, capsys: pytest
 def test_what_takes_pixels_has_mean_and_std_inside(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="takes uint8"):
         opened(graphs.of_pixels(), tmp_path, Told(mean=(0.5,), output_name="scores"))
+
+
+def test_a_graph_that_was_changed_since_its_export_is_a_file_like_any_other(tmp_path: Path) -> None:
+    spec = classifier_spec(
+        "net", height=9, width=9, classes=4, preprocess=Preprocess("rgb", (), (0.0,) * 3, (1.0,) * 3)
+    )
+    onnx.save(graphs.of_pixels(), tmp_path / "net.onnx")
+    (tmp_path / "net.onnx").write_bytes(with_own_spec(tmp_path / "net.onnx", spec))
+    found = open_onnx(tmp_path / "net.onnx", False, Told(output_name="scores"))
+    assert found.spec.image_shape == (12, 10, 3) and found.trained is None
 
 
 def test_answers_in_0_to_1_that_do_not_add_up_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
