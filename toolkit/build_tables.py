@@ -44,8 +44,15 @@ def show(result: BuildResult) -> None:
     long = {name: seconds for name, seconds in result.stage_seconds.items() if seconds >= SHORT_STAGE_S}
     say("time: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in long.items()))
     say(f"wrote {result.bundle} ({size(result.size_bytes)} model) in {result.seconds:.1f} s")
+    say(f"next:  {next_step(result)}")
+
+
+def next_step(result: BuildResult) -> str:
+    """The commands to go on with; a plan for a GPU that is not here is of use elsewhere alone."""
     folder = shlex.quote(result.bundle)
-    say(f"next:  toolkit classify {folder} IMAGE...    toolkit verify {folder}")
+    if result.latency_reason:
+        return f"copy {folder} to where {result.target} runs, and there: toolkit verify {folder}"
+    return f"toolkit classify {folder} IMAGE...    toolkit verify {folder}"
 
 
 def show_layers(layers: tuple[LayerEntry, ...]) -> None:

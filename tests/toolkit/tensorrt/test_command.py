@@ -6,11 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from runtime.bundle import PLAN, Bundle
 from tests.command import assert_clean_failure, toolkit, without_packages
 from tests.conftest import shared_folder
+from toolkit.build_result import BuildResult
+from toolkit.build_tables import next_step
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed: it has packages for x86-64 alone")
 
@@ -54,6 +57,7 @@ def test_the_bundle_says_what_it_is_for_and_what_was_not_measured(built: Path) -
     reference, row = result["race"]
     assert (reference["target"], reference["precision"]) == ("onnxruntime", "fp32")
     assert (row["target"], row["chosen"], row["p50_ms"], row["reason_against"]) == ("tensorrt-rtx", True, None, "")
+    assert "to where tensorrt-rtx runs" in next_step(msgspec.convert(result, BuildResult))
     said = (built / "err").read_text()
     assert "for compute capability 8.6: no GPU for it is here, and none was named" in said
     assert "4 warnings (-v shows them)" in said
