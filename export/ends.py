@@ -31,7 +31,10 @@ def image_input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
     inputs = list(model.graph.input)
     if len(inputs) != 1:
         names = ", ".join(entry.name for entry in inputs) or "none"
-        raise ModelError(f"it has {len(inputs)} inputs ({names}), and a classifier has one", "give a classifier")
+        raise ModelError(
+            f"it has {len(inputs)} inputs ({names}), and a classifier has one",
+            "wrap it in a module that takes images alone and holds the others as constants, and export that",
+        )
     value: onnx.ValueInfoProto = inputs[0]
     shape, kind = shape_of(value), value.type.tensor_type.elem_type
     if not value.type.tensor_type.HasField("shape"):

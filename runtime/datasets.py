@@ -23,6 +23,7 @@ from runtime.spec import ModelSpec
 Split = Literal["train", "test"]
 IDX_PREFIX: dict[Split, str] = {"train": "train", "test": "t10k"}
 FOLDER_NAME: dict[Split, str] = {"train": "train", "test": "val"}
+MOST_LABELS = 10  # of a model, in a hint
 MOST_TRIED, MOST_TOLD = 1000, 3  # images of a folder, for others that cannot be read, and of those
 
 
@@ -323,7 +324,8 @@ def open_folder(path: Path, labels: Sequence[str]) -> FileDataset:
         unknown = next(name for name in names if name not in labels)
         raise DataError(
             f"{path}: subfolder '{unknown}' is no class of the model, which has {len(labels)}",
-            "name the subfolders after the model's labels",
+            f"name the subfolders after the model's labels: {', '.join(labels[:MOST_LABELS])}"
+            + (", ..." if len(labels) > MOST_LABELS else ""),
         )
     return FileDataset(str(path), tuple(files), tuple(index[part[0]] for part in parts))
 

@@ -101,7 +101,7 @@ def draft(target: Path, *, force: bool) -> Iterator[Draft]:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = lock_folder(building, target)
     except OSError as error:
-        raise BundleError(f"cannot write {target}: {error.strerror}", "give another output folder with -o") from error
+        raise BundleError(f"cannot write {target}: {why(error)}", "give another output folder with -o") from error
     try:
         if os.path.lexists(aside):
             if os.path.lexists(target):
@@ -131,6 +131,12 @@ def draft(target: Path, *, force: bool) -> Iterator[Draft]:
         for parent in made:
             with suppress(OSError):  # it holds the target, or something of somebody else's
                 parent.rmdir()
+
+
+def why(error: OSError) -> str:
+    """Why a folder cannot be made; the system says "File exists" of a file that is on the way to it."""
+    on_the_way = isinstance(error, (FileExistsError, NotADirectoryError))
+    return "a file is where a folder is needed" if on_the_way else str(error.strerror)
 
 
 def sweep(target: Path) -> None:

@@ -82,7 +82,9 @@ class InputSize(click.ParamType):  # type: ignore[type-arg]  # generic from clic
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         parts = str(value).lower().split("x")
         if not all(part.isdecimal() and 1 <= int(part) <= 65536 for part in parts) or len(parts) > 2:
-            self.fail(f"'{value}' is not N or HEIGHTxWIDTH, such as 224 or 224x160", param, ctx)
+            self.fail(
+                f"'{value}' is not N or HEIGHTxWIDTH, such as 224 or 224x160, with sides of 1 to 65536", param, ctx
+            )
         return (int(parts[0]), int(parts[-1]))
 
 

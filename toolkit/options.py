@@ -178,8 +178,13 @@ def told_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return combine(
         click.option("--input-size", type=InputSize(), metavar="N|HxW", help="Height and width of what it takes."),
         click.option("--color", type=click.Choice(("rgb", "bgr", "gray")), help="Its channels.  [default: rgb]"),
-        click.option("--mean", type=Numbers(), metavar="A,B,C", help="Of pixel / 255, taken off.  [default: 0]"),
-        click.option("--std", type=Numbers(), metavar="A,B,C", help="Of pixel / 255, divided by.  [default: 1]"),
+        click.option(
+            "--mean",
+            type=Numbers(),
+            metavar="A,B,C",
+            help="Of pixel / 255, in the order of --color, taken off.  [default: 0]",
+        ),
+        click.option("--std", type=Numbers(), metavar="A,B,C", help="The same, divided by.  [default: 1]"),
         click.option(
             "--crop-pct",
             type=FiniteRange(0, 1, min_open=True),

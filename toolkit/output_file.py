@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runtime.errors import ToolkitError
+from runtime.folder import why
 from toolkit import board
 
 
@@ -39,9 +40,7 @@ def place_for(output: Path, *, force: bool, option: str = "-o", named: str = "fi
             with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", suffix=".tmp"):
                 pass
         except OSError as error:
-            raise ToolkitError(
-                f"cannot write {output}: {error.strerror}", f"give another {named} with {option}"
-            ) from error
+            raise ToolkitError(f"cannot write {output}: {why(error)}", f"give another {named} with {option}") from error
         yield
     finally:
         for parent in made:

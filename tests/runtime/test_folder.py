@@ -290,6 +290,7 @@ def test_a_place_that_cannot_be_written_is_an_error_with_a_hint(tmp_path: Path, 
         target = Path("/")
     with pytest.raises(BundleError) as caught:
         make(target, "new")
+    assert where != "below a file" or "a file is where a folder is needed" in caught.value.message
     assert "-o" in caught.value.hint
     assert str(target) in caught.value.message
 

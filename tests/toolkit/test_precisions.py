@@ -110,7 +110,9 @@ class TestExport:
         done = toolkit(command, "lenett", "-o", "new/file", cwd=tmp_path)
         assert_clean_failure(done, "lenett")
         (tmp_path / "file").touch()
-        assert_clean_failure(toolkit(command, "lenet", "-o", "file/x", cwd=tmp_path), "file/x")
+        assert_clean_failure(
+            toolkit(command, "lenet", "-o", "file/x", cwd=tmp_path), "file/x: a file is where a folder"
+        )
 
 
 def test_calibrate_writes_what_a_build_would_hold(

@@ -408,11 +408,13 @@ def test_what_a_model_knows_is_not_told(tmp_path: Path, tiny_bundle: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "option", [("--mean", "a,b"), ("--std", "nan"), ("--input-size", "0"), ("--input-size", "1x2x3")]
+    "option",
+    [("--mean", "a,b"), ("--std", "nan"), ("--input-size", "0"), ("--input-size", "1x2x3"), ("--input-size", "65537")],
 )
 def test_values_that_are_none_are_wrong_usage(tmp_path: Path, option: tuple[str, str]) -> None:
     done = toolkit("export", "lenet", *option, cwd=tmp_path)
     assert done.returncode == 2 and "such as" in done.stderr
+    assert option[0] != "--input-size" or "sides of 1 to 65536" in done.stderr
 
 
 def test_what_is_wrapped_is_taken_out(mine: str) -> None:

@@ -208,6 +208,12 @@ def test_values_in_a_row_are_those_of_a_square_or_of_the_size_that_is_told(
         opened(graphs.of_rows([3, 12, 12]), tmp_path)
 
 
+def test_one_input_too_many_can_be_held_fast(tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        opened(two_inputs(), tmp_path)
+    assert "holds the others as constants" in caught.value.hint
+
+
 def test_one_of_several_outputs_has_to_be_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="2 outputs: logits, features") as caught:
         opened(graphs.of_computed_shapes(), tmp_path)
