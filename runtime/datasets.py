@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from runtime.errors import DataError, ImageError
 from runtime.idx import find_idx, read_idx
-from runtime.images import find_images, read_file, read_image
+from runtime.images import check_image, find_images, read_file, read_image
 from runtime.preprocess import Image, image_for
 from runtime.spec import ModelSpec
 
@@ -111,6 +111,15 @@ class FileDataset:
     def image(self, index: int) -> Image:
         with self.telling_all():
             return read_image(self.paths[index])
+
+    def check(self, index: int) -> None:
+        """Look at an image without decoding it.
+
+        Raises:
+            ImageError: it is none, or cut off.
+        """
+        with self.telling_all():
+            check_image(read_file(self.paths[index]), str(self.paths[index]))
 
     def image_name(self, index: int) -> str:
         return str(self.paths[index])

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.datasets import Dataset, FileDataset, batches, whole
+from runtime.datasets import Dataset, FileDataset, batches, place_of, whole
 from runtime.errors import DataError
 from runtime.manifest import Accuracy
 from runtime.progress import Progress, advance_or_stop
@@ -67,6 +67,21 @@ def require_classes(dataset: Dataset, spec: ModelSpec) -> None:
             f"{dataset.name} has labels {labels.min()} to {labels.max()}, but {spec.name} has {spec.classes} classes",
             "give images that are labelled with the model's classes",
         )
+
+
+def require_readable(dataset: Dataset, progress: Progress) -> None:
+    """Look at files before the work whose last step they are: one that is cut off would lose all of it.
+
+    Raises:
+        ImageError: there are such ones. What shows only when a file is decoded is found later.
+    """
+    source = whole(dataset)
+    if not isinstance(source, FileDataset):
+        return
+    with progress.stage("look at the images", len(dataset)) as stage:
+        for index in range(len(dataset)):
+            source.check(place_of(dataset, index)[0])
+            advance_or_stop(stage)
 
 
 def classes_of(answers: Probabilities) -> Classes:

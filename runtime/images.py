@@ -87,6 +87,23 @@ def decode_image(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS)
     Raises:
         ImageError: of no format that is read, too large, cut off, or damaged.
     """
+    header = check_image(data, name, max_megapixels)
+    pixels = decode(data, header)
+    if pixels is None:
+        raise ImageError(f"{name} is damaged, or of a kind that OpenCV {cv2.__version__} does not read", VIEWER_HINT)
+    if pixels.dtype != np.uint8:
+        raise ImageError(
+            f"{name} holds {pixels.dtype} values, and which of them is white nobody knows", "save it with 8 or 16 bits"
+        )
+    return turn(to_rgb(as_image(pixels)), header.orientation)
+
+
+def check_image(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS) -> Header:
+    """What can be told of an image without decoding it: its header, and whether it is cut off.
+
+    Raises:
+        ImageError: of no format that is read, too large, or cut off.
+    """
     if not data:
         raise ImageError(f"{name} is empty (0 bytes)", "it may have been cut off while it was copied: copy it again")
     refuse_pointer(data, name, ImageError)
@@ -102,14 +119,7 @@ def decode_image(data: bytes, name: str, max_megapixels: float = MAX_MEGAPIXELS)
         )
     if header.flaw:
         raise ImageError(f"{name} {header.flaw}", VIEWER_HINT)
-    pixels = decode(data, header)
-    if pixels is None:
-        raise ImageError(f"{name} is damaged, or of a kind that OpenCV {cv2.__version__} does not read", VIEWER_HINT)
-    if pixels.dtype != np.uint8:
-        raise ImageError(
-            f"{name} holds {pixels.dtype} values, and which of them is white nobody knows", "save it with 8 or 16 bits"
-        )
-    return turn(to_rgb(as_image(pixels)), header.orientation)
+    return header
 
 
 def read_file(path: Path, max_megapixels: float = MAX_MEGAPIXELS, name: str = "") -> bytes:

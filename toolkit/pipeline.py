@@ -20,6 +20,7 @@ from runtime.backend import EngineOptions
 from runtime.bundle import CALIBRATION, MODEL, PLAN, PROBE, write_bundle
 from runtime.candidate import Candidate, Graph, coverage, enter, enter_all
 from runtime.datasets import Dataset
+from runtime.evaluate import require_readable
 from runtime.folder import draft
 from runtime.latency import measure
 from runtime.manifest import SCHEMA_VERSION, Manifest, ProbeResult
@@ -67,6 +68,8 @@ def build(request: BuildRequest, progress: TimedProgress) -> BuildResult:
     targets = resolve_targets(request.target, request.options.device)
     asked = request.precision
     precisions = (asked,) if asked else get_args(Precision)
+    if request.eval_data is not None:
+        require_readable(request.eval_data, progress)
     with draft(request.output, force=request.force) as bundle, tempfile.TemporaryDirectory() as folder:
         work, samples = Path(folder), source.samples
 

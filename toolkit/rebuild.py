@@ -14,6 +14,7 @@ from runtime.backend import EngineOptions
 from runtime.bundle import CALIBRATION, MODEL, PLAN, PROBE, Bundle, verify_file, write_bundle
 from runtime.candidate import Graph, coverage, enter_all
 from runtime.datasets import Dataset
+from runtime.evaluate import require_readable
 from runtime.folder import draft
 from runtime.manifest import LayerEntry, ProbeResult
 from runtime.progress import TimedProgress
@@ -53,6 +54,8 @@ def rebuild(request: RebuildRequest, progress: TimedProgress) -> BuildResult:
     """
     source, old = request.source, request.source.manifest
     targets = resolve_targets(request.target, request.options.device)
+    if request.eval_data is not None:
+        require_readable(request.eval_data, progress)
     with draft(request.output, force=request.force) as bundle:
         for name in KEPT_FILES:
             if name in old.files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -19,7 +20,7 @@ from runtime.bundle import Bundle
 from runtime.errors import BackendError
 from runtime.progress import SilentProgress
 from tests.command import ROOT, TOOLKIT, assert_clean_failure, environment, toolkit, without_packages
-from tests.tiny import make_spec, write_model
+from tests.tiny import LABELS, make_spec, write_model
 
 
 def test_int8_lenet_keeps_its_accuracy_with_every_layer_in_int8(lenet_build: dict, lenet_bundle: Path) -> None:
@@ -116,6 +117,23 @@ def test_own_images_without_labels_give_agreement_alone(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["latency_batch"] == 2
     manifest = Bundle.open(tmp_path / "out").manifest
     assert (manifest.batch.smallest, manifest.batch.best, manifest.batch.largest) == (1, 2, 4)
+
+
+def test_images_that_are_cut_off_are_found_before_the_work(tiny_bundle: Path, tmp_path: Path) -> None:
+    images = tmp_path / "data" / "images"
+    for folder in (images, images.with_name("labelled") / LABELS[0]):
+        folder.mkdir(parents=True)
+        cv2.imwrite(str(folder / "a.jpg"), np.zeros((40, 40), np.uint8))
+        (folder / "b.jpg").write_bytes((folder / "a.jpg").read_bytes()[:-20])
+    for line in (
+        ("build", "lenet", "--fp32", "--eval-data", "data/images"),
+        ("build", str(tiny_bundle), "--eval-data", "data/labelled", "-o", "again"),
+        ("report", str(tiny_bundle), "--quick", "--data", "data/labelled"),
+    ):
+        done = toolkit(*line, cwd=tmp_path)
+        assert_clean_failure(done, "b.jpg is cut off")
+        assert not re.search("export:|compile:|measure latency:", done.stderr)
+        assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 class TestLenetBundle:

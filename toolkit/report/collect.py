@@ -14,6 +14,7 @@ from msgspec import structs
 from runtime.backend import REFERENCE, available_cores, get_backend
 from runtime.bundle import MODEL, PLAN, Bundle
 from runtime.datasets import Dataset
+from runtime.evaluate import require_readable
 from runtime.measure.accuracy import measure_accuracy
 from runtime.measure.machine import describe_machine
 from runtime.measure.result import MeasuredAccuracy, Performance
@@ -69,6 +70,8 @@ def collect(request: ReportRequest, progress: Progress) -> tuple[Report, Dataset
     openings = {name: request.engine.opening(one.path) for name, one in bundles.items()}
     reference = find_reference(bundles, request.reference)
     dataset = None if request.data is None else open_images(request.data, request.images, bundles)
+    if dataset is not None:
+        require_readable(dataset, progress)
     with ExitStack() as stack:
         sessions, absent = open_sessions(bundles, openings, stack)
         measured = measure_all(
