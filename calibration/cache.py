@@ -70,7 +70,7 @@ def given_calibration(
     if differ:
         raise DataError(
             f"{path} does not fit {request.spec.name}: it was made from other things: {', '.join(differ)}",
-            f"calibrate again, without --calibration, or with `toolkit calibrate {request.spec.name}`",
+            "calibrate again: without --calibration, or with `toolkit calibrate`",
         )
     method = found.method if request.options.requested == "auto" else request.options.requested
     tensors = found.tensors if method == found.method else of_method(found.tensors, method)
