@@ -114,6 +114,7 @@ def label_cuts(frame: Image, truth: tuple[Truth, ...]) -> Iterator[tuple[Image, 
     They are copies: a candidate's image is a part of what holds all of its frame.
     """
     known = [thing for thing in truth if thing.label is not None]
+    words = [thing.box for thing in truth if thing.kind in ("word", "text")]  # whose letters may look like digits
     of_digit: dict[int, list[tuple[float, Image]]] = {}
     for candidate in walk(find_candidates(frame)):
         box = candidate.box
@@ -121,6 +122,8 @@ def label_cuts(frame: Image, truth: tuple[Truth, ...]) -> Iterator[tuple[Image, 
         if best is not None and overlap(box, best.box) >= RIGHT:
             if not best.cut:
                 of_digit.setdefault(best.id, []).append((overlap(box, best.box), candidate.image.copy()))
+        elif any(inside(box, word) > APART for word in words):
+            continue
         elif all(inside(box, digit.box) <= APART for digit in known):
             yield candidate.image.copy(), None
         elif sum(inside(digit.box, box) > WITHIN for digit in known) > 1:

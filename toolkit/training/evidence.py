@@ -55,13 +55,14 @@ def observe(reader: DigitReader, digits: Digits, scenes: Iterable[int], seed: in
         difficulty = ORDER[number % len(ORDER)]
         scene = Scene(digits.images, digits.labels, difficulty=difficulty, seed=int(rng.integers(1 << 31)))
         frame, truth = scene.frame(int(rng.integers(200)))
-        answers = [answer for answer in walk_answers(reader.look([frame])[0]) if answer.probability >= reader.likely]
+        (things,) = reader.look([frame])
+        answers = [answer for answer in walk_answers(things) if answer.probability >= reader.likely]
         if not answers:
             continue
         right = [is_right(answer, truth) for answer in answers]
         known = [place for place, verdict in enumerate(right) if verdict is not None]
         if known:
-            yield measure(frame, answers)[known], np.array([right[place] for place in known], bool)
+            yield measure(frame, answers, things)[known], np.array([right[place] for place in known], bool)
 
 
 def is_right(answer: Answer, truth: tuple[Truth, ...]) -> bool | None:

@@ -64,9 +64,12 @@ class Answer:
     @property
     def in_doubt(self) -> bool:
         """Whether it is not clearly a digit, and there are not clearly digits in it."""
-        return self.probability < SETTLED and not any(
-            all(part.probability >= SETTLED for part in way) for way in self.ways
-        )
+        return self.clear < SETTLED
+
+    @property
+    def clear(self) -> float:
+        """How likely it is, by the model, that it is a digit, or that all is that it was taken apart into."""
+        return max([self.probability, *(min(part.probability for part in way) for way in self.ways)])
 
     @property
     def halves(self) -> float:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from runtime.camera.frame import Picture
 from runtime.camera.reading.answer import DIGITS, Answer
 from runtime.camera.reading.cut import Candidate
+from runtime.camera.reading.neighbours import ALIKE, IN_LINE, look_beside
 from runtime.camera.reading.normalize import INK, PLACES
 from runtime.camera.reading.sureness import Doubles, sureness
 from runtime.camera.reading.surroundings import Surroundings, look_around
@@ -30,6 +31,10 @@ FACTORS = (
     "other_color",  # and how far from the colour of the next of them
     "company",  # share of the answers that are sure, but for itself, and half of one more; 0 where none is
     "beside",  # 1 where one of those is next to it in a line, less where it is farther away
+    "flanked",  # sides on which there is something next to it in its line, whatever that is,
+    "misfits",  # and how unlikely that is a digit
+    "word",  # how many things follow closely on it and on each other, as a logarithm,
+    "misfit",  # and how unlikely those are digits
     "thinner",  # how much thinner its strokes are than those of the sure ones, as a logarithm,
     "thicker",
     "leaning",  # and how much more it leans
@@ -63,25 +68,24 @@ LEAST_DOUBT = 1e-3  # of the model: below, it says nothing more
 LEAST_SURE = 0.1  # the same at the other end
 LEAST_LIKE = 1e-6  # of the model for one digit: below, it says nothing more
 MOST_UNEVEN = 1.5
-IN_LINE = 0.5  # of the height of the lower of two digits, that is beside the other, when they are in a line
-ALIKE = 2  # times as high as the lower of those the other may be
 
 
-def weigh(frame: Picture, answers: Sequence[Answer]) -> None:
+def weigh(frame: Picture, answers: Sequence[Answer], things: Sequence[Answer]) -> None:
     """Set the `sureness` of answers that are seen together.
 
     Args:
         frame: uint8 (H, W, 3) BGR, or (H, W).
         answers: of one frame.
+        things: all that was looked at there, without its parts.
     """
     if not answers:
         return
-    for answer, value in zip(answers, sureness(measure(frame, answers)).tolist(), strict=True):
+    for answer, value in zip(answers, sureness(measure(frame, answers, things)).tolist(), strict=True):
         answer.sureness = value
 
 
-def measure(frame: Picture, answers: Sequence[Answer]) -> Doubles:
-    """The `FACTORS` of answers, float64 (answers, factors)."""
+def measure(frame: Picture, answers: Sequence[Answer], things: Sequence[Answer]) -> Doubles:
+    """The `FACTORS` of answers, float64 (answers, factors); arguments as in `weigh`."""
     candidates = [answer.candidate for answer in answers]
     around = look_around(frame, candidates)
     probabilities = [(answer.probability, answer.whole, answer.halves, answer.within) for answer in answers]
@@ -99,6 +103,11 @@ def measure(frame: Picture, answers: Sequence[Answer]) -> Doubles:
     for place, answer in enumerate(answers):
         column[answer.label][place] = 1
     factors[:, -len(DIGITS) :] = np.log(np.maximum([answer.probabilities for answer in answers], LEAST_LIKE))
+    beside = look_beside(
+        [answer.box for answer in answers], [thing.box for thing in things], [1 - thing.clear for thing in things]
+    )
+    column["flanked"][:], column["misfits"][:] = beside.flanked, beside.misfits
+    column["word"][:], column["misfit"][:] = np.log1p(beside.word), beside.misfit
     sure = np.flatnonzero([answer.probability >= SURE and not answer.bar for answer in answers])
     column["answers"][:] = math.log(len(answers))
     column["sure_ones"][:] = math.log(1 + len(sure))

@@ -81,7 +81,7 @@ class DigitReader:
 
     def decide(self, image: Picture, answers: list[Answer]) -> Reading:
         """What is a digit, among all that was read on a frame."""
-        weigh(image, [answer for answer in walk_answers(answers) if answer.probability >= self.likely])
+        weigh(image, [answer for answer in walk_answers(answers) if answer.probability >= self.likely], answers)
         digits = without_doubles(digit for answer in answers for digit in choose(answer)[1])
         accepted = [digit for digit in digits if digit.sureness >= self.threshold]
         left_to_right = sorted(accepted, key=lambda digit: digit.box[0])

@@ -32,6 +32,7 @@ class Hand:
         aspect: width over height, against MNIST's.
         gap: between digits of a number, as a share of their height.
         loose: how much digits of one hand differ, 0..1.
+        zero: height of its 0s, as a share of the others'.
     """
 
     style: str
@@ -45,6 +46,7 @@ class Hand:
     aspect: float
     gap: float
     loose: float
+    zero: float
 
     @classmethod
     def of(cls, rng: np.random.Generator, desk: bool) -> Hand:
@@ -65,6 +67,7 @@ class Hand:
             aspect=pick(rng, 0.85, 1.2),
             gap=pick(rng, -0.04, 0.1) if desk and chance(rng, 0.15) else pick(rng, 0.08, 0.4),
             loose=pick(rng, 0.2, 1.0),
+            zero=pick(rng, 0.5, 0.85) if chance(rng, 0.15) else 1.0,
         )
 
 
@@ -109,7 +112,7 @@ def plan_number(
         low, high = laid.min(axis=0), laid.max(axis=0)
         move = np.array((cursor - low[0], -high[1] + float(rng.normal(0, 0.04)) * tall * hand.loose))
         move[1] += (one.height - 1) / 2 * tall  # the middle is where it is of the others
-        cursor += high[0] - low[0] + scale + tall * (hand.gap + 0.3 * abs(hand.gap) * pick(rng, -1, 1))
+        cursor += high[0] - low[0] + scale + tall * (one.space + hand.gap + 0.3 * abs(hand.gap) * pick(rng, -1, 1))
         turn = hand.turn + float(rng.normal(0, 0.05)) * hand.loose
         lean = float(np.arctan(-shear))
         turn = float(np.clip(turn + lean + angle + camera, -MOST_SLANT, MOST_SLANT)) - lean - angle - camera

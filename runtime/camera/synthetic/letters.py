@@ -60,7 +60,23 @@ LETTERS = {
 }
 SIMPLE = ("T", "Y", "C", "L", "J", "h", "e", "man", "Ga")  # nearer to digits than the others: drawn less often
 SERIF = np.array(((-0.12, 0.0), (0.12, 0.0)))
-SMALL_LETTERS = ("k", "m", "n", "x", "v", "u", "r", "f", "t", "h", "e")
+#: Those that alone may be read as digits, and in words are not.
+LIKE_DIGITS = {
+    "a": "~A3632306295A8AA8 A3AA",
+    "b": "000A ~0433639597693A08",
+    "c": "~A4532406295A9AA9",
+    "d": "~A4632306295A8AA8 A0AA",
+    "g": "~A2512113244675A4 ~A1A68A5A29",
+    "o": "~532306295A8AA8A58353",
+    "p": "020A ~0232638695672706",
+    "s": "~946334255687997A3A19",
+    "y": "0356 A31A",
+}
+#: How often letters are written in English, in percent: without those that are a 1 anywhere, as l, or rare.
+FREQUENCIES = {
+    "a": 8.2, "b": 1.5, "c": 2.8, "d": 4.3, "e": 12.7, "f": 2.2, "g": 2.0, "h": 6.1, "k": 0.8, "m": 2.4,
+    "n": 6.7, "o": 7.5, "p": 1.9, "r": 6.0, "s": 6.3, "t": 9.1, "u": 2.8, "v": 1.0, "x": 0.2, "y": 2.0,
+}  # fmt: skip
 
 SIGNS = {
     "plus": "505A 05A5",
@@ -96,7 +112,6 @@ HERSHEY = (
     cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
 )
 PRINTED = "AEFHKMNPRUVWXkmnwx"  # none that could be a digit
-SMALL = "aemnhkruvwxc"  # inside words, where nobody takes them for digits
 
 
 def number_of(sign: str) -> float:
@@ -158,10 +173,23 @@ def letter(rng: np.random.Generator) -> list[Line]:
 def word(rng: np.random.Generator) -> list[Line]:
     """Some letters side by side."""
     lines: list[Line] = []
-    for place in range(int(rng.integers(3, 9))):
-        code = LETTERS[SMALL_LETTERS[int(rng.integers(len(SMALL_LETTERS)))]]
-        lines += [line * (0.8, 1) + (place, 0) for line in handwritten(rng, code)]
+    for place, name in enumerate(spelled(rng, int(rng.integers(3, 9)))):
+        lines += [line * (0.8, 1) + (place, 0) for line in small_letter(rng, name)]
     return lines
+
+
+def small_letter(rng: np.random.Generator, name: str) -> list[Line]:
+    """One of those that words are spelled with."""
+    return handwritten(rng, LIKE_DIGITS.get(name) or LETTERS[name])
+
+
+def spelled(rng: np.random.Generator, count: int) -> str:
+    """As many letters as asked for, at least one of which does not look like a digit."""
+    weights = np.array(list(FREQUENCIES.values()))
+    while True:
+        text = "".join(rng.choice(list(FREQUENCIES), count, p=weights / weights.sum()))
+        if any(name not in LIKE_DIGITS for name in text):
+            return text
 
 
 def sign(rng: np.random.Generator) -> list[Line]:

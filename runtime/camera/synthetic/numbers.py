@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from runtime.camera.synthetic.digits import Hand, bent, plan_number, written
 from runtime.camera.synthetic.ink import Pen, luma, write
 from runtime.camera.synthetic.noise import chance, pick
-from runtime.camera.synthetic.signs import Written, with_signs
+from runtime.camera.synthetic.signs import Written, with_signs, with_word
 from runtime.camera.synthetic.stage import Stage, Thing
 from runtime.camera.synthetic.strokes import drawn_mark
 from runtime.camera.synthetic.traces import enclose
 
 TRIES = 40
 SIGNED = 0.06  # of numbers on a desk, that have signs among their digits
+NAMED = 0.04  # of them, that have a word beside them
 HUGE = 0.1  # of desks, whose first number is many times as high as the others
 
 
@@ -75,12 +76,19 @@ def write_digits(
         if desk and not number and chance(rng, HUGE):
             tall *= pick(rng, 2, 5)
         angle = stage.surfaces[surface].angle
+        zero = max(hand.zero, least / tall)
         line = [
-            Written(bent(rng, digits[index]) if chance(rng, 0.4) else digits[index], int(labels[index]))
+            Written(
+                bent(rng, digits[index]) if chance(rng, 0.4) else digits[index],
+                int(labels[index]),
+                1.0 if labels[index] else zero,
+            )
             for index in rng.integers(0, len(digits), many)
         ]
         if desk and chance(rng, SIGNED):
             line = with_signs(rng, line)
+        elif desk and chance(rng, NAMED):
+            line = with_word(rng, line)
         plan = plan_number(rng, line, tall, angle, turn, hand)
         pad = tall * pick(rng, 0.12, 0.35) + 3 if desk and chance(rng, 0.08) else 0.0
         at = stage.find(rng, plan.boxes + np.array((-1, -1, 1, 1)) * pad, surface)
@@ -96,7 +104,7 @@ def write_digits(
             write(rng, stage.canvas, mark, pen)
             outlines.append(mark.outline())
             if one.label is None:
-                stage.add(outlines[-1], "sign", taken=False)
+                stage.add(outlines[-1], one.kind, taken=False)
                 number += 1
             else:
                 stage.things.append(Thing(outlines[-1], one.label, "digit", number))

@@ -11,12 +11,12 @@ from runtime.camera.synthetic.hand import hand
 from runtime.camera.synthetic.ink import Pen
 from runtime.camera.synthetic.letters import (
     PRINTED,
-    SMALL,
     Line,
     letter,
     round_bracket,
     sign,
     slash,
+    spelled,
     turned,
     typed,
     word,
@@ -36,7 +36,7 @@ KINDS = {
     "sign": 0.09,
     "round bracket": 0.05,
     "slash": 0.04,
-    "word": 0.06,
+    "word": 0.07,
     "printed word": 0.04,
     "cursive": 0.06,
 }
@@ -119,7 +119,8 @@ def write_others(rng: np.random.Generator, stage: Stage, height: float, rate: fl
         tall = max(14.0, height * float(np.exp(rng.normal(0, 0.3))))
         if kind.startswith("printed"):
             several = kind.endswith("word")
-            text = "".join(rng.choice(list(SMALL if several else PRINTED), int(rng.integers(3, 9)) if several else 1))
+            text = spelled(rng, int(rng.integers(3, 9))) if several else str(rng.choice(list(PRINTED)))
+            text = text.upper() if several and chance(rng, 0.25) else text
             type_text(rng, stage, surface, pen, text, tall * (0.5 if several else 1), NAMES[kind])
         else:
             draw_lines(rng, stage, surface, pen, kind, tall)
@@ -143,7 +144,7 @@ def draw_lines(rng: np.random.Generator, stage: Stage, surface: int, pen: Pen, k
     if kind in ("scribble", "doodle"):
         tall *= pick(rng, 0.5, 1.6) if chance(rng, 0.7) else pick(rng, 1.6, 4.0)
     elif kind in ("word", "cursive"):
-        tall *= pick(rng, 0.4, 0.8)
+        tall *= pick(rng, 0.5, 1.1)
     wide = tall * (pick(rng, 0.85, 1.2) if kind == "slash" else pick(rng, 0.55, 1.1))  # a steep slash is a 1
     points = np.concatenate(lines)
     middle = (points.max(axis=0) + points.min(axis=0)) / 2
@@ -162,5 +163,5 @@ def print_text(rng: np.random.Generator, stage: Stage) -> None:
     surface = stage.surface(rng)
     pen, tall = stage.surfaces[surface].pen(rng), pick(rng, 9, 16)
     for _ in range(int(rng.integers(2, 6))):
-        words = ("".join(rng.choice(list(SMALL), int(rng.integers(2, 9)))) for _ in range(int(rng.integers(1, 6))))
+        words = (spelled(rng, int(rng.integers(2, 9))) for _ in range(int(rng.integers(1, 6))))
         type_text(rng, stage, surface, pen, " ".join(words), tall, "text")

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.camera.synthetic.letters import ROUND_BRACKETS, SIGNS, SLASH, Line, handwritten, letter
+from runtime.camera.synthetic.letters import (
+    ROUND_BRACKETS,
+    SIGNS,
+    SLASH,
+    Line,
+    handwritten,
+    letter,
+    small_letter,
+    spelled,
+)
 from runtime.camera.synthetic.noise import chance, pick
 
 SIDE = 28  # pixels of a picture, as MNIST has them
@@ -26,11 +35,15 @@ class Written:
         image: uint8 (28, 28), light on dark.
         label: of a digit.
         height: as a share of the digits'.
+        kind: of what is no digit.
+        space: to the next one besides the usual, as a share of the digits' height.
     """
 
     image: NDArray[np.uint8]
     label: int | None
     height: float = 1.0
+    kind: str = "sign"
+    space: float = 0.0
 
 
 def with_signs(rng: np.random.Generator, digits: Sequence[Written]) -> list[Written]:
@@ -57,13 +70,24 @@ def with_signs(rng: np.random.Generator, digits: Sequence[Written]) -> list[Writ
     return line
 
 
+def with_word(rng: np.random.Generator, digits: Sequence[Written]) -> list[Written]:
+    """A line of digits with a word before or after them."""
+    height, before = pick(rng, 0.65, 1.1), chance(rng, 0.7)
+    letters = [
+        drawn(rng, small_letter(rng, name), pick(rng, 0.55, 0.95), height * pick(rng, 0.9, 1.1), "word")
+        for name in spelled(rng, int(rng.integers(2, 7)))
+    ]
+    first, second = (letters, [*digits]) if before else ([*digits], letters)
+    return [*first[:-1], replace(first[-1], space=pick(rng, 0.2, 1.2)), *second]
+
+
 def some(rng: np.random.Generator, places: range) -> list[int]:
     """One of them or two, the last one first."""
     chosen = rng.choice(places, min(len(places), int(rng.integers(1, 3))), replace=False)
     return sorted(chosen.tolist(), reverse=True)
 
 
-def drawn(rng: np.random.Generator, lines: Sequence[Line], wide: float, height: float) -> Written:
+def drawn(rng: np.random.Generator, lines: Sequence[Line], wide: float, height: float, kind: str = "sign") -> Written:
     """Lines of the unit square as a picture; `wide` is their width over their height."""
     side = SIDE * FINE
     canvas = np.zeros((side, side), np.uint8)
@@ -72,4 +96,4 @@ def drawn(rng: np.random.Generator, lines: Sequence[Line], wide: float, height: 
         points = ((line - 0.5) * (wide * TALL, TALL) + 0.5) * side
         cv2.polylines(canvas, [np.round(points).astype(np.int32)[:, None]], False, 255, thick, cv2.LINE_AA)
     image = cv2.resize(cv2.GaussianBlur(canvas, (0, 0), 0.4 * FINE), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return Written(np.asarray(image, np.uint8), None, height)
+    return Written(np.asarray(image, np.uint8), None, height, kind)

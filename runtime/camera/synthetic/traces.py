@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from runtime.camera.frame import Picture
 from runtime.camera.synthetic.ink import Colour, any_of, jittered
-from runtime.camera.synthetic.letters import SMALL, typed
+from runtime.camera.synthetic.letters import spelled, typed
 from runtime.camera.synthetic.noise import chance, pick
 from runtime.camera.synthetic.sheets import Surface
 from runtime.camera.synthetic.stage import Stage
@@ -47,7 +47,7 @@ def shine_through(rng: np.random.Generator, canvas: Picture, surface: Surface) -
         return
     patch = Stencil(canvas, middle, radius)
     for row in np.arange(tall, patch.mask.shape[0] - 2 * tall, tall * 1.6):
-        words = " ".join("".join(rng.choice(list(SMALL), int(rng.integers(2, 9)))) for _ in range(4))
+        words = " ".join(spelled(rng, int(rng.integers(2, 9))) for _ in range(4))
         line = (typed(rng, words, tall, 2.0)[:, ::-1] * 255).astype(np.uint8)[:, : patch.mask.shape[1]]
         patch.mask[int(row) : int(row) + line.shape[0], : line.shape[1]] = line
     patch.mask[:] = cv2.GaussianBlur(patch.mask, (0, 0), pick(rng, 1.0, 2.5))

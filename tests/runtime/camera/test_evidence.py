@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -100,17 +102,34 @@ def answers(frame: Picture, count: int = 4, **changes: object) -> list[Answer]:
 
 
 def factors(given: list[Answer], frame: Picture) -> dict[str, float]:
-    return dict(zip(FACTORS, measure(frame, given)[-1].tolist(), strict=True))
+    return dict(zip(FACTORS, measure(frame, given, given)[-1].tolist(), strict=True))
 
 
 def test_a_digit_like_the_others_has_nothing_against_it() -> None:
     frame = paper()
     seen = factors(answers(frame), frame)
-    for name in set(FACTORS[FACTORS.index("lower") : FACTORS.index("high")]) - {"company", "beside"}:
+    for name in set(FACTORS[FACTORS.index("lower") : FACTORS.index("high")]) - {
+        "company",
+        "beside",
+        "flanked",
+        "misfits",
+    }:
         assert seen[name] == pytest.approx(0, abs=0.7 if name == "other_color" else 1e-6), name
     assert seen["leans"] == pytest.approx(-8 / 40, abs=0.02)  # to the left, as all do
     assert seen["company"] == pytest.approx(3.5 / 4)  # three of four are other ones
     assert seen["beside"] == pytest.approx(np.exp(-32 / 44), abs=0.06)  # its neighbour is as far away, both as high
+
+
+def test_what_stands_next_to_it_counts_whether_it_may_be_a_digit_or_not() -> None:
+    frame = paper()
+    given = answers(frame)
+    letter = replace(given[2], probability=0.2)
+    for things, doubt in (([*given], 0.01), ([*given[:2], letter, given[3]], 0.8)):
+        seen = dict(zip(FACTORS, measure(frame, given[3:], things)[0].tolist(), strict=True))
+        assert seen["misfits"] == pytest.approx(doubt * seen["flanked"])
+    letter.ways = [[given[0], given[1]]]  # two digits that touch are no letter
+    seen = dict(zip(FACTORS, measure(frame, given[3:], [letter])[0].tolist(), strict=True))
+    assert seen["misfits"] == pytest.approx(0.01 * seen["flanked"])
 
 
 def test_what_is_three_times_as_high_is_not_beside_it() -> None:
@@ -236,8 +255,8 @@ def test_an_edge_that_looks_like_a_1_is_not_sure_to_be_one() -> None:
         if edge:
             frame[:, 103:] = 45
         box, image = stroke(frame, UPRIGHT)
-        given = [Answer(on(frame, box, image), *said(1, 1.0))]
-        weigh(frame, given)
+        given = [Answer(on(frame, box, image), *said(1, 0.999))]
+        weigh(frame, given, given)
         sureness.append(given[0].sureness)
     assert sureness[1] < THRESHOLD < 0.9 < sureness[0]
 
@@ -245,7 +264,7 @@ def test_an_edge_that_looks_like_a_1_is_not_sure_to_be_one() -> None:
 def test_nothing_seen_is_nothing_to_weigh() -> None:
     frame = paper()
     given = answers(frame, 1)
-    weigh(frame, [])
+    weigh(frame, [], [])
     assert given[0].sureness == 0  # of what was not weighed
-    weigh(frame, given)
+    weigh(frame, given, given)
     assert 0 < given[0].sureness < 1

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from runtime.camera.frame import Source, State
+from runtime.camera.synthetic.letters import LIKE_DIGITS, spelled
 from runtime.camera.synthetic.noise import BLURS, tile
 from runtime.camera.synthetic.scene import DIFFICULTIES, Scene
-from runtime.camera.synthetic.signs import Written, with_signs
+from runtime.camera.synthetic.signs import Written, with_signs, with_word
 from runtime.camera.synthetic.source import SCENES_KEPT, open_synthetic, shipped_digits
 from runtime.camera.synthetic.strokes import line_mark, thinned
 from runtime.errors import SourceError, ToolkitError
@@ -202,6 +203,31 @@ def test_a_sign_ends_a_number(monkeypatch):
         numbers = [one.number for one in truth if one.kind == "digit"]
         assert len(numbers) == len(set(numbers)) > 0
     assert any(one.kind == "sign" for one in truth)
+
+
+def test_a_word_stands_beside_a_number():
+    images, labels = shipped_digits()
+    digits = [Written(image, int(label)) for image, label in zip(images[:2], labels[:2], strict=True)]
+    before, rng = set(), np.random.default_rng(0)
+    for _ in range(40):
+        line = with_word(rng, digits)
+        number = [one for one in line if one.label is not None]
+        assert [(one.label, one.image is other.image) for one, other in zip(number, digits, strict=True)] == [
+            (one.label, True) for one in digits
+        ]
+        assert {one.kind for one in line if one.label is None} == {"word"}
+        (last_of_first,) = (one for one in line if one.space)
+        assert (last_of_first.label is None) == (line[0].label is None)
+        before.add(line[0].label is None)
+    assert before == {True, False}
+
+
+def test_a_word_has_a_letter_that_does_not_look_like_a_digit():
+    rng = np.random.default_rng(0)
+    words = [spelled(rng, 2) for _ in range(200)]
+    assert {len(text) for text in words} == {2}
+    assert not any(set(text) <= set(LIKE_DIGITS) for text in words)
+    assert any(set(text) & set(LIKE_DIGITS) for text in words)
 
 
 def test_impossible_scenes_are_refused():

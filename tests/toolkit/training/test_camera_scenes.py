@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 import runtime
+from runtime.camera.synthetic.truth import Truth
 from runtime.datasets import Subset, open_dataset
 from runtime.errors import DataError
 from runtime.progress import SilentProgress
 from tests.toolkit.training.bars import RECIPE, run
-from toolkit.training.camera import Scenes, draw_scenes
+from toolkit.training.camera import Scenes, draw_scenes, label_cuts
 from toolkit.training.data import prepare
 from toolkit.training.digits import take_digits, with_upstrokes
 from toolkit.zoo import ZOO
@@ -39,6 +41,15 @@ def test_scenes_give_digits_with_their_labels_and_other_things(scenes: Scenes) -
         assert len(cuts.others) > 5
         assert cuts.digits.shape[1:] == cuts.others.shape[1:] == (28, 28)
         assert set(cuts.labels.tolist()) <= set(range(10))
+
+
+def test_letters_of_words_are_nothing_to_train_with() -> None:
+    frame = np.full((480, 640, 3), 220, np.uint8)
+    for place, letter in enumerate("oslo"):
+        cv2.putText(frame, letter, (100 + 60 * place, 200), cv2.FONT_HERSHEY_SIMPLEX, 2.0, (40, 40, 40), 4)
+    box = (95, 140, 250, 70)
+    assert len(list(label_cuts(frame, (Truth(box, None, "scribble", 0, False, None),)))) >= 4
+    assert list(label_cuts(frame, (Truth(box, None, "word", 0, False, None),))) == []
 
 
 def test_1s_with_an_upstroke_are_written_among_them() -> None:
