@@ -38,6 +38,12 @@ def until(wanted: Callable[[], object], what: str = "") -> None:
         time.sleep(0.01)
 
 
+def takes_connections(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
 class Mosquitto:
     """A broker that forgets everything when it ends.
 
@@ -61,9 +67,7 @@ class Mosquitto:
 
     def answers(self) -> bool:
         assert self.process and self.process.poll() is None, "mosquitto has ended"
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-            return True
-        return False
+        return takes_connections(self.port)
 
     def kill(self) -> None:
         if self.process:
@@ -109,6 +113,7 @@ class Listener:
         self.client.on_connect = lambda client, *_: client.subscribe(topics, 1)
         self.client.on_subscribe = lambda *_: self.ready.set()
         self.client.on_message = self.hear
+        until(lambda: takes_connections(port), "the broker listens there")  # it opens one port after the other
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
         assert self.ready.wait(PATIENCE_S)
