@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 Size: TypeAlias = Annotated[int, Meta(ge=1, le=65536)]
 Margin: TypeAlias = Annotated[int, Meta(ge=0, le=65536)]
@@ -121,6 +121,11 @@ class Preprocess(Struct, frozen=True, forbid_unknown_fields=True):
     def as_pixels(self) -> bool:
         """Whether the model sees pixels of 0..255 as they are: whatever its training took off is inside its graph."""
         return set(self.mean) == {0} and set(self.std) == {PIXEL}
+
+    @property
+    def untouched(self) -> Preprocess:
+        """The same, with pixels as they are."""
+        return structs.replace(self, mean=(0.0,) * self.channels, std=(PIXEL,) * self.channels)
 
 
 class ModelSpec(Struct, frozen=True, forbid_unknown_fields=True):

@@ -146,7 +146,7 @@ def export_fp32(source: Source, samples: NDArray[np.uint8], path: Path, progress
     if isinstance(model, ForeignOnnx):
         try:
             return export_graph(
-                model.graph, model.original, source.spec, samples, path, source.batch, progress, model.tolerance
+                model.graph, model.original, model.front, samples, path, source.batch, progress, model.tolerance
             )
         except ExportError as error:
             raise ExportError(f"{model.origin}: {error.message}", error.hint) from error

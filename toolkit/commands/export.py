@@ -111,13 +111,12 @@ def command(
         source = make_source(wanted, progress)
         from export.own_spec import with_own_spec
         from runtime.folder import write_atomically
-        from toolkit.foreign.spec import as_trained
         from toolkit.graphs import export_fp32, make_graphs
 
         exported = export_fp32(source, source.samples, Path(folder) / "fp32.onnx", progress)
         graphs = make_graphs(source, exported.path, (precision,), progress)
         graph = graphs.by_precision[precision]
-        data = with_own_spec(graph.path, as_trained(entry))
+        data = with_own_spec(graph.path, entry.spec)
         write_atomically(path, data)
     from toolkit.model_results import Exported, ExportedLayer
 

@@ -14,7 +14,7 @@ from runtime.errors import ExportError, ModelError, WeightsError
 from runtime.progress import Progress
 from runtime.spec import ModelSpec
 from runtime.text import by
-from toolkit.foreign.spec import SEEN, Borrowed, Told, as_trained
+from toolkit.foreign.spec import SEEN, Borrowed, Told
 from toolkit.options import EngineChoice, ModelChoice
 from toolkit.source import resolve_model
 
@@ -53,7 +53,7 @@ class Found:
 
     @property
     def spec(self) -> ModelSpec:
-        return as_trained(self.source)
+        return self.source.spec
 
     @property
     def bundle(self) -> Bundle | None:
@@ -165,13 +165,13 @@ def borrow(name: str, index: int, other: Found, options: Options, progress: Prog
             f" {error.message.removeprefix(f'{name}: ')}",
             "where it takes others, say which: --input-size, --color, --mean, --std",
         ) from error
-    if getattr(model, "trained", None):
-        return model  # it says itself what it takes
+    from toolkit.foreign.onnx import ForeignOnnx
+
+    if isinstance(model, ForeignOnnx) and model.described:
+        return model
     click.echo(f"{name} takes images as {other.name} does; --input-size and the like say otherwise", err=True)
     labels = model.spec.labels or spec.labels
     labels = labels if len(labels) == model.spec.classes else ()
-    given = model.spec.preprocess  # of a graph that takes pixels, mean and std are inside
-    image = structs.replace(image, mean=given.mean, std=given.std)
     return with_spec(model, structs.replace(model.spec, preprocess=image, labels=labels))
 
 

@@ -87,15 +87,18 @@ def open_model(found: Found, model: Model, samples: Pixels, threads: int | None,
         exported = export_fp32(source, samples, Path(folder) / "fp32.onnx", progress)
         graph = onnx.load(exported.path)
     spec = model.spec
-    whole = isinstance(model, ForeignOnnx)
-    original: Original = model.original if isinstance(model, ForeignOnnx) else partial(answer, module_of(model), spec)
+    original: Original
+    if isinstance(model, ForeignOnnx):
+        original, spec, engine = model.original, model.front, "onnxruntime"
+    else:
+        original, engine = partial(answer, module_of(model), spec), "pytorch"
 
     def answers(images: Pixels) -> NDArray[np.float32]:
         given = original(normalize(spec.preprocess, images))
         return softmax(given) if spec.output_kind == "logits" else given
 
     precision = "int8" if any(node.op_type == "QuantizeLinear" for node in graph.graph.node) else "fp32"
-    return Side(found, graph, precision, answers, "onnxruntime" if whole else "pytorch")
+    return Side(found, graph, precision, answers, engine)
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -19,12 +19,12 @@ SUM_TOLERANCE = 1e-3
 Ask: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-def noise(told: Told) -> NDArray[np.float32]:
-    """Two images as the model takes them, float32 (2, C, H, W)."""
-    image = preprocess(told)
+def noise(told: Told, *, pixels: bool = False) -> NDArray[np.float32]:
+    """Two images as the model takes them, which may be pixels as they are, float32 (2, C, H, W)."""
+    image = preprocess(told).untouched if pixels else preprocess(told)
     height, width = told.spec.image_shape[:2] if told.spec else told.input_size or (0, 0)
-    pixels = np.random.default_rng(0).integers(0, 256, (2, height, width, image.channels), np.uint8)
-    return normalize(image, pixels)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, height, width, image.channels), np.uint8)
+    return normalize(image, pictures)
 
 
 def spec_from(answers: NDArray[np.float32], name: str, told: Told, origin: str = "") -> ModelSpec:

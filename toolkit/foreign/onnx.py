@@ -24,7 +24,7 @@ from export.parity import TOLERANCE
 from export.reference import open_reference
 from export.validate import require_sound
 from runtime.errors import ExportError, ModelError
-from runtime.spec import PIXEL, ModelSpec, Preprocess
+from runtime.spec import PIXEL, ModelSpec
 from toolkit.foreign.answers import kind_of_one, noise, spec_from, two_classes
 from toolkit.foreign.spec import SEEN, Borrowed, OutputKind, Told, labels_of, refuse_untold
 from toolkit.guard import allow
@@ -47,7 +47,8 @@ class ForeignOnnx:
         tolerance: of a comparison with the original.
         data: None: it brings no images.
         quantized: it came with Q/DQ, so that no image is needed to find thresholds.
-        trained: how images were prepared in the training, where mean and std are inside the graph and known.
+        pixels: the graph takes pixels as they are: mean and std are inside.
+        described: the file says itself how it takes images.
     """
 
     name: str
@@ -59,7 +60,13 @@ class ForeignOnnx:
     tolerance: float
     data: Path | None = None
     quantized: bool = False
-    trained: Preprocess | None = None
+    pixels: bool = False
+    described: bool = False
+
+    @property
+    def front(self) -> ModelSpec:
+        """The spec with the mean and the std that pixels still need."""
+        return structs.replace(self.spec, preprocess=self.spec.preprocess.untouched) if self.pixels else self.spec
 
 
 class OriginalGraph:
@@ -135,14 +142,16 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
         found.CopyFrom(model)
         adopt.take_constants_out(model)
         value = ends.image_input(model)
-        told = with_own(told, own_spec(model), path.stem)
+        own, pixels = own_spec(model), ends.takes_pixels(model)
+        described = own is not None and (isinstance(told, Borrowed) or not SEEN.intersection(told.flags))
+        if own and described:
+            told = with_own(told, own, path.stem)
         if told.spec is None:
             told = with_shape(told, four_sides(ends.shape_of(value), told, path.stem))
-        trained = told.spec.preprocess if told.spec and ends.takes_pixels(model) else None
-        if ends.takes_pixels(model):
+        if pixels:
             told = with_pixels(told)
         refuse_untold(told)
-        images = noise(told)
+        images = noise(told, pixels=pixels)
         ends.take_four_sides(model, images.shape[1:])
         ends.fix_size(model, (images.shape[2], images.shape[3]), images.shape[1])
         batch = ends.shape_of(value)[0]
@@ -179,14 +188,21 @@ def open_onnx(path: Path, random: bool, told: Told) -> ForeignOnnx:
     tolerance = HALF_TOLERANCE if halves else TOLERANCE
     quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
     return ForeignOnnx(
-        spec.name, str(path), spec, model, original, random, tolerance, quantized=quantized, trained=trained
+        spec.name,
+        str(path),
+        spec,
+        model,
+        original,
+        random,
+        tolerance,
+        quantized=quantized,
+        pixels=pixels,
+        described=described,
     )
 
 
-def with_own(told: Told, own: ModelSpec | None, name: str) -> Told:
-    """What was told of a file that `toolkit export` wrote: it says itself how it takes images, unless that was told."""
-    if own is None or (SEEN.intersection(told.flags) and not isinstance(told, Borrowed)):
-        return told
+def with_own(told: Told, own: ModelSpec, name: str) -> Told:
+    """What was told of a file that `toolkit export` wrote, and says itself how it takes images; said."""
     click.echo(f"{name} takes images as it was exported; --color and the like say otherwise", err=True)
     labels = labels_of(name, told, own.classes) or own.labels
     kind = told.output_kind or "probabilities"  # whatever the network gave
@@ -194,14 +210,10 @@ def with_own(told: Told, own: ModelSpec | None, name: str) -> Told:
 
 
 def with_pixels(told: Told) -> Told:
-    """What was told of a graph that takes uint8: pixels go in as they are."""
+    """What was told of a graph that takes uint8: pixels go in as they are; only a spec knows what is done inside."""
     if (told.mean or told.std) and not isinstance(told, Borrowed):
         raise ModelError("it takes uint8, so mean and std are in the graph", "leave --mean and --std out")
-    if told.spec is None:
-        return replace(told, mean=None, std=(PIXEL,))
-    image = told.spec.preprocess
-    image = structs.replace(image, mean=(0.0,) * image.channels, std=(PIXEL,) * image.channels)
-    return replace(told, spec=structs.replace(told.spec, preprocess=image))
+    return told if told.spec else replace(told, mean=None, std=(PIXEL,))
 
 
 def four_sides(shape: tuple[int | None, ...], told: Told, name: str) -> tuple[int | None, ...]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import click
 import msgspec
-from msgspec import structs
 
 from runtime.errors import DataError, ModelError
 from runtime.folder import read_at_most
@@ -55,21 +54,6 @@ class Told:
 
 class Borrowed(Told):
     """What another model takes: where a file says itself how it takes images, that counts."""
-
-
-class Described(Protocol):
-    """A model, or a bundle."""
-
-    @property
-    def spec(self) -> ModelSpec:
-        """What it takes and gives."""
-        ...
-
-
-def as_trained(model: Described) -> ModelSpec:
-    """What it takes and gives; mean and std are those of the training, where they are inside its graph and known."""
-    trained = getattr(model, "trained", None)
-    return structs.replace(model.spec, preprocess=trained) if trained else model.spec
 
 
 def refuse_told(told: Told, what: str) -> None:

@@ -248,7 +248,7 @@ def test_a_graph_that_was_changed_since_its_export_is_a_file_like_any_other(tmp_
     onnx.save(graphs.of_pixels(), tmp_path / "net.onnx")
     (tmp_path / "net.onnx").write_bytes(with_own_spec(tmp_path / "net.onnx", spec))
     found = open_onnx(tmp_path / "net.onnx", False, Told(output_name="scores"))
-    assert found.spec.image_shape == (12, 10, 3) and found.trained is None
+    assert found.spec.image_shape == (12, 10, 3) and not found.described
 
 
 def test_answers_in_0_to_1_that_do_not_add_up_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
