@@ -76,19 +76,8 @@ def write_digits(
         if desk and not number and chance(rng, HUGE):
             tall *= pick(rng, 2, 5)
         angle = stage.surfaces[surface].angle
-        zero = max(hand.zero, least / tall)
-        line = [
-            Written(
-                bent(rng, digits[index]) if chance(rng, 0.4) else digits[index],
-                int(labels[index]),
-                1.0 if labels[index] else zero,
-            )
-            for index in rng.integers(0, len(digits), many)
-        ]
-        if desk and chance(rng, SIGNED):
-            line = with_signs(rng, line)
-        elif desk and chance(rng, NAMED):
-            line = with_word(rng, line)
+        indices = rng.integers(0, len(digits), many)
+        line = compose(rng, digits[indices], labels[indices], max(hand.zero, least / tall), desk)
         plan = plan_number(rng, line, tall, angle, turn, hand)
         pad = tall * pick(rng, 0.12, 0.35) + 3 if desk and chance(rng, 0.08) else 0.0
         at = stage.find(rng, plan.boxes + np.array((-1, -1, 1, 1)) * pad, surface)
@@ -116,6 +105,29 @@ def write_digits(
         if many > 1 and not pad and chance(rng, 0.12 if desk else 0.03):
             underline(rng, stage, at, plan.boxes, angle, pen, tall)
     return Weakest(contrast, smallest)
+
+
+def compose(
+    rng: np.random.Generator, digits: NDArray[np.uint8], labels: NDArray[np.integer], zero: float, desk: bool
+) -> list[Written]:
+    """A number, and what else stands in its line.
+
+    Args:
+        rng: what is drawn by chance.
+        digits: uint8 (N, 28, 28), of the number.
+        labels: (N,).
+        zero: height of its 0s, as a share of the others'.
+        desk: whether signs or a word may stand there.
+    """
+    line = [
+        Written(bent(rng, digit) if chance(rng, 0.4) else digit, label, 1.0 if label else zero)
+        for digit, label in zip(digits, labels.tolist(), strict=True)
+    ]
+    if desk and chance(rng, SIGNED):
+        return with_signs(rng, line)
+    if desk and chance(rng, NAMED):
+        return with_word(rng, line)
+    return line
 
 
 def weight_of(pen: Pen, ground: NDArray[np.float64]) -> float:

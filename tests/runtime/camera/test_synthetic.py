@@ -13,6 +13,7 @@ import pytest
 from runtime.camera.frame import Source, State
 from runtime.camera.synthetic.letters import LIKE_DIGITS, spelled
 from runtime.camera.synthetic.noise import BLURS, tile
+from runtime.camera.synthetic.numbers import compose
 from runtime.camera.synthetic.scene import DIFFICULTIES, Scene
 from runtime.camera.synthetic.signs import Written, with_signs, with_word
 from runtime.camera.synthetic.source import SCENES_KEPT, open_synthetic, shipped_digits
@@ -220,6 +221,14 @@ def test_a_word_stands_beside_a_number():
         assert (last_of_first.label is None) == (line[0].label is None)
         before.add(line[0].label is None)
     assert before == {True, False}
+
+
+def test_a_hand_may_write_its_zeros_lower():
+    images, labels = shipped_digits()
+    line = compose(np.random.default_rng(0), images, labels, 0.6, False)
+    assert {one.height for one in line if one.label == 0} == {0.6}
+    assert {one.height for one in line if one.label} == {1.0}
+    assert [one.label for one in line] == labels.tolist()
 
 
 def test_a_word_has_a_letter_that_does_not_look_like_a_digit():
