@@ -28,6 +28,9 @@ PASSES_SCALE = frozenset(
     }
 )
 
+#: The operators whose multiply-accumulates are counted.
+MULTIPLIES = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
 # How names of operators begin that take integers as they are, without Q/DQ around them.
 TAKES_INTEGERS = ("QLinear", "QGemm", "ConvInteger", "MatMulInteger")
 
@@ -94,7 +97,7 @@ def plan(model: onnx.ModelProto) -> Plan:
     already = any(node.op_type == "QuantizeLinear" for node in graph.node)
     layers, skipped = [], []
     for node in graph.node:
-        if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+        if node.op_type not in MULTIPLIES:
             continue
         macs = multiply_accumulates(node, shapes)
         if already and all(came_quantized(name, made_by) for name in node.input[:2]):
@@ -184,18 +187,18 @@ def channel_axis(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -
 
 
 def multiply_accumulates(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int:
-    """For one image: outputs times the length of the sum that makes each; 0 where shapes are not known."""
+    """Outputs times the length of the sum that makes each, with the batch of these shapes; 0 where they are unknown."""
     output, weight = shapes.get(node.output[0]), shapes.get(node.input[1])
     if not output or not weight:
         return 0
     if node.op_type == "Conv":
-        return int(np.prod(output[1:])) * int(np.prod(weight[1:]))
+        return int(np.prod(output)) * int(np.prod(weight[1:]))
     if node.op_type == "ConvTranspose":
-        return int(np.prod(shapes.get(node.input[0], (1,))[1:])) * int(np.prod(weight[1:]))
+        return int(np.prod(shapes.get(node.input[0], (1,)))) * int(np.prod(weight[1:]))
     inner = (
         weight[1] if node.op_type == "Gemm" and attribute(node, "transB", 0) else weight[-2 if len(weight) > 1 else 0]
     )
-    return int(np.prod(output[1:])) * int(inner)
+    return int(np.prod(output)) * int(inner)
 
 
 def inferred_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:

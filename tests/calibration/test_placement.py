@@ -32,6 +32,11 @@ def test_lenet_layers_and_their_multiply_accumulates(lenet_fp32: Path) -> None:
     assert not planned.quantized_already
 
 
+def test_every_side_of_an_output_counts() -> None:
+    model = parse("g (float[12,5,8] a, float[12,8,5] b) => (float[12,5,5] y) { y = MatMul(a, b) }")
+    assert [layer.macs for layer in plan(model).skipped] == [12 * 5 * 5 * 8]
+
+
 def test_moves_back_before_pool_and_reshape() -> None:
     model = parse(
         """g (float[N,1,4,4] x) => (float[N,2] y)
