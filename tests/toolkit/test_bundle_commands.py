@@ -108,7 +108,7 @@ def test_inspect_shows_layers_and_files(tiny_int8_bundle: Path, tmp_path: Path) 
 def test_inspect_says_what_it_takes(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"\x08\x08\x12\x07pytorch")
     assert_clean_failure(
-        toolkit("inspect", "net.onnx", cwd=tmp_path), "neither a bundle nor a calibration.json", "build and compare"
+        toolkit("inspect", "net.onnx", cwd=tmp_path), "neither a bundle nor a calibration.json", "summary shows"
     )
 
 

@@ -247,10 +247,6 @@ class TestCommand:
         done = toolkit("summary", tiny_bundle, cwd=tmp_path, PYTHONPATH=path)
         assert_clean_failure(done, "is a bundle", f"toolkit inspect {tiny_bundle}")
 
-    def test_an_onnx_file(self, tmp_path: Path) -> None:
-        done = toolkit("summary", "net.onnx", cwd=tmp_path)
-        assert_clean_failure(done, "net.onnx is an ONNX file", "package.module:factory")
-
     def test_without_pytorch(self, tmp_path: Path) -> None:
         done = toolkit("summary", "lenet", cwd=tmp_path, PYTHONPATH=without_packages(tmp_path, "torch"))
         assert_clean_failure(done, "torch", "pip install '.[export]'")

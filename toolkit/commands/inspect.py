@@ -63,7 +63,7 @@ def show_calibration(path: Path, tensor: str | None) -> None:
             if not file.read(SNIFFED).lstrip().startswith(b"{"):
                 raise DataError(
                     f"{path} is neither a bundle nor a calibration.json",
-                    "toolkit build and compare take ONNX files and modules; summary shows the layers of a module",
+                    "toolkit summary shows the layers of an ONNX file or a module; build and compare take both",
                 )
     else:
         files = Bundle.open(path).manifest.files

@@ -16,7 +16,7 @@ RESULTS: dict[str, tuple[str, ...]] = {
     "compare": ("toolkit.comparison.result:Comparison",),
     "verify": ("toolkit.results:Verified", "toolkit.results:Unverified"),
     "inspect": ("runtime.manifest:Manifest",),
-    "summary": ("toolkit.summary:Summary",),
+    "summary": ("toolkit.summary:Summary", "toolkit.onnx_summary:OnnxSummary"),
     "train": ("toolkit.training.result:Trained",),
     "doctor": ("toolkit.doctor.report:Report",),
 }
