@@ -29,6 +29,7 @@ from runtime.camera.frame import Reading, Tracked
 from runtime.camera.outputs.outputs import Outputs
 from runtime.camera.pipeline import Limits, run
 from runtime.camera.stages import Stages
+from runtime.camera.web import link
 from runtime.camera.web.listen import bound
 from runtime.camera.web.process import Page, Served
 from tests.runtime.camera.stand_ins import SIDE, DrawnSource, SquareReader, each_a_number
@@ -140,6 +141,15 @@ def running(
 def live(name: str = "drawn") -> DrawnSource:
     """A camera of 20 frames a second."""
     return DrawnSource(None, live=True, fps=20, name=name)
+
+
+def hasten(monkeypatch: pytest.MonkeyPatch, **limits: float) -> None:
+    """Give the page's processes that start from now on limits of fewer seconds: `serve__IDLE_S=5` is `serve.IDLE_S`."""
+    for name, seconds in limits.items():
+        module, _, constant = name.partition("__")
+        first = f"import runtime.camera.web.{module} as module; assert module.{constant} > {seconds}; "
+        first += f"module.{constant} = {seconds}; "
+        monkeypatch.setattr(link, "START", link.START.replace("main()", first + "main()"))
 
 
 class Answer:

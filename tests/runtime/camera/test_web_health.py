@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from runtime.camera.frame import Frame, State
 from runtime.camera.web.process import Served
 from runtime.errors import SourceError
-from tests.runtime.camera.page import BEARER, TOKEN, Gate, Running, live, running, until
+from tests.runtime.camera.page import BEARER, TOKEN, Gate, Running, hasten, live, running, until
 from tests.runtime.camera.stand_ins import DrawnSource
 
 
@@ -69,7 +69,8 @@ def test_it_is_not_ready_while_a_source_is_lost_or_broken() -> None:
             viewer.frame()  # of the other one
 
 
-def test_a_reading_that_stands_still_is_neither_alive_nor_ready() -> None:
+def test_a_reading_that_stands_still_is_neither_alive_nor_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasten(monkeypatch, desk__LAST_SIGN_S=2, pages__SNAPSHOT_S=1)
     gate = Gate()
     with running(live(), reader=gate) as it:
         until(lambda: it.ask("/readyz").status == 200)
@@ -80,7 +81,7 @@ def test_a_reading_that_stands_still_is_neither_alive_nor_ready() -> None:
         assert it.ask("/snapshot.png").status == 503
         gate.open.set()
         until(lambda: it.ask("/readyz").status == 200, "it goes on")
-        assert it.ask("/snapshot.png").status == 200  # nothing is left of those who waited
+        until(lambda: it.ask("/snapshot.png").status == 200, "nothing is left of those who waited")
 
 
 def value(it: Running, name: str, **labels: str) -> float:

@@ -28,6 +28,7 @@ from tests.runtime.camera.page import (
     Running,
     Talk,
     ask,
+    hasten,
     is_gone,
     jpeg_of_square,
     live,
@@ -210,7 +211,8 @@ def closed_by_the_other(connection: socket.socket) -> bool:
     return True
 
 
-def test_connections_are_bounded_and_slow_ones_are_cut() -> None:
+def test_connections_are_bounded_and_slow_ones_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasten(monkeypatch, serve__IDLE_S=5)
     with running(live()) as it:
         until(lambda: it.ask("/readyz").status == 200)
         slow = [socket.create_connection(("127.0.0.1", it.port)) for _ in range(MOST_CONNECTIONS)]
@@ -222,13 +224,13 @@ def test_connections_are_bounded_and_slow_ones_are_cut() -> None:
         with pytest.raises((ConnectionResetError, ConnectionAbortedError, HTTPClientError, OSError)):
             it.view()
         start = time.monotonic()
-        while time.monotonic() < start + 10:  # a byte now and then is no excuse
+        while time.monotonic() < start + 2.5:  # a byte now and then is no excuse
             for one in slow[1::3]:
                 try:
                     one.sendall(b"a")
                 except OSError:
                     break
-            time.sleep(1)
+            time.sleep(0.25)
         assert all(map(closed_by_the_other, slow))
         for one in slow:
             one.close()

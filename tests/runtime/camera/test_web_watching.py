@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from runtime.camera.frame import Frame
-from tests.runtime.camera.page import Gate, Running, live, running, until
+from tests.runtime.camera.page import Gate, Running, hasten, live, running, until
 from tests.runtime.camera.stand_ins import DrawnSource
 
 POLITE = "there is no such source"
@@ -32,9 +32,9 @@ class NoisySource(DrawnSource):
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Running]:
-    """Of two cameras, the second of larger pictures, a video that is over, and noise."""
+    """Of two cameras, the second of larger pictures, and a video that is over."""
     large = DrawnSource(None, live=True, fps=20, name="large", sizes=((1600, 900),))
-    with running(live("small"), large, DrawnSource(3, name="video"), NoisySource()) as it:
+    with running(live("small"), large, DrawnSource(3, name="video")) as it:
         yield it
 
 
@@ -109,7 +109,7 @@ def test_while_the_reading_is_paused_who_comes_late_sees_the_latest_frame() -> N
 def test_statistics_say_how_each_source_does(page: Running) -> None:
     with page.view() as viewer:
         stats = viewer.stats(lambda stats: min(source["frames"] for source in stats["sources"][:2]) > 5)
-    small, large, video, _ = stats["sources"]
+    small, large, video = stats["sources"]
     assert (small["name"], small["index"], small["viewable"], small["live"]) == ("small", 0, True, True)
     assert (small["state"], small["size"], small["error"]) == ("streaming", [160, 120], "")
     assert set(small["dropped"]) == {"replaced", "too_old", "at_end"}
@@ -199,20 +199,19 @@ def test_garbage_changes_nothing_and_who_sends_much_of_it_is_sent_away(page: Run
     assert page.ask("/healthz").status == 200
 
 
-def test_a_viewer_that_does_not_read_is_dropped_and_delays_nobody(page: Running) -> None:
-    process = page.process
-    with page.view() as deaf, page.view() as viewer:
+def test_a_viewer_that_does_not_read_is_dropped_and_delays_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasten(monkeypatch, viewers__SLOW_S=3)
+    with running(NoisySource()) as page, page.view() as deaf, page.view() as viewer:
+        process = page.process
         stream = deaf.connection.protocol.stream
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.say("watch", source=3)
-        viewer.say("watch", source=3)
         viewer.frame()
         while "toolkit_camera_viewers 1.0" not in page.ask("/metrics").text:
             for _ in range(5):
                 if not stream.closed():
                     deaf.connection.protocol._write_frame(True, 1, b'{"type":"next"}')
                 viewer.frame()  # each comes
-    assert page.process is process
+        assert page.process is process
 
 
 def test_a_picture_of_one_row_is_shown() -> None:
